@@ -1,0 +1,56 @@
+"""The error tree: who is at fault decides what to do.
+
+``InvalidEvent`` is the caller's fault, ``VerificationError`` is evidence and becomes a finding, ``BackendError`` may be
+retried, ``NotFound`` is an answer. Every message is one sentence that names what to do; facts stand in attributes.
+"""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """Anything that this project raises on purpose."""
+
+
+class InvalidEvent(LedgerError):
+    """What a caller passed cannot be recorded; nothing was written."""
+
+
+class SpoolFull(InvalidEvent):
+    """The spool has no room for the event; nothing was written."""
+
+
+class RecorderClosed(InvalidEvent):
+    """The recorder was closed; open another one."""
+
+
+class SpoolFailed(LedgerError):
+    """The spool could not be written or is not ours; nothing was recorded."""
+
+
+class ConfigurationError(LedgerError):
+    """A setting, key or file is missing or wrong; the message names it and what to do."""
+
+
+class VerificationError(LedgerError):
+    """Bytes that do not verify; ``reason`` is one of the names in ``ledger.trust.reasons``."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.detail = message
+
+
+class BackendError(LedgerError):
+    """The log, the store or the network failed; the same call may succeed later."""
+
+
+class TopicMismatch(ConfigurationError):
+    """A topic exists with settings under which the ledger's promises do not hold."""
+
+
+class PositionLost(BackendError):
+    """The log no longer holds the position to read from; a person must decide how to go on."""
+
+
+class NotFound(LedgerError):
+    """The ledger holds nothing under that name."""

@@ -1,0 +1,125 @@
+"""The ports: what the ledger needs from the world, each with its contract. Adapters live beside their technology.
+
+Times are µs UTC (``int``). Errors of drivers are translated at the adapter to ``ledger.errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+EVENTS = "ledger.events"
+CONTENTS = "ledger.contents"
+
+
+class Clock(Protocol):
+    """The time, as an argument."""
+
+    def now(self) -> int:
+        """µs since 1970, UTC."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs seals with one private key, wherever that is kept."""
+
+    @property
+    def key_id(self) -> str:
+        """RFC 7638 thumbprint of the public key."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The raw signature over ``message``."""
+        ...
+
+
+class Outgoing(NamedTuple):
+    """A record to append. ``value`` None is a tombstone."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+class Record(NamedTuple):
+    """A record as the log holds it. ``append_time`` is the log's clock, µs UTC."""
+
+    topic: str
+    partition: int
+    offset: int
+    append_time: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Bounds(NamedTuple):
+    """Offsets of a partition: the first one kept, and the one that the next record will get."""
+
+    first: int
+    end: int
+
+
+class Log(Protocol):
+    """An append-only, partitioned log: at least once, order inside one partition, append time set by the log."""
+
+    def prepare(self) -> None:
+        """Makes the topics where they are missing; raises ``TopicMismatch`` where one exists with wrong settings."""
+        ...
+
+    def problems(self) -> list[str]:
+        """What is wrong with the topics, each a sentence that says what to do; empty if nothing. For ``doctor``."""
+        ...
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions ``topic`` has now."""
+        ...
+
+    def identity(self, topic: str) -> str:
+        """An id that changes when the topic is made anew."""
+        ...
+
+    def append(self, records: Sequence[Outgoing], *, timeout: float) -> None:
+        """Returns when every record is durable in the log, in order per partition.
+
+        Raises ``BackendError`` if that is not known for all of them within ``timeout`` seconds: any of them may then be
+        in the log. The caller sends all of them again, in order; the adapter has abandoned its connection by then.
+        """
+        ...
+
+    def bounds(self, topic: str) -> Mapping[int, Bounds]:
+        """The offsets of every partition now."""
+        ...
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
+        """The records with start ≤ offset < stop, in order; raises ``PositionLost`` if ``start`` is before the first kept."""
+        ...
+
+    def subscribe(self, topic: str, group: str, assigned: Callable[[Sequence[int]], Mapping[int, int]]) -> Subscription:
+        """Joins ``group``. ``assigned`` is called with the partitions newly given to this member, and returns the offset to
+        read each from: the store's positions are the truth, never the log's own. It is called inside ``poll``.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Subscription(Protocol):
+    """A member of a group that reads one topic. One thread uses it."""
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        """Up to ``max_records`` next records, as soon as there are any, or none after ``timeout`` seconds.
+
+        Raises ``PositionLost`` where retention ate the next offset; there is no auto reset.
+        """
+        ...
+
+    def assignment(self) -> frozenset[int]:
+        """The partitions that this member reads now."""
+        ...
+
+    def seek(self, partition: int, offset: int) -> None:
+        """The next poll reads ``partition`` from ``offset``; ignored if the partition is no longer assigned."""
+        ...
+
+    def close(self) -> None: ...
