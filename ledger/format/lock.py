@@ -1,0 +1,31 @@
+"""``schemas/LOCK``: what fixes the meaning of a fingerprint, since a CRC-64 can be forged. Append-only, in order of publication.
+
+A line is ``<fingerprint> <sha256> <file name>``: the 8 bytes of CRC-64-AVRO of the parsing canonical form in hex as on the
+wire (little-endian), and the SHA-256 in hex of the exact file.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+from ledger.format.codec import FRAME, MARK, read_schema
+
+
+class Locked(NamedTuple):
+    """A published schema."""
+
+    fingerprint: str
+    sha256: str
+    file: str
+
+
+def lock_line(file: str, text: bytes) -> str:
+    """The line, without its end, that publishes the exact bytes of a schema file called ``file``."""
+    frame = read_schema(text).frame[len(MARK) : FRAME]
+    return f"{frame.hex()} {sha256(text).hexdigest()} {file}"
+
+
+def read_lock(text: str) -> list[Locked]:
+    """The lines of a LOCK, in order."""
+    return [Locked(*line.split(" ")) for line in text.splitlines()]
