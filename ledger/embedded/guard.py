@@ -58,6 +58,6 @@ def end(child: "subprocess.Popen[bytes]", stop_signal: int, grace: int) -> int:
 
 
 if __name__ == "__main__":
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # not SIG_IGN: the command would inherit that, and Java obey it
     sys.exit(main(sys.argv[1:]))

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -55,10 +55,14 @@ SETTINGS = {
 
 
 class EmbeddedPostgres:
-    """A server for one directory. Its data survive it; a context manager that starts and stops it."""
+    """A server for one directory. Its data survive it; a context manager that starts and stops it.
 
-    def __init__(self, directory: Path | str) -> None:
+    ``settings`` are Postgres parameters that override ``SETTINGS``.
+    """
+
+    def __init__(self, directory: Path | str, settings: Mapping[str, str] | None = None) -> None:
         self.directory = Path(directory).absolute()
+        self._settings = SETTINGS | dict(settings or {})
         self._data = self.directory / "data"
         self._child: Child | None = None
         self._url = ""
@@ -124,7 +128,7 @@ class EmbeddedPostgres:
             log.replace(log.with_suffix(".log.1"))
 
     def _launch(self, programs: Path, sockets: Path, account: Account | None, lock: int) -> Child:
-        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         command = [str(programs / "postgres"), "-D", str(self._data), "-k", str(sockets), *settings]
         deadline = time.monotonic() + START_SECONDS
         while True:

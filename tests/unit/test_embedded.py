@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ledger.embedded import EmbeddedPostgres, attach
+from ledger.errors import ConfigurationError
+
+STARTER = """
+import sys, time
+from ledger.embedded import start
+print(start(sys.argv[1]).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the server still runs"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("embedded") / "pg"
+
+
+def test_data_survive_a_stop_and_a_kill(directory: Path) -> None:
+    server = EmbeddedPostgres(directory).start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+        connection.execute("INSERT INTO kept VALUES (1)")
+    server.stop()
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO kept VALUES (2)")
+    server.kill()
+    server.start()
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT sum(n) FROM kept").fetchone() == (3,)
+        assert connection.execute("SHOW fsync").fetchone() == ("on",)
+    server.stop()
+
+
+def test_attach_finds_the_running_server_and_no_other(directory: Path) -> None:
+    assert attach(directory) is None
+    with EmbeddedPostgres(directory) as server:
+        assert attach(directory) == server.url
+        with pytest.raises(ConfigurationError, match="another process runs"):
+            EmbeddedPostgres(directory).start()
+    assert attach(directory) is None
+
+
+def test_only_the_owner_may_enter_the_directory(directory: Path) -> None:
+    with EmbeddedPostgres(directory):
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert (directory / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_server_ends_when_its_starter_is_killed(directory: Path) -> None:
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(directory)], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    assert attach(directory) is not None
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    until_gone(pid)
+    assert attach(directory) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel signals a child of a killed guard on Linux only")
+def test_the_server_ends_when_its_guard_is_killed(directory: Path) -> None:
+    server = EmbeddedPostgres(directory).start()
+    pid = server.pid
+    guard = int(Path(f"/proc/{pid}/stat").read_text().split()[3])
+    os.kill(guard, signal.SIGKILL)
+    until_gone(pid)
+    server.stop()
+
+
+def test_a_directory_too_deep_for_a_socket_gets_a_short_one(directory: Path) -> None:
+    deep = directory.parent / ("d" * 120)
+    with EmbeddedPostgres(deep) as server:
+        assert str(deep) not in server.url
+        assert attach(deep) == server.url
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_an_interrupted_first_start_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
+    half = tmp_path / "pg" / "data.new"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18")
+    with EmbeddedPostgres(tmp_path / "pg") as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
