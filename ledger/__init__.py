@@ -1,0 +1,1 @@
+"""Answerable: a provenance and audit ledger for AI agents."""

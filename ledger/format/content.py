@@ -1,0 +1,99 @@
+"""Content: whatever may have to be erased, kept apart from the events and referred to by salted digest. Persons are contents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from json import loads
+from typing import Final, Literal, NamedTuple
+
+import rfc8785
+
+from ledger.errors import InvalidEvent
+from ledger.format.codec import Malformed, Schemas
+from ledger.format.hashing import content_digest
+from ledger.format.limits import CONTENT_BYTES
+
+PRINCIPAL: Final = "application/vnd.answerable.principal+json"
+
+
+class Content(NamedTuple):
+    """The fields of ``Content``, in the schema's order. ``subjects`` names the people whom it is about."""
+
+    tenant: str
+    salt: bytes
+    media_type: str
+    subjects: Sequence[str]
+    bytes: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A human or a workload with authority of its own, as its issuer names it."""
+
+    issuer: str
+    subject: str
+    name: str | None = None
+    kind: Literal["human", "workload"] = "human"
+
+    @property
+    def key(self) -> str:
+        """The name under which all that is about this person is found and erased."""
+        return f"{self.issuer}#{self.subject}"
+
+
+def encode_content(schemas: Schemas, content: Content) -> tuple[bytes, bytes]:
+    """The record value of ``content`` and its digest; raises ``InvalidEvent`` where it is too large."""
+    if len(content.bytes) > CONTENT_BYTES:
+        raise InvalidEvent(
+            f"a content has {len(content.bytes)} bytes and the limit is {CONTENT_BYTES}; record its digest and keep it elsewhere"
+        )
+    value = schemas.encode("Content", content._asdict())
+    return value, content_digest(value)
+
+
+def decode_content(schemas: Schemas, value: bytes) -> Content:
+    """The content in a record value; raises ``Malformed`` or ``SchemaUnknown``."""
+    content = Content(*schemas.decode(value, "Content").values())
+    if len(content.bytes) > CONTENT_BYTES:
+        raise Malformed(f"the content has {len(content.bytes)} bytes; the limit is {CONTENT_BYTES}")
+    if any("\0" in each for each in (content.tenant, content.media_type, *content.subjects)):
+        raise Malformed("a string holds U+0000")
+    return content
+
+
+def record_key(tenant: str, digest: bytes) -> bytes:
+    """The key of a content's record, by which it is compacted and erased."""
+    return tenant.encode() + b"\0" + digest
+
+
+def split_record_key(key: bytes) -> tuple[str, bytes]:
+    """Tenant and digest of a content's record key; raises ``Malformed``."""
+    if len(key) < 33 or key[-33] != 0:
+        raise Malformed("the record key is not tenant, 0x00, digest")
+    try:
+        return key[:-33].decode(), key[-32:]
+    except UnicodeDecodeError:
+        raise Malformed("the tenant in the record key is not UTF-8") from None
+
+
+def person_content(tenant: str, salt: bytes, person: Person) -> Content:
+    """The content that names ``person``; its digest is the pseudonym that events use."""
+    named = {"issuer": person.issuer, "subject": person.subject, "kind": person.kind}
+    if person.name is not None:
+        named["display_name"] = person.name
+    return Content(tenant, salt, PRINCIPAL, [person.key], rfc8785.dumps(named))
+
+
+def read_person(content: Content) -> Person:
+    """The person whom ``content`` names; raises ``Malformed`` for anything but a principal's content."""
+    if content.media_type != PRINCIPAL:
+        raise Malformed(f"a content of type {content.media_type} names no person")
+    try:
+        named = loads(content.bytes)
+        issuer, subject, kind, name = named["issuer"], named["subject"], named["kind"], named.get("display_name")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Malformed("the principal is not {issuer, subject, kind, display_name?}") from None
+    if not (isinstance(issuer, str) and isinstance(subject, str) and kind in ("human", "workload")):
+        raise Malformed("the principal's issuer, subject or kind is not one")
+    return Person(issuer=issuer, subject=subject, kind=kind, name=name if isinstance(name, str) else None)

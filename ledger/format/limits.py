@@ -1,0 +1,27 @@
+"""Every limit of the wire format, in bytes, counts and µs. The table in ``docs/format.md`` is made from the same numbers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FORMAT: Final = 1
+
+SEAL_BYTES: Final = 2 * 1024
+HEADER_BYTES: Final = 8 * 1024
+PAYLOAD_BYTES: Final = 64 * 1024
+BATCH_BYTES: Final = 768 * 1024
+CONTENT_BYTES: Final = 8 * 1024 * 1024
+KEPT_OF_OVERSIZE: Final = 64 * 1024
+
+EVENTS_PER_SEAL: Final = 256
+CAUSES: Final = 64
+HEADER_STRING_BYTES: Final = 512
+SIGNATURES: Final = 16
+
+SECOND: Final = 1_000_000
+SEALED_AHEAD: Final = 5 * 60 * SECOND
+"""A seal dated further than this after its append time is ``clock_skew``."""
+SEALED_BEHIND: Final = 60 * 60 * SECOND
+"""A seal dated further than this before its append time is ``late``."""
+EVENT_AHEAD: Final = 24 * 60 * 60 * SECOND
+"""An event dated further than this after append time is ``clock_skew``."""
