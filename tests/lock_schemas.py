@@ -13,7 +13,9 @@ def publish(folder: Path) -> list[str]:
     """Appends the missing lines, in order of file name, and returns them."""
     lock = folder / "LOCK"
     listed = {each.file for each in read_lock(lock.read_text())}
-    missing = [lock_line(each.name, each.read_bytes()) for each in sorted(folder.glob("*.avsc")) if each.name not in listed]
+    missing = [
+        lock_line(each.name, each.read_bytes()) for each in sorted(folder.glob("*.avsc")) if each.name not in listed
+    ]
     with lock.open("a") as end:
         end.writelines(f"{line}\n" for line in missing)
     return missing
