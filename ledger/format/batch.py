@@ -96,6 +96,8 @@ def split_batch(schemas: Schemas, value: bytes) -> SealedBatch:
         raise Malformed(f"{len(batch.events)} events in a batch; 1 to {EVENTS_PER_SEAL} are allowed")
     if not 1 <= len(batch.signatures) <= SIGNATURES:
         raise Malformed(f"{len(batch.signatures)} signatures; 1 to {SIGNATURES} are allowed")
+    if any("\0" in each.key_id for each in batch.signatures):
+        raise Malformed("a signature's key id holds U+0000")
     if not schemas.canonical(value, datum):
         raise Malformed("the batch is not canonically encoded")
     return batch
@@ -114,13 +116,16 @@ def join_batch(schemas: Schemas, batch: SealedBatch) -> bytes:
 
 
 def decode_seal(schemas: Schemas, data: bytes) -> Seal:
-    """The seal in ``data``; raises ``Malformed`` or ``SchemaUnknown``, an unknown ``format`` being the latter's reason."""
+    """The seal in ``data``, whatever its ``format``; raises ``Malformed`` or ``SchemaUnknown``. Its strings can be stored."""
     if len(data) > SEAL_BYTES:
         raise Malformed(f"the seal has {len(data)} bytes; the limit is {SEAL_BYTES}")
     datum = schemas.decode(data, "Seal")
     if not schemas.canonical(data, datum):
         raise Malformed("the seal is not canonically encoded")
-    return Seal(*datum.values())
+    seal = Seal(*datum.values())
+    if any("\0" in each for each in (seal.ledger, seal.tenant, seal.service, seal.key_id)):
+        raise Malformed("a string in the seal holds U+0000")
+    return seal
 
 
 def used_schemas(

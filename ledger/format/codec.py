@@ -80,10 +80,10 @@ class Schemas:
         return found
 
     def decode(self, data: bytes, expected: str | None = None) -> Datum:
-        """The datum of a framed ``data``. With ``expected``, any other schema name is ``SchemaUnknown``."""
+        """The datum of a framed ``data``; raises ``SchemaUnknown``, or ``Malformed`` (also for another schema than ``expected``)."""
         schema = self.of(data)
         if expected is not None and schema.name != expected:
-            raise SchemaUnknown(schema.frame)
+            raise Malformed(f"a {schema.name!r} stands where a {expected!r} belongs")
         return read_body(schema, data)
 
     def encode(self, name: str, datum: Mapping[str, Any]) -> bytes:
@@ -91,8 +91,11 @@ class Schemas:
         return write_body(self.by_name[name], datum)
 
     def canonical(self, data: bytes, datum: Datum) -> bool:
-        """Whether ``data`` is the one encoding of ``datum`` that a correct encoder gives."""
-        return write_body(self.of(data), datum) == data
+        """Whether ``data`` is the one encoding of ``datum`` that a correct encoder gives. Never raises for a decoded datum."""
+        try:
+            return write_body(self.of(data), datum) == data
+        except (ValueError, TypeError, OverflowError):  # a number that lenient decoding let grow beyond its type
+            return False
 
 
 def read_body(schema: Schema, data: bytes) -> Datum:

@@ -54,11 +54,14 @@ def encode_content(schemas: Schemas, content: Content) -> tuple[bytes, bytes]:
 
 def decode_content(schemas: Schemas, value: bytes) -> Content:
     """The content in a record value; raises ``Malformed`` or ``SchemaUnknown``."""
-    content = Content(*schemas.decode(value, "Content").values())
+    datum = schemas.decode(value, "Content")
+    content = Content(*datum.values())
     if len(content.bytes) > CONTENT_BYTES:
         raise Malformed(f"the content has {len(content.bytes)} bytes; the limit is {CONTENT_BYTES}")
     if any("\0" in each for each in (content.tenant, content.media_type, *content.subjects)):
         raise Malformed("a string holds U+0000")
+    if not schemas.canonical(value, datum):
+        raise Malformed("the content is not canonically encoded")
     return content
 
 
@@ -94,6 +97,16 @@ def read_person(content: Content) -> Person:
         issuer, subject, kind, name = named["issuer"], named["subject"], named["kind"], named.get("display_name")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Malformed("the principal is not {issuer, subject, kind, display_name?}") from None
-    if not (isinstance(issuer, str) and isinstance(subject, str) and kind in ("human", "workload")):
+    if not (_is_text(issuer) and _is_text(subject) and kind in ("human", "workload")):
         raise Malformed("the principal's issuer, subject or kind is not one")
-    return Person(issuer=issuer, subject=subject, kind=kind, name=name if isinstance(name, str) else None)
+    person = Person(issuer=issuer, subject=subject, kind=kind, name=name if _is_text(name) else None)
+    if person.key not in content.subjects:
+        raise Malformed("the principal is not among the content's subjects, and could not be found to be erased")
+    return person
+
+
+def _is_text(value: object) -> bool:
+    """Whether a JSON value is a string that can be stored: JSON can escape U+0000 and halves of surrogate pairs."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return not any("\ud800" <= each <= "\udfff" for each in value)

@@ -17,6 +17,10 @@ EVENTS_PER_SEAL: Final = 256
 CAUSES: Final = 64
 HEADER_STRING_BYTES: Final = 512
 SIGNATURES: Final = 16
+NUMBER: Final = 2**53 - 1
+"""The largest seal number, first sequence and ``sealed_at``: exact in JSON, and safe to add to in 64 bits."""
+NEXT_WITHIN: Final = 366 * 24 * 60 * 60
+"""The longest promise of a next seal, in seconds."""
 
 SECOND: Final = 1_000_000
 SEALED_AHEAD: Final = 5 * 60 * SECOND

@@ -150,7 +150,9 @@ def _read_line(line: bytes, number: int, previous: str, root: PublicKey, ledger:
         raise TrustError(f"line {number} of the trust bundle is not canonical JSON")
     if not verified:
         raise TrustError(f"line {number} of the trust bundle is not signed by the configured root key")
-    if not isinstance(statement, dict) or statement.get("number") != number or statement.get("previous") != previous:
+    if not isinstance(statement, dict) or isinstance(statement.get("number"), bool):
+        raise TrustError(f"line {number} of the trust bundle has no number")
+    if statement.get("number") != number or statement.get("previous") != previous:
         raise TrustError(f"line {number} of the trust bundle does not follow from the line before it")
     if statement.get("ledger") != ledger:
         raise TrustError(f"line {number} of the trust bundle is for another ledger ({statement.get('ledger')})")

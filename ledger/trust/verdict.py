@@ -15,7 +15,16 @@ from ledger.format.batch import Chain, Seal, SealedBatch, SealedEvent, decode_se
 from ledger.format.codec import FRAME, Malformed, Schemas, SchemaUnknown, read_body
 from ledger.format.event import RELATIONS, EventHeader, decode_header, header_datum
 from ledger.format.hashing import ZERO16, ZERO32, event_digest, event_prefix, payload_digest, seal_digest, seal_message
-from ledger.format.limits import BATCH_BYTES, EVENT_AHEAD, FORMAT, PAYLOAD_BYTES, SEALED_AHEAD, SEALED_BEHIND
+from ledger.format.limits import (
+    BATCH_BYTES,
+    EVENT_AHEAD,
+    FORMAT,
+    NEXT_WITHIN,
+    NUMBER,
+    PAYLOAD_BYTES,
+    SEALED_AHEAD,
+    SEALED_BEHIND,
+)
 from ledger.format.merkle import tree_head
 from ledger.trust.bundle import Authority, TrustBundle
 
@@ -135,6 +144,7 @@ class Judge:
             seal = decode_seal(self._schemas, batch.seal)
             if seal.format != FORMAT:
                 raise VerificationError("schema_unknown", f"format {seal.format} is not known here; update the ledger")
+            _check_seal(seal)
             authority = self._authority(key, batch, seal, append_time)
             return self._open(value, batch, seal, authority, append_time, erased)
         except VerificationError as error:
@@ -151,7 +161,6 @@ class Judge:
         first = batch.signatures[0]
         if first.key_id != seal.key_id or not trusted.public.verifies(seal_message(batch.seal), first.signature):
             raise VerificationError("bad_signature", f"the first signature is not key {seal.key_id}'s over this seal")
-        _check_seal(seal)
         authority = self._bundle.authority(seal.key_id, seal.tenant, seal.service, append_time)
         if isinstance(authority, str):
             detail = f"key {seal.key_id} for tenant {seal.tenant!r}, service {seal.service!r} at {append_time}"
@@ -269,15 +278,14 @@ class Judge:
 
 def _check_seal(seal: Seal) -> None:
     """What must hold of a seal by itself; raises ``Malformed``."""
-    if min(seal.seal_number, seal.first_sequence, seal.event_count, seal.sealed_at) < 0:
-        raise Malformed("a number in the seal is negative")
-    if seal.next_within is not None and seal.next_within < 0:
-        raise Malformed("next_within is negative")
+    numbers = (seal.seal_number, seal.first_sequence, seal.sealed_at)
+    if min(numbers) < 0 or max(numbers) > NUMBER:
+        raise Malformed(f"a number in the seal is not between 0 and {NUMBER}")
+    if seal.next_within is not None and not 0 <= seal.next_within <= NEXT_WITHIN:
+        raise Malformed(f"next_within is not between 0 and {NEXT_WITHIN}")
     starts = (seal.seal_number == 0, seal.previous_seal == ZERO32, seal.first_sequence == 0)
     if any(starts) and not all(starts):
         raise Malformed("seal number 0, no previous seal and sequence 0 go together")
-    if any("\0" in each for each in (seal.ledger, seal.tenant, seal.service, seal.key_id)):
-        raise Malformed("a string in the seal holds U+0000")
 
 
 def _check_ends(seal: Seal, headers: list[EventHeader | Malformed]) -> None:
