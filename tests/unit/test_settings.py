@@ -59,7 +59,7 @@ def test_a_wrong_variable_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("text", ["ledger = ", 'colour = "blue"', 'data_dir = "/elsewhere"'])
 def test_a_wrong_settings_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "settings.toml").write_text(text)
-    with pytest.raises(ConfigurationError, match="settings.toml"):
+    with pytest.raises(ConfigurationError, match=r"settings\.toml"):
         load_settings({"data_dir": tmp_path})
 
 

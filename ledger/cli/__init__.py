@@ -1,0 +1,13 @@
+"""The command ``answerable``: the composition root. A file per group of verbs; nothing else imports from here."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """The entry point of the command."""
+    from ledger.cli.app import app
+
+    app(prog_name="answerable")
+
+
+__all__ = ["main"]

@@ -1,0 +1,101 @@
+"""Printing: people on a terminal, programs by ``--json``. What comes from events is shown as text, never obeyed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ledger.errors import ConfigurationError
+
+_MICROSECONDS: Final = 1_000_000
+
+
+def console() -> Console:
+    """Standard output, made anew for each use: it may have been redirected."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def complain(sentence: str) -> None:
+    """One sentence on standard error."""
+    Console(file=sys.stderr, highlight=False, soft_wrap=True).print(
+        Text.assemble(("error: ", "bold red"), clean(sentence))
+    )
+
+
+def tell(sentence: str) -> None:
+    """A remark on standard error, so that standard output stays the answer."""
+    Console(file=sys.stderr, highlight=False, soft_wrap=True).print(Text(clean(sentence), style="dim"))
+
+
+def emit(value: Any) -> None:
+    """``value`` as JSON on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def clean(text: object) -> str:
+    """``text`` without what a terminal would obey: control and format characters become visible escapes."""
+    return "".join(each if each == "\n" or each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))
+
+
+def table(*columns: str) -> Table:
+    """An unruled table whose cells fold rather than truncate: an id that is cut is of no use."""
+    made = Table(box=None, pad_edge=False, header_style="dim", show_header=bool(columns))
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def show_time(microseconds: int, *, utc: bool) -> str:
+    """A time for people, with its offset; what no calendar holds is shown as the number it is."""
+    try:
+        at = datetime.fromtimestamp(microseconds / _MICROSECONDS, tz=UTC)
+        shown = at if utc else at.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return f"{microseconds} µs"
+    return shown.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_time(text: str) -> int:
+    """µs UTC of an ISO 8601 time, in the local zone where it names none; raises ``ConfigurationError``."""
+    try:
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo else at.astimezone()
+        return int(at.replace(microsecond=0).timestamp()) * _MICROSECONDS + at.microsecond
+    except (ValueError, OverflowError, OSError):
+        raise ConfigurationError(f"{text!r} is not a time such as 2026-03-01T12:00:00Z") from None
+
+
+class Advance(Protocol):
+    """Called with how much is done now, and, where known, of how much."""
+
+    def __call__(self, done: int, total: int | None = None) -> None: ...
+
+
+@contextmanager
+def progress(what: str, *, quiet: bool = False) -> Iterator[Advance]:
+    """A bar on standard error while long work goes on; nothing where that is no terminal."""
+    error = Console(file=sys.stderr)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=error, transient=True, disable=quiet or not error.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, total: int | None = None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
