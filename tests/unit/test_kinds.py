@@ -25,6 +25,7 @@ from ledger.format.kinds import (
     TokenReference,
     check,
     content_digests,
+    encode_body,
     from_avro,
     to_avro,
 )
@@ -102,6 +103,20 @@ def test_a_payload_comes_back_from_its_bytes(payload: Kind) -> None:
     datum = schemas.decode(data, payload.KIND)
     assert schemas.canonical(data, datum)
     assert from_avro(payload.KIND, datum) == payload
+
+
+@given(payloads())
+def test_the_short_way_to_the_bytes_gives_those_of_the_general_encoder(payload: Kind) -> None:
+    schemas = load_schemas()
+    general = schemas.encode(payload.KIND, to_avro(payload))
+    assert schemas.by_name[payload.KIND].frame + encode_body(payload) == general
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 1023, 1024, 8191, 8192, 1 << 20])
+def test_a_text_and_an_array_of_any_length_are_encoded(size: int) -> None:
+    schemas = load_schemas()
+    payload = action(operation="x" * size, resource="ü" * size, oversight_ids=("y",) * (size % 9000))
+    assert schemas.by_name["api_action"].frame + encode_body(payload) == schemas.encode("api_action", to_avro(payload))
 
 
 @given(payloads())

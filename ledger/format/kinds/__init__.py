@@ -1,6 +1,7 @@
 """The payloads: a class a kind, with the fields of its schema, in order. Values only: what they mean stands in the schemas.
 
-``check`` before recording, ``to_avro`` and ``content_digests`` for sealing, ``from_avro`` for reading.
+When recording: ``check``, ``content_digests``, and ``encode_body`` for the bytes after the frame of the newest schema. When
+reading: ``from_avro``. ``to_avro`` wherever a plain datum is wanted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ledger.errors import VerificationError
 from ledger.format.kinds.actions import ApiAction, Memory, Observation, Prompt, ReasoningStep
 from ledger.format.kinds.authority import Grant, Oversight, PolicyDecision, TokenIssuance, TokenRevocation
 from ledger.format.kinds.chains import ChainClose, ChainHeartbeat, ChainLoss, ChainOpen, ContentErasure
+from ledger.format.kinds.encode import encode_body
 from ledger.format.kinds.judge import check
 from ledger.format.kinds.parts import (
     Actor,
@@ -105,6 +107,7 @@ __all__ = [
     "Trust",
     "check",
     "content_digests",
+    "encode_body",
     "from_avro",
     "to_avro",
 ]

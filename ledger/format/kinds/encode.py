@@ -1,0 +1,105 @@
+"""The Avro bytes of a payload, written straight from its fields.
+
+The general encoder takes five times as long, most of it on deciding which branch of a union a value belongs to, and this is
+in the way of every event. A test holds the two equal, byte for byte. Decoding stays with the general decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from ledger.format.kinds.plan import PLANS, Plan
+from ledger.format.kinds.shape import Field, Part
+
+Write = Callable[[Any], bytes]
+
+NULL: Final = b"\x00"
+GIVEN: Final = b"\x02"
+"""The index of the second branch of a union with null."""
+
+
+def number(value: int) -> bytes:
+    """A long: zig-zag, then seven bits a byte, lowest first."""
+    value = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+LENGTHS: Final = tuple(number(each) for each in range(1024))
+"""The encoding of every length that most texts have."""
+GIVEN_LENGTHS: Final = tuple(GIVEN + each for each in LENGTHS)
+
+
+def text(value: str) -> bytes:
+    data = value.encode()
+    size = len(data)
+    return (LENGTHS[size] if size < len(LENGTHS) else number(size)) + data
+
+
+def given_text(value: str) -> bytes:
+    data = value.encode()
+    size = len(data)
+    return (GIVEN_LENGTHS[size] if size < len(GIVEN_LENGTHS) else GIVEN + number(size)) + data
+
+
+def given(write: Write, value: Any) -> bytes:
+    return GIVEN + write(value)
+
+
+def array(write: Write, values: tuple[Any, ...]) -> bytes:
+    """One block with its count, then the end."""
+    if not values:
+        return NULL
+    return number(len(values)) + b"".join(map(write, values)) + NULL
+
+
+def writer_of(field: Field) -> Write:
+    """What writes a value of ``field`` that is not null."""
+    if field.fixed:
+        one: Write = bytes
+    elif issubclass(field.type, Part):
+        one = part_writer(PLANS[field.type])
+    else:
+        one = text if field.type is str else number
+    if field.many:
+        return partial(array, one)
+    if field.optional:
+        return given_text if one is text else GIVEN.__add__ if field.fixed else partial(given, one)
+    return one
+
+
+def part_writer(plan: Plan) -> Write:
+    """What writes a payload or part: a record is its fields, one after the other."""
+    values, writers = plan.values, tuple(map(writer_of, plan.fields))
+
+    def write(part: Part) -> bytes:
+        return b"".join(
+            [NULL if value is None else write(value) for value, write in zip(values(part), writers)]  # noqa: B905 - strict costs
+        )
+
+    return write
+
+
+class Writers(dict[type[Part], Write]):
+    """The writer of each class, made when it is first asked for."""
+
+    def __missing__(self, cls: type[Part]) -> Write:
+        write = self[cls] = part_writer(PLANS[cls])
+        return write
+
+
+WRITERS: Final = Writers()
+
+
+def encode_body(payload: Part) -> bytes:
+    """The Avro binary encoding of ``payload`` by the newest schema of its kind, without the frame.
+
+    Values are not judged: call ``check`` before, else what comes out may be no encoding at all.
+    """
+    return WRITERS[payload.__class__](payload)
