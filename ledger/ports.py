@@ -60,6 +60,14 @@ class Bounds(NamedTuple):
     end: int
 
 
+class Position(NamedTuple):
+    """How far a partition is materialized: the topic's identity then, the next offset, and a digest of the last record."""
+
+    identity: str
+    next_offset: int
+    last_digest: bytes | None
+
+
 class Log(Protocol):
     """An append-only, partitioned log: at least once, order inside one partition, append time set by the log."""
 
@@ -120,6 +128,52 @@ class Subscription(Protocol):
 
     def seek(self, partition: int, offset: int) -> None:
         """The next poll reads ``partition`` from ``offset``; ignored if the partition is no longer assigned."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Tally(NamedTuple):
+    """What one commit did. ``rejected`` and ``findings`` count by name."""
+
+    records: int
+    events: int
+    copies: int
+    rejected: Mapping[str, int]
+    findings: Mapping[str, int]
+
+
+class Prepared(Protocol):
+    """Records judged and packed, ready to be committed by the projection that made it."""
+
+    @property
+    def records(self) -> Sequence[Record]: ...
+
+
+class Projection(Protocol):
+    """Writes the store. Rows, chain state and position of a commit stand together or not at all.
+
+    ``prepare`` may run on one thread while ``commit`` of what was prepared before runs on another; commits are in order.
+    """
+
+    def claim(self, topic: str, identity: str, partitions: Sequence[int]) -> Mapping[int, Position]:
+        """Makes this worker the owner of ``partitions``; a stuck predecessor is terminated after a time-out."""
+        ...
+
+    def prepare(self, records: Sequence[Record]) -> Prepared:
+        """Judges records of ``ledger.events``, in order per partition, and packs their rows; changes nothing that is seen."""
+        ...
+
+    def commit(self, prepared: Prepared) -> Tally:
+        """Commits it. Raises ``BackendError`` where nothing was committed: claim again, read from the position, try again."""
+        ...
+
+    def lost(self, topic: str, partition: int, first: int, until: int, detail: str) -> None:
+        """Keeps the finding ``lost_to_retention`` about the offsets ``first`` to ``until``."""
+        ...
+
+    def reset(self, topic: str, partition: int, identity: str, offset: int) -> None:
+        """Moves a position of this worker's, by a person's decision."""
         ...
 
     def close(self) -> None: ...

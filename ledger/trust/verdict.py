@@ -103,15 +103,22 @@ class VerifiedBatch:
 
 
 class Rejected(NamedTuple):
-    """A record that does not verify. ``seal`` is what it claims, where readable: unverified, for look-ups only."""
+    """A record that does not verify. ``seal`` is what it claims, where readable: unverified, for look-ups only.
+
+    ``seal_digest`` is there where the seal's signature holds, and it is the append time that refuses it.
+    """
 
     reason: str
     detail: str
     seal: Seal | None
+    seal_digest: bytes | None = None
 
 
 Erased = Callable[[str, Sequence[bytes]], AbstractSet[bytes]]
 """``erased(tenant, digests)``: which of these event digests an admitted erasure names."""
+
+UNTIMELY: Final = frozenset({"revoked_key", "expired_key"})
+"""Refusals that another append time would not have met."""
 
 _PROOF: Final = object()
 _FRAMES: Final = frozenset({"SealedBatch", "Seal", "EventHeader", "Content"})
@@ -134,7 +141,17 @@ class Judge:
         self, key: bytes | None, value: bytes | None, append_time: int, erased: Erased | None = None
     ) -> VerifiedBatch | Rejected:
         """The verdict on one record. ``erased`` is asked about events without payload; by default none is erased."""
+        return self._judge(key, value, append_time, erased, timeless=False)
+
+    def holds(self, key: bytes | None, value: bytes | None, erased: Erased | None = None) -> bool:
+        """Whether the record would be admitted at some append time: all but the time of the key's statements is checked."""
+        return isinstance(self._judge(key, value, 0, erased, timeless=True), VerifiedBatch)
+
+    def _judge(
+        self, key: bytes | None, value: bytes | None, append_time: int, erased: Erased | None, *, timeless: bool
+    ) -> VerifiedBatch | Rejected:
         seal: Seal | None = None
+        digest: bytes | None = None
         try:
             if value is None:
                 raise Malformed("a record without a value in the topic of events")
@@ -145,12 +162,19 @@ class Judge:
             if seal.format != FORMAT:
                 raise VerificationError("schema_unknown", f"format {seal.format} is not known here; update the ledger")
             _check_seal(seal)
-            authority = self._authority(key, batch, seal, append_time)
+            self._check_signature(key, batch, seal)
+            authority = self._bundle.authority(seal.key_id, seal.tenant, seal.service, append_time)
+            if isinstance(authority, str) and timeless and authority in UNTIMELY:
+                authority = Authority(role="source", kinds=())
+            if isinstance(authority, str):
+                digest = seal_digest(batch.seal) if authority in UNTIMELY else None
+                detail = f"key {seal.key_id} for tenant {seal.tenant!r}, service {seal.service!r} at {append_time}"
+                raise VerificationError(authority, detail)
             return self._open(value, batch, seal, authority, append_time, erased)
         except VerificationError as error:
-            return Rejected(error.reason, error.detail, seal)
+            return Rejected(error.reason, error.detail, seal, digest)
 
-    def _authority(self, key: bytes | None, batch: SealedBatch, seal: Seal, append_time: int) -> Authority:
+    def _check_signature(self, key: bytes | None, batch: SealedBatch, seal: Seal) -> None:
         if seal.ledger != self._ledger:
             raise VerificationError("wrong_ledger", f"the seal is for ledger {seal.ledger!r}, this is {self._ledger!r}")
         if key != seal.chain_id:

@@ -15,6 +15,7 @@ create table chains (
     key_id   text   not null,
     chain_id bytea  not null,
     closed_at bigint,              -- the lowest number of a closing seal
+    version   bigint not null default 0,   -- of runs and closed_at: a worker's copy in memory is good while it is the same
     unique (tenant, service, key_id, chain_id)
 );
 
@@ -26,7 +27,8 @@ create table runs (
     primary key (chain, start)
 );
 
-create sequence seal_ids as bigint increment by 1000;   -- a block of 1000 for each draw: ids are known before COPY
+-- A block of 1000 for each draw.
+create sequence seal_ids as bigint increment by 1000;
 
 create table seals (
     id             bigint  primary key,
@@ -67,6 +69,7 @@ create table events (
     primary key (event_id, digest)
 ) partition by range (event_id);
 create index events_execution on events (execution_id) where execution_id is not null;
+create index events_seal on events (seal);
 create index events_agent on events (agent, event_id) where agent is not null;
 create index events_occurred on events using brin (occurred_at);
 
@@ -76,8 +79,10 @@ create table sightings (
     digest   bytea    not null,
     seal     bigint   not null,
     at       smallint not null,
+    effective boolean not null,        -- under this seal; the event's own column is true where any seal's is
     primary key (event_id, digest, seal, at)
 );
+create index sightings_seal on sightings (seal);
 
 -- Cause to effect, for lineage down; upwards an event's own row holds its causes. Ids only: judged when read.
 create table causes (
@@ -93,6 +98,8 @@ create table joins (
 );
 create index joins_key on joins (key, event_id);
 
+-- One row for a record's key and bytes, however often they came: position and append time are those of the earliest.
+-- An event refused alone (at >= 0) is a row of its seal's; its raw is lp(header) salt payload, its raw_digest the event digest.
 create table rejected (
     id          bigint generated always as identity primary key,
     topic       text     not null,
@@ -100,6 +107,9 @@ create table rejected (
     log_offset  bigint   not null,
     at          smallint not null,      -- index of the event refused alone; -1: the whole record
     append_time bigint   not null,
+    copies      int      not null default 1,
+    seal        bigint,                 -- where the event alone was refused
+    seal_digest bytea,                  -- of the seal that the record holds, where it is signed as it says
     reason      text     not null,
     detail      text     not null,
     key_id      text,                   -- what the seal claims, unverified where the record was refused
@@ -109,8 +119,10 @@ create table rejected (
     raw         bytea,                  -- whole, or the first 64 KiB of an oversized one
     raw_digest  bytea    not null,
     raw_length  bigint   not null,
-    unique (topic, partition, log_offset, at)
+    unique nulls not distinct (topic, raw_digest, record_key, at, seal)
 );
+create index rejected_seal_digest on rejected (seal_digest) where seal_digest is not null;
+create index rejected_seal on rejected (seal) where seal is not null;
 create index rejected_reason on rejected (reason, key_id);
 
 create table findings (
@@ -128,6 +140,7 @@ create table findings (
     unique nulls not distinct (name, tenant, chain, number, until, digest, event_id, closed_at)
 );
 create index findings_open on findings (name) where closed_at is null;
+create index findings_chain on findings (chain, number);
 create index findings_event on findings (event_id) where event_id is not null;
 
 create table contents (
@@ -148,8 +161,9 @@ create table erasures (
     event_id     uuid   not null,
     event_digest bytea  not null,
     append_time  bigint not null,
+    is_event     boolean not null,       -- the payload of an event, not a content
     swept        boolean not null default false,   -- the worker has removed the bytes and sent the tombstone
-    primary key (tenant, digest, event_digest)
+    primary key (tenant, digest, event_digest, is_event)
 );
 create index erasures_unswept on erasures (tenant, digest) where not swept;
 
@@ -178,4 +192,10 @@ create table quarantine (
 create table trust (
     number int   primary key,
     line   bytea not null
+);
+
+-- The schemas under which the rows were judged; a release that knows fewer is refused.
+create table schema_set (
+    frame       bytea primary key,
+    file_digest bytea not null
 );

@@ -1,0 +1,36 @@
+"""Connections to Postgres, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from ledger.errors import BackendError
+
+
+def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
+    """A connection whose unqualified names mean ``schema`` (by default what the database says); raises ``BackendError``."""
+    try:
+        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=10)
+        connection.execute("set jit = off")
+        if schema is not None:
+            connection.execute(sql.SQL("set search_path = {}").format(sql.Identifier(schema)))
+    except psycopg.Error as error:
+        raise BackendError(f"the store cannot be reached ({_first_line(error)}); check STORE_URL") from error
+    return connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns a driver's error inside the block into ``BackendError``: what it did is rolled back, and may be tried again."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise BackendError(f"the store failed ({type(error).__name__}: {_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,105 @@
+"""Rows of the large tables as COPY BINARY wants them, packed by hand: this is where a materializer spends its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from struct import Struct
+from typing import Final, NamedTuple
+
+from ledger.format.hashing import ZERO16
+from ledger.trust.verdict import VerifiedBatch, VerifiedEvent
+
+HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER: Final = b"\xff\xff"
+
+EVENTS: Final = (
+    "copy events (event_id, digest, tenant, seal, at, kind, occurred_at, execution_id, agent, effective, causes, follows,"
+    " header, salt, payload) from stdin (format binary)"
+)
+CAUSES: Final = "copy causes (cause, effect) from stdin (format binary)"
+JOINS: Final = "copy joins (key, event_id) from stdin (format binary)"
+
+_NULL: Final = b"\xff\xff\xff\xff"
+_TRUE: Final = b"\0\0\0\x01\x01"
+_FALSE: Final = b"\0\0\0\x01\x00"
+_UUID: Final = 2950
+_BIGINT: Final = 20
+_HEAD: Final = Struct(">hi16si32siiiqihiiiq").pack
+_LENGTH: Final = Struct(">i").pack
+_INT: Final = Struct(">ii").pack
+_ARRAY: Final = Struct(">iiiiii").pack  # bytes, dimensions, nulls?, element type, size, lower bound
+_SALT: Final = b"\0\0\0\x10"
+_EDGE: Final = Struct(">hi16si16s").pack
+_JOIN: Final = Struct(">hiqi16s").pack
+
+
+class Joins(NamedTuple):
+    """Join keys of an event: those that it answers to, and those that it refers to."""
+
+    answers_to: Sequence[int]
+    follows: Sequence[int]
+
+
+NO_JOINS: Final = Joins((), ())
+
+
+def event_row(
+    event: VerifiedEvent, at: int, *, tenant: int, seal: int, names: Mapping[str, int], joins: Joins, erased: bool
+) -> bytes:
+    """One row of ``events``; an event without effect is a row and nothing else, an erased one keeps its header."""
+    header = event.header
+    agent = header.agent_id
+    payload = None if erased else event.payload_bytes
+    parts = [
+        _HEAD(15, 16, header.event_id, 32, event.digest, 4, tenant, 8, seal, 2, at, 4, names[header.kind], 8, header.occurred_at),
+        b"\0\0\0\x10" + header.execution_id if header.execution_id is not None else _NULL,
+        _INT(4, names[agent]) if agent is not None else _NULL,
+        _TRUE if event.effective else _FALSE,
+        _uuids([cause.event_id for cause in header.causes]) if header.causes else _NULL,
+        _bigints(joins.follows) if joins.follows else _NULL,
+        _LENGTH(len(event.header_bytes)),
+        event.header_bytes,
+        _SALT,
+        ZERO16 if erased else event.salt,
+    ]
+    parts += (_NULL,) if payload is None else (_LENGTH(len(payload)), payload)
+    return b"".join(parts)
+
+
+def edge_rows(event: VerifiedEvent) -> list[bytes]:
+    """Rows of ``causes``: one for each event that an effective event names as a cause."""
+    causes = event.header.causes
+    if not causes or not event.effective:
+        return []
+    effect = event.header.event_id
+    return [_EDGE(2, 16, cause, 16, effect) for cause in dict.fromkeys(each.event_id for each in causes)]
+
+
+def join_rows(event: VerifiedEvent, joins: Joins) -> list[bytes]:
+    """Rows of ``joins``."""
+    return [_JOIN(2, 8, key, 16, event.header.event_id) for key in joins.answers_to]
+
+
+def names_in(batch: VerifiedBatch) -> set[str]:
+    """Every string of ``batch`` that the rows hold by number."""
+    found = {batch.seal.tenant, batch.seal.service}
+    for event in batch.events:
+        found.add(event.header.kind)
+        if event.header.agent_id is not None:
+            found.add(event.header.agent_id)
+    return found
+
+
+def copy_bytes(rows: Iterable[bytes]) -> bytes:
+    """A whole COPY stream."""
+    return b"".join((HEADER, *rows, TRAILER))
+
+
+def _uuids(values: list[bytes]) -> bytes:
+    body = b"".join([_SALT + value for value in values])
+    return _ARRAY(20 + len(body), 1, 0, _UUID, len(values), 1) + body
+
+
+def _bigints(values: Sequence[int]) -> bytes:
+    body = Struct(">" + "iq" * len(values)).pack(*[part for value in values for part in (8, value)])
+    return _ARRAY(20 + len(body), 1, 0, _BIGINT, len(values), 1) + body
