@@ -80,7 +80,7 @@ class Schemas:
         return found
 
     def decode(self, data: bytes, expected: str | None = None) -> Datum:
-        """The datum of a framed ``data``; raises ``SchemaUnknown``, or ``Malformed`` (also for another schema than ``expected``)."""
+        """The datum of a framed ``data``; raises ``SchemaUnknown``, or ``Malformed``: also for any other than ``expected``."""
         schema = self.of(data)
         if expected is not None and schema.name != expected:
             raise Malformed(f"a {schema.name!r} stands where a {expected!r} belongs")

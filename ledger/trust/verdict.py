@@ -164,7 +164,7 @@ class Judge:
             _check_seal(seal)
             self._check_signature(key, batch, seal)
             authority = self._bundle.authority(seal.key_id, seal.tenant, seal.service, append_time)
-            if isinstance(authority, str) and timeless and authority in UNTIMELY:
+            if isinstance(authority, str) and timeless and authority in UNTIMELY and self._covered(seal):
                 authority = Authority(role="source", kinds=())
             if isinstance(authority, str):
                 digest = seal_digest(batch.seal) if authority in UNTIMELY else None
@@ -173,6 +173,10 @@ class Judge:
             return self._open(value, batch, seal, authority, append_time, erased)
         except VerificationError as error:
             return Rejected(error.reason, error.detail, seal, digest)
+
+    def _covered(self, seal: Seal) -> bool:
+        """Whether some statement about the seal's key names its tenant and service, at whatever time: a revocation hides that."""
+        return any(each.covers(seal.tenant, seal.service) for each in self._bundle.keys[seal.key_id].grants)
 
     def _check_signature(self, key: bytes | None, batch: SealedBatch, seal: Seal) -> None:
         if seal.ledger != self._ledger:
@@ -185,11 +189,6 @@ class Judge:
         first = batch.signatures[0]
         if first.key_id != seal.key_id or not trusted.public.verifies(seal_message(batch.seal), first.signature):
             raise VerificationError("bad_signature", f"the first signature is not key {seal.key_id}'s over this seal")
-        authority = self._bundle.authority(seal.key_id, seal.tenant, seal.service, append_time)
-        if isinstance(authority, str):
-            detail = f"key {seal.key_id} for tenant {seal.tenant!r}, service {seal.service!r} at {append_time}"
-            raise VerificationError(authority, detail)
-        return authority
 
     def _open(
         self,
