@@ -1,0 +1,110 @@
+"""From settings to parts: the only module that names adapters. Each is imported when it is asked for.
+
+``embedded:DIR`` is resolved here and nowhere else: whoever gets a part cannot tell what stands behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ledger.errors import BackendError, ConfigurationError
+from ledger.first_run import require_root
+from ledger.settings import EMBEDDED, Settings
+from ledger.trust_file import read_bundle_file, read_public_key
+
+if TYPE_CHECKING:
+    from ledger.embedded import EmbeddedPostgres
+    from ledger.ports import Log
+    from ledger.trust.bundle import TrustBundle
+
+_APPENDER = "-c role=answerable_appender"
+
+
+def load_bundle(settings: Settings) -> TrustBundle:
+    """The trust bundle, verified under the configured root."""
+    return read_bundle_file(settings.bundle_path, read_public_key(require_root(settings)), settings.require_ledger())
+
+
+def resolve(url: str) -> str:
+    """``url``, of an embedded Postgres that of the running server; raises ``BackendError`` where none runs."""
+    if not url.startswith(EMBEDDED):
+        return url
+    from ledger.embedded import attach
+
+    running = attach(_directory(url))
+    if running is None:
+        raise BackendError(f"no embedded Postgres runs in {_directory(url)}: start it with `answerable serve`")
+    return running
+
+
+def log_url(settings: Settings) -> str:
+    """Where the log is, for whoever reads or looks after it."""
+    return resolve(settings.effective_log_url)
+
+
+def store_url(settings: Settings) -> str:
+    """Where the store is."""
+    return resolve(settings.effective_store_url)
+
+
+def open_log(settings: Settings) -> Log:
+    """The log, for whoever reads it or looks after it."""
+    from ledger import logs
+
+    return logs.open_log(log_url(settings))
+
+
+def open_log_to_append(settings: Settings) -> Log:
+    """The log, for a publisher: in an embedded one, under the role that may only call its append function."""
+    from ledger import logs
+
+    url = log_url(settings)
+    if settings.effective_log_url.startswith(EMBEDDED):
+        url += f"&options={quote(_APPENDER)}"
+    return logs.open_log(url)
+
+
+def embedded_directories(settings: Settings) -> list[Path]:
+    """The directories of the embedded servers that these settings name: none, one, or two."""
+    urls = dict.fromkeys((settings.effective_store_url, settings.effective_log_url))
+    return [_directory(url) for url in urls if url.startswith(EMBEDDED)]
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[bool]:
+    """The embedded servers that the settings name run inside the block: those that do not run yet are started, and
+    stopped after it. Yields whether any was started. For commands, never for recorders.
+    """
+    from ledger.embedded import attach, start
+
+    with contextlib.ExitStack() as stack:
+        started = False
+        for directory in embedded_directories(settings):
+            if attach(directory) is None:
+                server: EmbeddedPostgres = start(directory)
+                stack.callback(server.stop)
+                started = True
+        yield started
+
+
+def prepare(settings: Settings) -> None:
+    """Makes what is missing in log and store: topics, tables, partitions. Safe to repeat, and at the same time."""
+    from ledger.store.migrations import migrate
+
+    log = open_log(settings)
+    try:
+        log.prepare()
+    finally:
+        log.close()
+    migrate(store_url(settings))
+
+
+def _directory(url: str) -> Path:
+    name = url.removeprefix(EMBEDDED)
+    if not name:
+        raise ConfigurationError("embedded: needs a directory, as in embedded:/var/lib/answerable/postgres")
+    return Path(name).expanduser().absolute()
