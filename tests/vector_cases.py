@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a row a case
 """The cases of ``tests/vectors``: each a good run of records, or one with exactly one fault."""
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ledger.format.codec import FRAME, MARK
 from ledger.format.event import Cause
 from ledger.format.hashing import ZERO32, seal_message
 from ledger.format.limits import BATCH_BYTES
+from ledger.trust.bundle import NAMED_KINDS
 from ledger.trust.keys import b64url, jwk_of
 from tests.make_vectors import CLEAN, Case, Expected, Sent, one, refused, three
 from tests.sealing import (
@@ -62,10 +64,9 @@ DAY = 24 * HOUR
 
 def good() -> Iterator[Case]:
     yield one("good-one-event", "a chain of one seal over one event", Sent(seal([opening()])))
-    yield one("good-every-kind-full", "every kind, with every field filled", Sent(_every_kind(full=True)))
-    yield one(
-        "good-every-kind-bare", "every kind, with null and nothing wherever allowed", Sent(_every_kind(full=False))
-    )
+    named = bundle_of(key_statement(kinds=["*", *sorted(NAMED_KINDS)]))
+    yield one("good-every-kind-full", "every kind, every field filled", Sent(_every_kind(full=True)), bundle=named)
+    yield one("good-every-kind-bare", "every kind, as empty as allowed", Sent(_every_kind(full=False)), bundle=named)
     many = seal([opening(), *(event(n) for n in range(1, 256))])
     yield one("good-256-events", "as many events as a seal may cover", Sent(many))
     yield Case("good-three-seals", "a chain of three seals, closed", [Sent(each) for each in three()])
