@@ -65,6 +65,7 @@ DAY = 24 * HOUR
 def good() -> Iterator[Case]:
     yield one("good-one-event", "a chain of one seal over one event", Sent(seal([opening()])))
     named = bundle_of(key_statement(kinds=["*", *sorted(NAMED_KINDS)]))
+    yield one("good-worked-example", "the example of docs/format.md", Sent(seal([opening(), event(1)])))
     yield one("good-every-kind-full", "every kind, every field filled", Sent(_every_kind(full=True)), bundle=named)
     yield one("good-every-kind-bare", "every kind, as empty as allowed", Sent(_every_kind(full=False)), bundle=named)
     many = seal([opening(), *(event(n) for n in range(1, 256))])
