@@ -86,20 +86,12 @@ class Sealed(NamedTuple):
 
 def split_batch(schemas: Schemas, value: bytes) -> SealedBatch:
     """The parts of a record's value; raises ``Malformed`` (also where the encoding is not canonical) or ``SchemaUnknown``."""
-    datum = schemas.decode(value, "SealedBatch")
-    batch = SealedBatch(
-        datum["seal"],
-        [Signature(*each.values()) for each in datum["signatures"]],
-        [SealedEvent(*each.values()) for each in datum["events"]],
-    )
+    seal, signatures, events = schemas.decode_strictly(value, "SealedBatch")
+    batch = SealedBatch(seal, list(map(Signature._make, signatures)), list(map(SealedEvent._make, events)))
     if not 1 <= len(batch.events) <= EVENTS_PER_SEAL:
         raise Malformed(f"{len(batch.events)} events in a batch; 1 to {EVENTS_PER_SEAL} are allowed")
     if not 1 <= len(batch.signatures) <= SIGNATURES:
         raise Malformed(f"{len(batch.signatures)} signatures; 1 to {SIGNATURES} are allowed")
-    if any("\0" in each.key_id for each in batch.signatures):
-        raise Malformed("a signature's key id holds U+0000")
-    if not schemas.canonical(value, datum):
-        raise Malformed("the batch is not canonically encoded")
     return batch
 
 
@@ -119,13 +111,7 @@ def decode_seal(schemas: Schemas, data: bytes) -> Seal:
     """The seal in ``data``, whatever its ``format``; raises ``Malformed`` or ``SchemaUnknown``. Its strings can be stored."""
     if len(data) > SEAL_BYTES:
         raise Malformed(f"the seal has {len(data)} bytes; the limit is {SEAL_BYTES}")
-    datum = schemas.decode(data, "Seal")
-    if not schemas.canonical(data, datum):
-        raise Malformed("the seal is not canonically encoded")
-    seal = Seal(*datum.values())
-    if any("\0" in each for each in (seal.ledger, seal.tenant, seal.service, seal.key_id)):
-        raise Malformed("a string in the seal holds U+0000")
-    return seal
+    return Seal._make(schemas.decode_strictly(data, "Seal"))
 
 
 def used_schemas(

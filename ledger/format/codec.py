@@ -1,7 +1,8 @@
 """Avro single-object encoding with the schemas of one release: ``C3 01``, 8-byte little-endian CRC-64-AVRO, body.
 
-Decoding never trusts a length: bodies are in memory and bounded by the caller, nothing is allocated from a stated size. A
-decoder that is lenient (fastavro takes overlong varints and negative indexes) is made strict by ``canonical``.
+Decoding never trusts a length: bodies are in memory and bounded by the caller, nothing is allocated from a stated size. The
+strict reader (``ledger.format.strict``) goes first; what it does not take, fastavro may still read, where the format allows that.
+No string holds U+0000, however it is encoded.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import fastavro
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
 from ledger.errors import VerificationError
+from ledger.format.strict import HoldsNul, NotCanonical, Reader, compile_reader
 
 MARK: Final = b"\xc3\x01"
 FRAME: Final = 10
@@ -24,13 +27,24 @@ FRAME: Final = 10
 Datum = dict[str, Any]
 
 
-class Schema(NamedTuple):
+class Schema:
     """A schema as published: ``frame`` is the mark and fingerprint before each body; ``pair`` is its part of ``Seal.schemas``."""
 
-    name: str
-    frame: bytes
-    pair: bytes
-    parsed: Any
+    def __init__(self, name: str, frame: bytes, pair: bytes, parsed: Any) -> None:
+        self.name = name
+        self.frame = frame
+        self.pair = pair
+        self.parsed = parsed
+
+    @cached_property
+    def dicts(self) -> Reader:
+        """The strict reader that makes dicts of records."""
+        return compile_reader(self.parsed, tuples=False)
+
+    @cached_property
+    def tuples(self) -> Reader:
+        """The strict reader that makes tuples of records."""
+        return compile_reader(self.parsed, tuples=True)
 
 
 class SchemaUnknown(VerificationError):
@@ -81,25 +95,50 @@ class Schemas:
 
     def decode(self, data: bytes, expected: str | None = None) -> Datum:
         """The datum of a framed ``data``; raises ``SchemaUnknown``, or ``Malformed``: also for any other than ``expected``."""
+        return read_body(self.expect(data, expected), data)
+
+    def decode_strictly(self, data: bytes, expected: str) -> Any:
+        """The datum as a tuple (records within too), only from its canonical encoding: anything else is ``Malformed``."""
+        schema = self.expect(data, expected)
+        try:
+            return schema.tuples(data)
+        except HoldsNul:
+            raise Malformed(f"a string of the {schema.name} holds U+0000") from None
+        except NotCanonical as error:
+            raise Malformed(f"the {schema.name} is not canonically encoded: {error}") from None
+
+    def expect(self, data: bytes, expected: str | None) -> Schema:
+        """The schema that ``data`` names, which is called ``expected`` or it is ``Malformed``."""
         schema = self.of(data)
         if expected is not None and schema.name != expected:
             raise Malformed(f"a {schema.name!r} stands where a {expected!r} belongs")
-        return read_body(schema, data)
+        return schema
 
     def encode(self, name: str, datum: Mapping[str, Any]) -> bytes:
         """The framed encoding of ``datum`` by the newest schema called ``name``."""
         return write_body(self.by_name[name], datum)
 
-    def canonical(self, data: bytes, datum: Datum) -> bool:
-        """Whether ``data`` is the one encoding of ``datum`` that a correct encoder gives. Never raises for a decoded datum."""
+    def canonical(self, data: bytes) -> bool:
+        """Whether ``data`` is the one encoding that a correct encoder gives of what it says."""
         try:
-            return write_body(self.of(data), datum) == data
-        except (ValueError, TypeError, OverflowError):  # a number that lenient decoding let grow beyond its type
+            self.of(data).tuples(data)
+        except (NotCanonical, HoldsNul):
             return False
+        return True
 
 
 def read_body(schema: Schema, data: bytes) -> Datum:
-    """Decodes the body after the frame; every failure, trailing bytes too, is ``Malformed``."""
+    """Decodes the body after the frame, canonical or not; every failure, trailing bytes too, is ``Malformed``."""
+    try:
+        datum: Datum = schema.dicts(data)
+    except HoldsNul:
+        raise Malformed(f"a string of the {schema.name} holds U+0000") from None
+    except NotCanonical:
+        return _read_leniently(schema, data)
+    return datum
+
+
+def _read_leniently(schema: Schema, data: bytes) -> Datum:
     stream = io.BytesIO(data)
     stream.seek(FRAME)
     try:
@@ -108,9 +147,18 @@ def read_body(schema: Schema, data: bytes) -> Datum:
         raise Malformed(f"{schema.name} does not decode ({type(error).__name__})") from None
     if stream.tell() != len(data):
         raise Malformed(f"{schema.name} has bytes after its end")
-    if type(datum) is not dict:
-        raise Malformed(f"{schema.name} is not a record")
+    if type(datum) is not dict or _holds_nul(datum):
+        raise Malformed(f"a string of the {schema.name} holds U+0000")
     return datum
+
+
+def _holds_nul(value: object) -> bool:
+    """Whether a string somewhere in a datum holds U+0000. Depth is bounded: no schema is recursive."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(map(_holds_nul, value.values()))
+    return isinstance(value, list) and any(map(_holds_nul, value))
 
 
 def write_body(schema: Schema, datum: Mapping[str, Any]) -> bytes:

