@@ -36,7 +36,8 @@ class Chains:
         ids = {chain: self._held[chain].id for chain in wanted if chain in self._held}
         ids.update(_make(connection, sorted(wanted - ids.keys()), names))
         rows = connection.execute(
-            "select id, version, closed_at from chains where id = any(%s) order by id for update", [sorted(ids.values())]
+            "select id, version, closed_at from chains where id = any(%s) order by id for update",
+            [sorted(ids.values())],
         ).fetchall()
         found = {row[0]: row for row in rows}
         locked = {}
@@ -125,7 +126,9 @@ def rebuild(connection: psycopg.Connection, chain: int) -> frozenset[ChainFindin
     connection.cursor().executemany(
         "insert into runs values (%s, %s, %s)", [(chain, run.start, run.stop) for run in state.runs]
     )
-    connection.execute("update chains set version = version + 1, closed_at = %s where id = %s", [state.closed_at, chain])
+    connection.execute(
+        "update chains set version = version + 1, closed_at = %s where id = %s", [state.closed_at, chain]
+    )
     return findings
 
 

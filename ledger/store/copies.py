@@ -14,9 +14,11 @@ import psycopg
 
 from ledger.format.batch import SealedBatch, SealedEvent, Signature, join_batch
 from ledger.format.codec import Schemas
+from ledger.format.hashing import ZERO16
 from ledger.format.limits import BATCH_BYTES, KEPT_OF_OVERSIZE
 from ledger.ports import Record
 from ledger.trust.verdict import UNTIMELY, RefusedEvent, Rejected, VerifiedBatch
+
 
 class Copy(NamedTuple):
     """A record with the number of times that it came; position and append time are the earliest's."""
@@ -64,12 +66,16 @@ def keep(connection: psycopg.Connection, refused: Iterable[tuple[Copy, Rejected]
             )
         )
     if rows:
-        connection.cursor().executemany(_KEEP, [tuple(_clean(each) for each in row) for row in sorted(rows, key=_identity)])
+        connection.cursor().executemany(
+            _KEEP, [tuple(_clean(each) for each in row) for row in sorted(rows, key=_identity)]
+        )
 
 
-def keep_events(connection: psycopg.Connection, record: Record, batch: VerifiedBatch, seal: int) -> None:
-    """Inserts the events of an admitted seal that were refused alone."""
-    rows = [_event_row(record, batch, seal, event) for event in batch.refused]
+def keep_events(
+    connection: psycopg.Connection, record: Record, batch: VerifiedBatch, seal: int, erased: frozenset[bytes]
+) -> None:
+    """Inserts the events of an admitted seal that were refused alone, those erased without their payload."""
+    rows = [_event_row(record, batch, seal, event, erased) for event in batch.refused]
     if rows:
         connection.cursor().executemany(_KEEP_EVENT, rows)
 
@@ -113,7 +119,7 @@ def admitted(connection: psycopg.Connection, schemas: Schemas, seal: int) -> Cop
 
 
 def write_signatures(batch: SealedBatch) -> bytes:
-    """Two lines each: key id, signature in hex. A line end in a key id, which nothing forbids to others' signatures, is escaped."""
+    """Two lines each: key id, signature in hex. A line end in a key id (nothing forbids it to others' signatures) is escaped."""
     lines = [f"{_escape(each.key_id)}\n{each.signature.hex()}\n" for each in batch.signatures]
     return "".join(lines).encode()
 
@@ -158,8 +164,10 @@ def _copy(row: list[object]) -> tuple[int, Copy]:
     return number, Copy(Record(topic, partition, offset, append_time, key, raw), copies)  # type: ignore[return-value, arg-type]
 
 
-def _event_row(record: Record, batch: VerifiedBatch, seal: int, event: RefusedEvent) -> tuple[object, ...]:
-    raw = raw_event(event.raw)
+def _event_row(
+    record: Record, batch: VerifiedBatch, seal: int, event: RefusedEvent, erased: frozenset[bytes]
+) -> tuple[object, ...]:
+    raw = raw_event(event.raw._replace(salt=ZERO16, payload=None) if event.digest in erased else event.raw)
     claims = batch.seal
     return (
         record.topic,

@@ -25,16 +25,21 @@ class Finding(NamedTuple):
     opened_at: int
 
 
-_OF_CHAINS: Final = "(name in ('gap', 'fork', 'broken_link', 'sealed_after_close') or name = 'clock_skew' and until is not null)"
+_OF_CHAINS: Final = (
+    "(name in ('gap', 'fork', 'broken_link', 'sealed_after_close') or name = 'clock_skew' and until is not null)"
+)
 
 
 def of_batch(batch: VerifiedBatch, tenant: int, chain: int) -> list[Finding]:
     """What is wrong with an admitted seal and its events by themselves."""
     number, at = batch.seal.seal_number, batch.append_time
     found = [Finding(name, tenant, chain, number, None, batch.seal_digest, None, "", at) for name in batch.findings]
-    for event in batch.events:
-        for name in event.findings:
-            found.append(Finding(name, tenant, chain, number, None, event.digest, event.header.event_id, "", at))
+    found += [
+        Finding(name, tenant, chain, number, None, event.digest, event.header.event_id, "", at)
+        for event in batch.events
+        if event.findings
+        for name in event.findings
+    ]
     return found
 
 
@@ -73,7 +78,9 @@ def forget_seal(connection: psycopg.Connection, chain: int, number: int) -> None
     )
 
 
-def replace_chain(connection: psycopg.Connection, chain: int, tenant: int, now: frozenset[ChainFinding], at: int) -> None:
+def replace_chain(
+    connection: psycopg.Connection, chain: int, tenant: int, now: frozenset[ChainFinding], at: int
+) -> None:
     """Makes ``now`` the open findings of the chain's state; what was open and no longer holds is removed."""
     rows = connection.execute(
         f"select id, name, number, until, digest from findings where chain = %s and closed_at is null and {_OF_CHAINS}",  # noqa: S608

@@ -62,4 +62,8 @@ def _known(connection: psycopg.Connection) -> dict[str, str]:
 
 def _texts() -> dict[str, str]:
     folder = files("ledger.store") / "migrations"
-    return {each.name: each.read_text() for each in sorted(folder.iterdir(), key=lambda f: f.name) if each.name.endswith(".sql")}
+    return {
+        each.name: each.read_text()
+        for each in sorted(folder.iterdir(), key=lambda f: f.name)
+        if each.name.endswith(".sql")
+    }

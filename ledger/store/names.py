@@ -29,7 +29,7 @@ class Names:
 
     def _add(self, missing: list[str]) -> None:
         find = "select name, id from names where name = any(%s)"
-        found = dict(self._connection.execute(find, [missing]).fetchall())
+        found: dict[str, int] = dict(self._connection.execute(find, [missing]).fetchall())
         if new := [name for name in missing if name not in found]:
             insert = "insert into names (name) select unnest(%s::text[]) on conflict do nothing"
             self._connection.execute(insert, [new])

@@ -9,15 +9,20 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+_MOVE: Final = """
+with moved as (delete from {default} where {key} >= {low}::uuid and {key} < {high}::uuid returning *)
+insert into {part} select * from moved
+"""
 _KEYS: Final = {"events": "event_id", "causes": "cause"}
 
 
 def make_years(connection: psycopg.Connection, years: Iterable[int]) -> list[int]:
-    """Makes the partitions of ``years`` that are missing, and moves the rows that waited for them in DEFAULT, in one transaction."""
+    """Makes the missing partitions of ``years`` and moves there the rows that lie in DEFAULT, in one transaction."""
     with connection.transaction():
         for table in _KEYS:
             _make_default(connection, table)
-        return [year for year in years if all([_make_year(connection, table, year) for table in _KEYS])]
+        made = {year for year in years for table in _KEYS if _make_year(connection, table, year)}
+    return sorted(made)
 
 
 def years_in_default(connection: psycopg.Connection, latest: int) -> list[int]:
@@ -47,8 +52,7 @@ def _make_year(connection: psycopg.Connection, table: str, year: int) -> bool:
     for statement in (
         "create table {part} (like {parent} including defaults)",
         "lock table {parent} in access exclusive mode",
-        "with moved as (delete from {default} where {key} >= {low}::uuid and {key} < {high}::uuid returning *)"
-        " insert into {part} select * from moved",
+        _MOVE,
         "alter table {parent} attach partition {part} for values from ({low}) to ({high})",
     ):
         connection.execute(sql.SQL(statement).format(**names))

@@ -49,7 +49,12 @@ def advances(records: Sequence[Record], starts: dict[int, int]) -> dict[int, Adv
 
 
 def claim(
-    connection: psycopg.Connection, topic: str, identity: str, partitions: Sequence[int], *, stuck: float = STUCK_SECONDS
+    connection: psycopg.Connection,
+    topic: str,
+    identity: str,
+    partitions: Sequence[int],
+    *,
+    stuck: float = STUCK_SECONDS,
 ) -> dict[int, Position]:
     """Makes this connection the owner of ``partitions``; a predecessor that holds the lock ``stuck`` seconds is terminated."""
     deadline = time.monotonic() + stuck
@@ -66,7 +71,8 @@ def claim(
 
 def _take(connection: psycopg.Connection, topic: str, identity: str, partitions: Sequence[int]) -> dict[int, Position]:
     connection.execute(
-        "insert into positions (topic, partition, identity, next_offset) select %s, unnest(%s::int[]), %s, 0 on conflict do nothing",
+        "insert into positions (topic, partition, identity, next_offset) select %s, unnest(%s::int[]), %s, 0"
+        " on conflict do nothing",
         [topic, partitions, identity],
     )
     rows = connection.execute(

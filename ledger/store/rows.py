@@ -51,7 +51,23 @@ def event_row(
     agent = header.agent_id
     payload = None if erased else event.payload_bytes
     parts = [
-        _HEAD(15, 16, header.event_id, 32, event.digest, 4, tenant, 8, seal, 2, at, 4, names[header.kind], 8, header.occurred_at),
+        _HEAD(
+            15,
+            16,
+            header.event_id,
+            32,
+            event.digest,
+            4,
+            tenant,
+            8,
+            seal,
+            2,
+            at,
+            4,
+            names[header.kind],
+            8,
+            header.occurred_at,
+        ),
         b"\0\0\0\x10" + header.execution_id if header.execution_id is not None else _NULL,
         _INT(4, names[agent]) if agent is not None else _NULL,
         _TRUE if event.effective else _FALSE,

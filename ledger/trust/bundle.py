@@ -63,6 +63,11 @@ class TrustedKey:
     grants: tuple[Grant, ...]
     revoked_from: int | None
 
+    @property
+    def says(self) -> tuple[tuple[Grant, ...], int | None]:
+        """All that matters to a verdict, in a form that compares."""
+        return self.grants, self.revoked_from
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
@@ -103,6 +108,12 @@ class TrustBundle:
             return "expired_key"
         role = "source" if any(grant.role == "source" for grant in holding) else "importer"
         return Authority(role=role, kinds=holding)
+
+
+def prefix_of(bundle: TrustBundle, count: int) -> TrustBundle:
+    """What ``bundle`` said in its first ``count`` lines; its digest is left empty."""
+    statements = bundle.statements[:count]
+    return TrustBundle(keys=_keys_of(statements), lines=bundle.lines[:count], digest=b"", statements=statements)
 
 
 EMPTY: Final = TrustBundle(keys={}, lines=(), digest=sha256(b"").digest(), statements=())

@@ -46,7 +46,7 @@ create table seals (
     copies         int     not null default 1,
     importer       boolean not null,
     seal           bytea   not null,
-    signatures     bytea   not null,   -- key_id LF signature-hex, a line each
+    signatures     bytea   not null,   -- two lines each: key id, signature in hex
     unique (chain, number, digest)
 );
 

@@ -1,0 +1,76 @@
+"""Erasures: what an admitted ``content_erasure`` names, kept for ever, and the payloads of events that it takes away."""
+
+from __future__ import annotations
+
+import psycopg
+
+from ledger.format.codec import Schemas
+from ledger.format.hashing import ZERO16
+from ledger.store import sighted
+from ledger.store.copies import raw_event, read_raw_event
+from ledger.trust.verdict import VerifiedBatch
+
+
+def in_batch(batch: VerifiedBatch) -> bool:
+    """Whether an effective erasure is among the events."""
+    return any(event.header.kind == "content_erasure" and event.effective for event in batch.events)
+
+
+def note(connection: psycopg.Connection, batch: VerifiedBatch, tenant: int) -> bool:
+    """Keeps what the effective erasures of an admitted seal name; whether one names events."""
+    rows = []
+    for event in batch.events:
+        if event.header.kind == "content_erasure" and event.effective and event.payload is not None:
+            named = [(digest, False) for digest in event.payload["contents"]]
+            named += [(digest, True) for digest in event.payload["events"]]
+            rows += [
+                (tenant, digest, event.header.event_id.hex(), event.digest, batch.append_time, is_event)
+                for digest, is_event in named
+            ]
+    if rows:
+        connection.cursor().executemany(
+            "insert into erasures (tenant, digest, event_id, event_digest, append_time, is_event)"
+            " values (%s, %s, %s::uuid, %s, %s, %s) on conflict do nothing",
+            rows,
+        )
+    return any(row[-1] for row in rows)
+
+
+def sweep_events(connection: psycopg.Connection, schemas: Schemas) -> int:
+    """Takes the payloads of events that unswept erasures name; returns how many. In one transaction.
+
+    Every event committed before its erasure is found here, and every later one was written without its payload: an erasure
+    is admitted under the exclusive lock of ``trust``, which no other writer's transaction overlaps. Digests are not
+    indexed, since erasing payloads is rare: one scan serves all erasures that wait.
+    """
+    with connection.transaction():
+        pending = connection.execute(
+            "select tenant, digest from erasures where is_event and not swept for update"
+        ).fetchall()
+        if not pending:
+            return 0
+        digests = [digest for _, digest in pending]
+        found = connection.execute(
+            "select e.event_id::text from events e where e.digest = any(%s) and e.payload is not null"
+            " and exists (select from erasures x where x.is_event and (x.tenant, x.digest) = (e.tenant, e.digest))",
+            [digests],
+        ).fetchall()
+        ids = [row[0] for row in found]
+        sighted.unlink(connection, schemas, ids)
+        connection.execute(
+            "update events set payload = null, salt = %s where event_id = any(%s::uuid[]) and digest = any(%s)",
+            [ZERO16, ids, digests],
+        )
+        sighted.link(connection, schemas, ids)
+        _strip_refused(connection, digests)
+        connection.execute("update erasures set swept = true where is_event and digest = any(%s)", [digests])
+    return len(ids)
+
+
+def _strip_refused(connection: psycopg.Connection, digests: list[bytes]) -> None:
+    query = "select id, raw from rejected where at >= 0 and raw_digest = any(%s) for update"
+    for row, raw in connection.execute(query, [digests]).fetchall():
+        stripped = raw_event(read_raw_event(raw)._replace(salt=ZERO16, payload=None))
+        connection.execute(
+            "update rejected set raw = %s, raw_length = %s where id = %s", [stripped, len(stripped), row]
+        )

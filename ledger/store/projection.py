@@ -1,0 +1,295 @@
+"""The projection onto Postgres: judged records become rows, with chain state and position, in one transaction.
+
+Two ways lead to the same rows. The fast one takes a flush that is plainly new (seals that extend their chains, events never
+seen) and copies rows packed beforehand; the first sign of anything else undoes it, to a savepoint, and the exact one
+(``placement``) takes the same records one at a time. Order of locks: positions, ``trust``, chains by id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Final, NamedTuple
+
+from psycopg import errors
+
+from ledger.format.batch import Chain
+from ledger.format.codec import Schemas
+from ledger.ports import EVENTS, Position, Record, Tally
+from ledger.store import chains, copies, erasures, findings, placement, positions, rows, sighted, standing
+from ledger.store.chains import Chains, Held
+from ledger.store.connect import connect, translated
+from ledger.store.copies import Copy
+from ledger.store.migrations import check_migrated
+from ledger.store.names import Names
+from ledger.store.placement import Placement
+from ledger.trust.bundle import TrustBundle
+from ledger.trust.chain import ChainFinding, advance, mark_of, needs
+from ledger.trust.verdict import UNTIMELY, Judge, Rejected, VerifiedBatch
+
+_BLOCK: Final = 1000  # as seal_ids increments
+
+
+class _Packed(NamedTuple):
+    """A batch with its rows."""
+
+    record: Record
+    batch: VerifiedBatch
+    seal: int
+    tenant: int
+    events: bytes
+    causes: bytes
+    joins: bytes
+
+
+class _Flush(NamedTuple):
+    """Records judged and packed."""
+
+    records: Sequence[Record]
+    steps: Mapping[int, positions.Advance]
+    packed: list[_Packed]
+    refused: list[tuple[Record, Rejected]]
+    names: Mapping[str, int]
+    erases: bool
+
+
+class _NotPlain(Exception):
+    """Something in the flush is not plainly new."""
+
+
+class PostgresProjection:
+    """The ``Projection`` of one worker: one connection that commits, one beside it for what is looked up meanwhile."""
+
+    def __init__(
+        self,
+        url: str,
+        schemas: Schemas,
+        ledger: str,
+        bundle: TrustBundle,
+        *,
+        schema: str | None = None,
+        stuck: float = positions.STUCK_SECONDS,
+    ) -> None:
+        self._url, self._schema, self._stuck = url, schema, stuck
+        self._schemas, self._ledger = schemas, ledger
+        self._bundle = bundle
+        self._judge = Judge(schemas, ledger, bundle)
+        self._lock = Lock()
+        self._held = Chains()
+        self._starts: dict[int, int] = {}
+        self._connect()
+        check_migrated(self._commits)
+        self.adopt(bundle)
+
+    def adopt(self, bundle: TrustBundle) -> int:
+        """Judges under ``bundle`` from now on, and again what it changes; returns how many seals and records that were.
+
+        Raises ``TrustError`` where the store was judged under a longer or another bundle, or by a newer set of schemas.
+        """
+        judge = Judge(self._schemas, self._ledger, bundle)
+        with self._lock, translated():
+            with self._commits.transaction():
+                again = standing.adopt(
+                    self._commits, self._schemas, self._ledger, bundle, lambda: self._placement(judge)
+                )
+            self._held.forget()
+            self._bundle, self._judge = bundle, judge
+        return again
+
+    @property
+    def bundle(self) -> TrustBundle:
+        """The bundle under which it judges."""
+        return self._bundle
+
+    def claim(self, topic: str, identity: str, partitions: Sequence[int]) -> Mapping[int, Position]:
+        """See ``Projection``. After a failure the connections are made anew."""
+        with self._lock, translated():
+            if self._commits.closed or self._looks.closed:
+                self._connect()
+            found = positions.claim(self._commits, topic, identity, partitions, stuck=self._stuck)
+            self._held.forget()
+            self._forget_numbers()
+            for partition, position in found.items():
+                self._starts[partition] = position.next_offset
+        return found
+
+    def prepare(self, records: Sequence[Record]) -> _Flush:
+        """See ``Projection``."""
+        judged = [
+            (record, self._judge.judge(record.key, record.value, record.append_time, self._erased))
+            for record in records
+        ]
+        good = [(record, verdict) for record, verdict in judged if isinstance(verdict, VerifiedBatch)]
+        with translated():
+            names = self._names.numbers({name for _, batch in good for name in rows.names_in(batch)})
+            packed = [self._pack(record, batch, names) for record, batch in good]
+        return _Flush(
+            records,
+            positions.advances(records, self._starts),
+            packed,
+            [(record, verdict) for record, verdict in judged if isinstance(verdict, Rejected)],
+            names,
+            any(erasures.in_batch(batch) for _, batch in good),
+        )
+
+    def commit(self, prepared: _Flush) -> Tally:
+        """See ``Projection``."""
+        with self._lock, translated():
+            with self._commits.transaction():
+                positions.lock(self._commits, EVENTS, prepared.steps)
+                standing.lock(self._commits, self._bundle, exclusive=prepared.erases)
+                changed, tally = self._write(prepared)
+                positions.advance(self._commits, EVENTS, prepared.steps)
+            self._held.adopt(changed)
+        return tally
+
+    def lost(self, topic: str, partition: int, first: int, until: int, detail: str) -> None:
+        """See ``Projection``."""
+        found = findings.Finding(
+            "lost_to_retention", None, None, first, until, None, None, f"{topic}/{partition}: {detail}", 0
+        )
+        with self._lock, translated():
+            findings.open_all(self._commits, [found])
+
+    def reset(self, topic: str, partition: int, identity: str, offset: int) -> None:
+        """See ``Projection``."""
+        with self._lock, translated():
+            positions.reset(self._commits, topic, partition, identity, offset)
+            self._starts[partition] = offset
+
+    def analyze(self) -> None:
+        """Fresh statistics of the large tables, after many rows came: without them lineage is slow."""
+        with self._lock, translated():
+            self._commits.execute("analyze events, causes, joins, seals")
+
+    def close(self) -> None:
+        self._commits.close()
+        self._looks.close()
+
+    def _connect(self) -> None:
+        self._commits = connect(self._url, schema=self._schema)
+        self._looks = connect(self._url, schema=self._schema)
+        self._forget_numbers()
+
+    def _forget_numbers(self) -> None:
+        self._names = Names(self._looks)
+        self._next_seal = self._end_of_block = 0
+
+    def _erased(self, tenant: str, digests: Sequence[bytes]) -> frozenset[bytes]:
+        return sighted.erased_of(self._looks, tenant, digests)
+
+    def _new_seal(self) -> int:
+        if self._next_seal == self._end_of_block:
+            row = self._looks.execute("select nextval('seal_ids')").fetchone()
+            assert row is not None  # noqa: S101 - nextval has a row
+            self._next_seal, self._end_of_block = row[0], row[0] + _BLOCK
+        self._next_seal += 1
+        return self._next_seal - 1
+
+    def _pack(self, record: Record, batch: VerifiedBatch, names: Mapping[str, int]) -> _Packed:
+        seal, tenant_name = self._new_seal(), batch.seal.tenant
+        tenant, first = names[tenant_name], batch.seal.first_sequence
+        events: list[bytes] = []
+        causes: list[bytes] = []
+        joined: list[bytes] = []
+        for event in batch.events:
+            joins = sighted.joins_of(tenant_name, event)
+            events.append(
+                rows.event_row(
+                    event, event.sequence - first, tenant=tenant, seal=seal, names=names, joins=joins, erased=False
+                )
+            )
+            if event.header.causes:
+                causes += rows.edge_rows(event)
+            if joins.answers_to:
+                joined += rows.join_rows(event, joins)
+        return _Packed(record, batch, seal, tenant, b"".join(events), b"".join(causes), b"".join(joined))
+
+    def _write(self, flush: _Flush) -> tuple[Mapping[Chain, Held], Tally]:
+        try:
+            with self._commits.transaction():
+                return self._write_fast(flush)
+        except (_NotPlain, errors.UniqueViolation):
+            return self._write_exact(flush)
+
+    def _write_exact(self, flush: _Flush) -> tuple[Mapping[Chain, Held], Tally]:
+        placing = self._placement(self._judge)
+        for record in sorted(flush.records, key=lambda each: (each.append_time, each.partition, each.offset)):
+            placing.place(Copy(record, 1))
+        placing.finish()
+        tally = Tally(len(flush.records), placing.events, placing.copies, placing.rejected, placing.findings)
+        return placing.changed, tally
+
+    def _placement(self, judge: Judge) -> Placement:
+        return Placement(
+            self._commits,
+            schemas=self._schemas,
+            judge=judge,
+            names=self._names,
+            held=self._held,
+            new_seal=self._new_seal,
+        )
+
+    def _write_fast(self, flush: _Flush) -> tuple[Mapping[Chain, Held], Tally]:
+        connection = self._commits
+        self._check_plain(flush)
+        locked = self._held.lock(connection, [packed.batch.chain for packed in flush.packed], flush.names)
+        now, found, closed = _step(flush.packed, locked)
+        connection.cursor().executemany(
+            placement.INSERT_SEAL,
+            [
+                placement.seal_row(each.batch, Copy(each.record, 1), each.seal, locked[each.batch.chain].id)
+                for each in flush.packed
+            ],
+        )
+        sighted.copy(connection, rows.EVENTS, [each.events for each in flush.packed])
+        sighted.copy(connection, rows.CAUSES, [each.causes for each in flush.packed])
+        sighted.copy(connection, rows.JOINS, [each.joins for each in flush.packed])
+        for each in flush.packed:
+            copies.keep_events(connection, each.record, each.batch, each.seal, frozenset())
+        findings.open_all(connection, found)
+        findings.close_all(connection, closed)
+        copies.keep(connection, [(Copy(record, 1), verdict) for record, verdict in flush.refused])
+        chains.save(connection, {chain: (locked[chain], after) for chain, after in now.items()})
+        refused = Counter(verdict.reason for _, verdict in flush.refused)
+        refused.update(event.reason for each in flush.packed for event in each.batch.refused)
+        events = sum(len(each.batch.events) for each in flush.packed)
+        return now, Tally(len(flush.records), events, 0, refused, Counter(each.name for each in found))
+
+    def _check_plain(self, flush: _Flush) -> None:
+        """Raises ``_NotPlain`` for whatever may touch rows that are there, or depends on rows that came meanwhile."""
+        if flush.erases or any(verdict.reason in _EXACT for _, verdict in flush.refused):
+            raise _NotPlain
+        seals = [packed.batch.seal_digest for packed in flush.packed]
+        if copies.refused_with(self._commits, seals):
+            raise _NotPlain
+        some = self._commits.execute("select exists (select from erasures where is_event)").fetchone()
+        if some and some[0]:
+            for each in flush.packed:
+                if sighted.erased_of(self._commits, each.batch.seal.tenant, [e.digest for e in each.batch.events]):
+                    raise _NotPlain
+
+
+_EXACT: Final = UNTIMELY | {"bad_payload"}
+
+
+def _step(
+    packed: Sequence[_Packed], locked: Mapping[Chain, Held]
+) -> tuple[dict[Chain, Held], list[findings.Finding], list[tuple[int, ChainFinding, int]]]:
+    """Moves every chain on; raises ``_NotPlain`` where a seal lands among those that are there."""
+    now: dict[Chain, Held] = {}
+    opened: list[findings.Finding] = []
+    closed: list[tuple[int, ChainFinding, int]] = []
+    for each in packed:
+        batch, chain = each.batch, each.batch.chain
+        held = now.get(chain) or locked[chain]
+        mark = mark_of(batch)
+        if needs(held.state, mark.number):
+            raise _NotPlain
+        step = advance(held.state, mark)
+        now[chain] = Held(held.id, locked[chain].version + 1, step.state)
+        opened += findings.of_batch(batch, each.tenant, held.id)
+        opened += [findings.of_chain(found, each.tenant, held.id, batch.append_time) for found in step.opened]
+        closed += [(held.id, found, batch.append_time) for found in step.closed]
+    return now, opened, closed

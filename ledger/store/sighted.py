@@ -1,0 +1,181 @@
+"""Events one seal at a time, exactly: which are new, which were seen under another seal, and what goes with a seal that goes.
+
+The way of every case but the common one; see ``ledger.store.projection``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import psycopg
+
+from ledger.attribution.joins import join_keys
+from ledger.errors import VerificationError
+from ledger.format.codec import Schemas
+from ledger.format.event import EventHeader, decode_header
+from ledger.store import rows
+from ledger.trust.verdict import Payload, VerifiedBatch, VerifiedEvent
+
+
+class _Stored(NamedTuple):
+    event_id: bytes
+    digest: bytes
+    tenant: str
+    header: EventHeader
+    payload: Payload | None
+
+
+def joins_of(tenant: str, event: VerifiedEvent, *, erased: bool = False) -> rows.Joins:
+    """The join keys of an event; one without effect has none."""
+    if not event.effective:
+        return rows.NO_JOINS
+    return rows.Joins(*join_keys(tenant, event.header, None if erased else event.payload))
+
+
+def erased_of(connection: psycopg.Connection, tenant: str, digests: Sequence[bytes]) -> frozenset[bytes]:
+    """Which of these event digests an admitted erasure of the same tenant names."""
+    query = "select digest from erasures where is_event and tenant = (select id from names where name = %s) and digest = any(%s)"
+    return frozenset(row[0] for row in connection.execute(query, [tenant, list(digests)]))
+
+
+def add(
+    connection: psycopg.Connection, batch: VerifiedBatch, seal: int, names: Mapping[str, int], erased: frozenset[bytes]
+) -> int:
+    """Adds the events of an admitted seal: rows for those not there yet, sightings for the others. Returns how many are new."""
+    tenant = batch.seal.tenant
+    there = _effective(connection, [event.header.event_id for event in batch.events])
+    fresh: list[bytes] = []
+    linked: list[bytes] = []
+    sightings: list[tuple[bytes, bytes, int, int, bool]] = []
+    upgraded: list[tuple[str, bytes]] = []
+    edges: list[bytes] = []
+    for event in batch.events:
+        at = event.sequence - batch.seal.first_sequence
+        identity = (event.header.event_id, event.digest)
+        if identity in there:
+            sightings.append((*identity, seal, at, event.effective))
+            if event.effective and not there[identity]:
+                upgraded.append((identity[0].hex(), identity[1]))
+            continue
+        there[identity] = event.effective
+        gone = event.digest in erased
+        joins = joins_of(tenant, event, erased=gone)
+        fresh.append(rows.event_row(event, at, tenant=names[tenant], seal=seal, names=names, joins=joins, erased=gone))
+        edges += rows.edge_rows(event)
+        linked += rows.join_rows(event, joins)
+    copy(connection, rows.EVENTS, fresh)
+    copy(connection, rows.CAUSES, edges)
+    copy(connection, rows.JOINS, linked)
+    connection.cursor().executemany(
+        "insert into sightings values (%s::uuid, %s, %s, %s, %s) on conflict do nothing",
+        [(event_id.hex(), *rest) for event_id, *rest in sightings],
+    )
+    connection.cursor().executemany(
+        "update events set effective = true where event_id = %s::uuid and digest = %s", upgraded
+    )
+    return len(fresh)
+
+
+def remove(connection: psycopg.Connection, schemas: Schemas, seal: int) -> None:
+    """Takes a seal away: its events go, or stand under another seal that they were seen with."""
+    ids = _ids(connection, seal)
+    unlink(connection, schemas, ids)
+    connection.execute("delete from sightings where seal = %s", [seal])
+    connection.execute(_PROMOTE, [seal])
+    connection.execute("delete from events where seal = %s", [seal])
+    connection.execute(_PROMOTED, [ids])
+    connection.execute("delete from rejected where seal = %s and at >= 0", [seal])
+    connection.execute("delete from seals where id = %s", [seal])
+    connection.execute(_UNERASE, [ids])
+    link(connection, schemas, ids)
+
+
+def unlink(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> None:
+    """Removes every edge and join of the events with these ids."""
+    connection.execute(
+        "delete from causes c using (select distinct unnest(causes) as cause, event_id as effect from events"
+        " where event_id = any(%s)) as d where c.cause = d.cause and c.effect = d.effect",
+        [ids],
+    )
+    keys = [(key, event.event_id.hex()) for event in _stored(connection, schemas, ids) for key in _keys(event)[0]]
+    connection.cursor().executemany("delete from joins where key = %s and event_id = %s::uuid", keys)
+
+
+def link(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> None:
+    """Adds every edge and join of the events with these ids that have an effect."""
+    connection.execute(
+        "insert into causes select distinct unnest(causes), event_id from events where effective and event_id = any(%s)",
+        [ids],
+    )
+    keys: set[tuple[int, str]] = set()
+    follows: list[tuple[list[int] | None, str, bytes]] = []
+    for event in _stored(connection, schemas, ids, "and effective"):
+        answers, followed = _keys(event)
+        keys.update((key, event.event_id.hex()) for key in answers)
+        follows.append((followed or None, event.event_id.hex(), event.digest))
+    connection.cursor().executemany("insert into joins values (%s, %s::uuid)", sorted(keys))
+    connection.cursor().executemany("update events set follows = %s where event_id = %s::uuid and digest = %s", follows)
+
+
+def copy(connection: psycopg.Connection, statement: str, packed: Iterable[bytes]) -> None:
+    """Copies packed rows, if there are any."""
+    data = rows.copy_bytes(packed)
+    if len(data) > len(rows.HEADER) + len(rows.TRAILER):
+        with connection.cursor().copy(statement.encode()) as stream:
+            stream.write(data)
+
+
+def _effective(connection: psycopg.Connection, ids: list[bytes]) -> dict[tuple[bytes, bytes], bool]:
+    query = "select event_id, digest, effective from events where event_id = any(%s::uuid[])"
+    found = connection.execute(query, [[each.hex() for each in ids]])
+    return {(event_id.bytes, digest): effective for event_id, digest, effective in found}
+
+
+def _ids(connection: psycopg.Connection, seal: int) -> list[str]:
+    query = "select event_id from events where seal = %s union select event_id from sightings where seal = %s"
+    return [str(row[0]) for row in connection.execute(query, [seal, seal])]
+
+
+def _stored(connection: psycopg.Connection, schemas: Schemas, ids: list[str], where: str = "") -> list[_Stored]:
+    query = (
+        "select e.event_id, e.digest, n.name, e.header, e.payload from events e join names n on n.id = e.tenant"  # noqa: S608
+        f" where e.event_id = any(%s) {where}"
+    )
+    return [
+        _Stored(event_id.bytes, digest, tenant, decode_header(schemas, header), read_payload(schemas, payload))
+        for event_id, digest, tenant, header, payload in connection.execute(query.encode(), [ids])
+    ]
+
+
+def _keys(event: _Stored) -> tuple[list[int], list[int]]:
+    return join_keys(event.tenant, event.header, event.payload)
+
+
+def read_payload(schemas: Schemas, payload: bytes | None) -> Payload | None:
+    """A stored payload; None where it is erased, or of a schema that is not known here."""
+    try:
+        return None if payload is None else schemas.decode(payload)
+    except VerificationError:
+        return None
+
+
+_PROMOTE: Final = """
+with others as (
+    select distinct on (s.event_id, s.digest) s.event_id, s.digest, s.seal, s.at,
+        bool_or(s.effective) over (partition by s.event_id, s.digest) as effective
+    from sightings s join events e using (event_id, digest) where e.seal = %s order by s.event_id, s.digest, s.seal, s.at
+)
+update events e set seal = o.seal, at = o.at, effective = o.effective from others o
+where (e.event_id, e.digest) = (o.event_id, o.digest)
+"""
+
+_PROMOTED: Final = """
+delete from sightings s using events e
+where (e.event_id, e.digest, e.seal, e.at) = (s.event_id, s.digest, s.seal, s.at) and s.event_id = any(%s)
+"""
+
+_UNERASE: Final = """
+delete from erasures x where not swept and event_id = any(%s) and not exists
+    (select from events e where (e.event_id, e.digest) = (x.event_id, x.event_digest) and effective)
+"""
