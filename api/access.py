@@ -43,8 +43,12 @@ class Caller:
     role: str
     name: str
 
+    def may(self, right: Right) -> bool:
+        return right in RIGHTS[self.role]
+
     def require(self, right: Right) -> None:
-        if right not in RIGHTS[self.role]:
+        """Raises ``Forbidden`` unless the role has ``right``."""
+        if not self.may(right):
             raise Forbidden(f"the role {self.role} may not {right}; ask for a token with another role")
 
 

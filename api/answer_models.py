@@ -1,0 +1,253 @@
+"""The answer to "who triggered this?" as HTTP shows it: the shape of ``ledger.attribution.answer``, for OpenAPI.
+
+What is sent is made by ``to_json`` there; a test holds these models against it, so that the documented shape is the real one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EventId = Annotated[str, Field(description="UUID", examples=["018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"])]
+Digest = Annotated[str, Field(description="lower-case hex of 32 bytes", examples=["9f86d081" * 8])]
+Time = Annotated[str, Field(description="RFC 3339, UTC, µs", examples=["2026-03-01T12:00:00.000000Z"])]
+Grade = Annotated[
+    Literal["corroborated", "sealed", "asserted", "inferred"],
+    Field(description="stated by two services' keys; cited by digest under a seal; stated without digest; joined"),
+]
+
+
+class Shown(BaseModel):
+    """A part of an answer; nothing beyond its fields is sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Party(Shown):
+    """A person or workload: named, erased or unresolved. The names stand only where named."""
+
+    digest: Digest
+    state: str
+    issuer: str | None
+    subject: str | None
+    name: str | None
+    kind: str | None
+
+
+class Link(Shown):
+    """From an event to a cause of it."""
+
+    effect: EventId
+    effect_digest: Digest
+    cause: EventId
+    cause_digest: Digest
+    relation: str
+    grade: Grade
+    join: str | None
+    candidates: int
+
+
+class Trigger(Shown):
+    """What set it going."""
+
+    event_id: EventId
+    digest: Digest
+    role: str
+    trigger_kind: str
+    at: Time
+    service: str
+    agent_id: str | None
+    who: Party | None
+    owner: Party | None
+    set_up: EventId | None
+    channel: str | None
+    trust: str | None
+    authenticated: list[str]
+    peer_ledger: str | None
+    peer_event: str | None
+    grade: Grade
+    candidates: int
+
+
+class Authority(Shown):
+    """Whose rights were used."""
+
+    source: str
+    event_id: EventId | None
+    subject: Party | None
+    issuer: str | None
+    token: str | None
+    grant_id: str | None
+    client_id: str | None
+    scopes: list[str]
+    audiences: list[str]
+    issued_at: Time | None
+    expires_at: Time | None
+    verification: str | None
+    exchanged_from: EventId | None
+    grade: Grade
+    candidates: int
+
+
+class Actor(Shown):
+    """A party of an act claim (RFC 8693); position 0 is the current actor."""
+
+    event_id: EventId
+    position: int
+    iss: str | None
+    sub: str | None
+    person: Party | None
+    grade: Grade
+
+
+class Decision(Shown):
+    """What a policy said."""
+
+    event_id: EventId
+    decision: str
+    decision_id: str | None
+    engine: str | None
+    policy_id: str | None
+    policy_version: str | None
+    policy_digest: Digest | None
+    determining_policies: list[str]
+    reasons: list[str]
+    obligations: list[str]
+    at: Time
+    grade: Grade
+    candidates: int
+
+
+class Approval(Shown):
+    """What a person said."""
+
+    event_id: EventId
+    oversight_id: str
+    action: str
+    by: Party | None
+    role: str | None
+    authenticated: list[str]
+    binding: str
+    bound: bool | None
+    uses_allowed: int | None
+    uses: int
+    expires_at: Time | None
+    at: Time
+    grade: Grade
+    candidates: int
+
+
+class Influence(Shown):
+    """What was read on the way."""
+
+    event_id: EventId
+    kind: str
+    source: str | None
+    uri: str | None
+    trust: str
+    at: Time
+    grade: Grade
+
+
+class Owner(Shown):
+    """Who was accountable for an agent when it acted."""
+
+    agent_id: str
+    name: str | None
+    owner: Party | None
+    state: str | None
+    since: Time | None
+    event_id: EventId | None
+    grade: Grade | None
+
+
+class PathStep(Shown):
+    """An event of the path, nearest to the trigger first."""
+
+    event_id: EventId
+    digest: Digest
+    kind: str
+    summary: str
+    occurred_at: Time
+    append_time: Time
+    service: str
+    key_id: str
+    importer: bool
+    agent_id: str | None
+    execution_id: str | None
+    links: list[Link]
+    findings: list[str]
+
+
+class Contradiction(Shown):
+    """Two statements that cannot both be in order."""
+
+    rule: str
+    detail: str
+    evidence: list[EventId]
+
+
+class FoundWrong(Shown):
+    """Something wrong with the record itself."""
+
+    name: str
+    event_id: EventId | None
+    detail: str
+
+
+class ChainCoverage(Shown):
+    """How far a chain is known."""
+
+    service: str
+    key_id: str
+    chain_id: str
+    verified_up_to: int | None
+    last_append: Time | None
+    silent_since: Time | None
+    closed: bool
+    findings: list[str]
+
+
+class Limits(Shown):
+    """The bounds of the search."""
+
+    nodes: int
+    depth: int
+    candidates: int
+
+
+class Coverage(Shown):
+    """What the answer rests on."""
+
+    chains: list[ChainCoverage]
+    events: int
+    truncated: list[str]
+    limits: Limits
+    as_of: Time | None
+
+
+class Answer(Shown):
+    """Who triggered an event, with proof of how that is known."""
+
+    asked: EventId
+    action_id: str | None
+    operation: str | None
+    outcome: str | None
+    events: list[EventId]
+    class_: Literal["attributed", "unattended", "external", "erased_principal", "archived", "unattributed"] = Field(
+        alias="class"
+    )
+    reasons: list[str]
+    sentence: str
+    triggers: list[Trigger]
+    authority: list[Authority]
+    actors: list[Actor]
+    decisions: list[Decision]
+    approvals: list[Approval]
+    influences: list[Influence]
+    owners: list[Owner]
+    path: list[PathStep]
+    contradictions: list[Contradiction]
+    findings: list[FoundWrong]
+    coverage: Coverage

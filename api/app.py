@@ -1,0 +1,85 @@
+"""The HTTP application: one for a store, its tokens and its trust bundle, with nothing global."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from api import health
+from api.access import Tokens
+from api.door import Door
+from api.metrics import Measured, Metrics
+from api.problems import Problem, install
+from api.pulse import Pulse
+from api.routes import records
+from api.store import Store
+from ledger.ports import Log
+from ledger.trust.bundle import TrustBundle
+
+DESCRIPTION: Final = (
+    "Who triggered this? Reads a ledger of signed events. Ids are UUIDs, digests lower-case hex, times RFC 3339. "
+    "Every list goes on by the cursor in `next`; every failure is a problem (RFC 9457)."
+)
+ROUTERS: Final[Sequence[APIRouter]] = (health.router, records.router)
+
+
+def create_app(
+    *,
+    store: Store,
+    ledger: str,
+    tokens: Tokens,
+    bundle: Callable[[], TrustBundle | None],
+    open_log: Callable[[], Log] | None = None,
+) -> FastAPI:
+    """The application. ``bundle`` is asked for the current trust bundle, ``open_log`` for the log whose lag is told."""
+    pulse = Pulse(store, open_log)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        store.open()
+        pulse.start()
+        yield
+        pulse.stop()
+        store.close()
+
+    app = FastAPI(
+        title="Answerable",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.store, app.state.ledger, app.state.tokens = store, ledger, tokens
+    app.state.bundle, app.state.pulse, app.state.metrics = bundle, pulse, Metrics()
+    install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Measured, metrics=app.state.metrics)
+    app.add_middleware(Door, local=not tokens.required)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Puts the model of problems into OpenAPI, and takes out FastAPI's own form of a validation error, which is never sent."""
+    made = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            schema = made()
+            models = schema.setdefault("components", {}).setdefault("schemas", {})
+            models["Problem"] = Problem.model_json_schema()
+            for name in ("HTTPValidationError", "ValidationError"):
+                models.pop(name, None)
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    operation["responses"].pop("422", None)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,111 @@
+"""Serving the application with uvicorn: from settings to a socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.access import Tokens, check_address
+from api.app import create_app
+from api.store import Store
+from ledger import wiring
+from ledger.errors import ConfigurationError, LedgerError
+from ledger.settings import Settings
+from ledger.trust.bundle import TrustBundle
+
+GRACE_SECONDS = 5
+
+
+class BundleFile:
+    """The trust bundle, read again when its file changes. A file that does not verify leaves the last good one standing."""
+
+    def __init__(self, path: Path, read: Callable[[], TrustBundle]) -> None:
+        self._path = path
+        self._read = read
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._bundle: TrustBundle | None = None
+
+    def __call__(self) -> TrustBundle | None:
+        """The bundle; None where none is configured or it never verified."""
+        with self._lock:
+            try:
+                status = self._path.stat()
+                stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+                if stamp != self._stamp:
+                    self._stamp = stamp
+                    self._bundle = self._read()
+            except (OSError, LedgerError):
+                pass
+            return self._bundle
+
+
+def application(settings: Settings) -> FastAPI:
+    """The application that the settings ask for."""
+    return create_app(
+        store=Store(wiring.store_url(settings)),
+        ledger=settings.require_ledger(),
+        tokens=Tokens(settings.api_tokens, settings.tenant),
+        bundle=BundleFile(settings.bundle_path, lambda: wiring.load_bundle(settings)),
+        open_log=lambda: wiring.open_log(settings),
+    )
+
+
+def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> None:
+    """Serves until SIGTERM or SIGINT; ``ready`` is called with the URL when requests are accepted.
+
+    Raises ``ConfigurationError`` for an address that others reach while no tokens are configured, or that is taken.
+    """
+    app = application(settings)
+    check_address(settings.api_host, app.state.tokens)
+    listening = listen(settings.api_host, settings.api_port)
+    host, port = listening.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ws="none",
+    )
+    server = _Announcing(config, lambda: ready(url))
+    with listening:
+        server.run(sockets=[listening])
+
+
+class _Announcing(uvicorn.Server):
+    """A server that says when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; raises ``ConfigurationError`` where it is taken or not ours."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError(f"ANSWERABLE_API_HOST {host} is no address of this machine: {error}") from None
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise ConfigurationError(
+            f"the API cannot listen on {host} port {port} ({error.strerror}): set ANSWERABLE_API_PORT, 0 for a free one"
+        ) from None
+    return bound

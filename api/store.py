@@ -1,0 +1,55 @@
+"""The store as handlers reach it: a pool of read-only connections, each request on one of them, bounded in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from ledger.errors import BackendError
+from ledger.store.connect import translated
+
+SIZE: Final = 8
+WAIT_SECONDS: Final = 5.0
+STATEMENT_MS: Final = 10_000
+
+
+class Store:
+    """A pool that opens its connections when they are first needed, so that the server starts while the store is away."""
+
+    def __init__(self, url: str) -> None:
+        self._pool = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=SIZE,
+            timeout=WAIT_SECONDS,
+            open=False,
+            kwargs={"autocommit": True, "connect_timeout": 5},
+            configure=_configure,
+            check=None,
+        )
+
+    def open(self) -> None:
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        self._pool.close(timeout=2)
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        """A connection for one question; a driver's failure is ``BackendError``."""
+        try:
+            with translated(), self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout:
+            raise BackendError("no connection to the store became free; it is away, or overloaded") from None
+
+
+def _configure(connection: psycopg.Connection) -> None:
+    connection.execute(
+        b"set default_transaction_read_only = on; set jit = off; set plan_cache_mode = force_custom_plan;"
+        b"set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000" % STATEMENT_MS
+    )

@@ -1,0 +1,155 @@
+"""How the store is: positions, trust, counts; and the lists of chains and findings. What a person looks over, not one event.
+
+Every function takes a connection whose search path is the schema to read; a driver's error is ``BackendError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from ledger.store.connect import translated
+
+_POSITIONS: Final = (
+    "select topic, partition, identity, next_offset, last_append from positions order by topic, partition"
+)
+_TRUST: Final = "select line from trust order by number"
+_FINDINGS_COUNT: Final = """
+select f.name, count(*) from findings f left join names t on t.id = f.tenant
+ where f.closed_at is null and (%(tenant)s::text is null or t.name = %(tenant)s) group by 1 order by 1"""
+_REJECTED_COUNT: Final = "select reason, count(*) from rejected group by 1 order by 1"
+_QUARANTINED: Final = "select count(*) from quarantine"
+
+_CHAINS: Final = """
+select c.id, s.name, c.key_id, c.chain_id, c.closed_at, last.number, last.append_time, last.next_within,
+       (select e.first_sequence + e.event_count from runs r join seals e on e.chain = c.id and e.number = r.stop
+         where r.chain = c.id and r.start = 0 limit 1),
+       (select count(*) from runs r where r.chain = c.id),
+       coalesce((select array_agg(distinct f.name order by f.name) from findings f
+                  where f.chain = c.id and f.closed_at is null), '{}')
+  from chains c join names t on t.id = c.tenant join names s on s.id = c.service
+  left join lateral (select e.number, e.append_time, e.next_within from seals e where e.chain = c.id
+                      order by e.number desc limit 1) last on true
+ where t.name = %(tenant)s and c.id > %(after)s and (%(service)s::text is null or s.name = %(service)s)
+ order by c.id limit %(limit)s"""
+
+_FINDINGS: Final = """
+select f.id, f.name, s.name, c.key_id, c.chain_id, f.number, f.until, f.digest, f.event_id, f.detail, f.opened_at, f.closed_at
+  from findings f left join names t on t.id = f.tenant
+  left join chains c on c.id = f.chain left join names s on s.id = c.service
+ where (t.name = %(tenant)s or (f.tenant is null and %(whole)s)) and f.id > %(after)s
+   and (%(name)s::text is null or f.name = %(name)s)
+   and (%(as_of)s::bigint is null or f.opened_at <= %(as_of)s)
+   and (%(closed)s or f.closed_at is null or f.closed_at > %(as_of)s::bigint)
+ order by f.id limit %(limit)s"""
+
+
+class Reached(NamedTuple):
+    """How far a partition is materialized. ``last_append`` is the append time of the last record, µs UTC."""
+
+    topic: str
+    partition: int
+    identity: str
+    next_offset: int
+    last_append: int | None
+
+
+class ChainRow(NamedTuple):
+    """A chain. Every sequence below ``verified_up_to`` is there; ``runs`` above 1 means a gap. ``next_within`` in seconds."""
+
+    id: int
+    service: str
+    key_id: str
+    chain_id: bytes
+    closed_at: int | None
+    last_number: int | None
+    last_append: int | None
+    next_within: int | None
+    verified_up_to: int | None
+    runs: int
+    findings: Sequence[str]
+
+
+class FindingRow(NamedTuple):
+    """A stored finding, open unless ``closed_at``. ``number`` to ``until``: seals of its chain."""
+
+    id: int
+    name: str
+    service: str | None
+    key_id: str | None
+    chain_id: bytes | None
+    number: int | None
+    until: int | None
+    digest: bytes | None
+    event_id: bytes | None
+    detail: str
+    opened_at: int
+    closed_at: int | None
+
+
+class Counts(NamedTuple):
+    """Open findings by name, rejected records by reason, records in quarantine."""
+
+    findings: Mapping[str, int]
+    rejected: Mapping[str, int]
+    quarantined: int
+
+
+def positions(connection: psycopg.Connection) -> list[Reached]:
+    """The positions of all partitions that were ever read."""
+    return [Reached(*row) for row in _rows(connection, _POSITIONS)]
+
+
+def trust_lines(connection: psycopg.Connection) -> list[bytes]:
+    """The hash of each line of the bundle under which the rows were judged: see ``TrustBundle.extends``."""
+    return [bytes(line) for (line,) in _rows(connection, _TRUST)]
+
+
+def counts(connection: psycopg.Connection, tenant: str | None = None) -> Counts:
+    """Counts of what is wrong; ``tenant`` bounds the findings, None is the whole ledger."""
+    findings = dict(_rows(connection, _FINDINGS_COUNT, tenant=tenant))
+    ((quarantined,),) = _rows(connection, _QUARANTINED)
+    return Counts(findings, dict(_rows(connection, _REJECTED_COUNT)), quarantined)
+
+
+def chains(
+    connection: psycopg.Connection, tenant: str, *, service: str | None = None, after: int = 0, limit: int = 100
+) -> list[ChainRow]:
+    """The tenant's chains in the order in which the store met them, those after ``after``."""
+    rows = _rows(connection, _CHAINS, tenant=tenant, service=service, after=after, limit=limit)
+    return [ChainRow(*row) for row in rows]
+
+
+def findings(
+    connection: psycopg.Connection,
+    tenant: str,
+    *,
+    whole: bool = False,
+    name: str | None = None,
+    closed: bool = False,
+    as_of: int | None = None,
+    after: int = 0,
+    limit: int = 100,
+) -> list[FindingRow]:
+    """The tenant's findings in order of storage; with ``whole`` also those that concern no tenant, with ``closed`` the past ones.
+
+    ``as_of``, an append time, shows what was open then.
+    """
+    given = {
+        "tenant": tenant,
+        "whole": whole,
+        "name": name,
+        "closed": closed,
+        "as_of": as_of,
+        "after": after,
+        "limit": limit,
+    }
+    rows = _rows(connection, _FINDINGS, **given)
+    return [FindingRow._make([*row[:8], row[8].bytes if row[8] is not None else None, *row[9:]]) for row in rows]
+
+
+def _rows(connection: psycopg.Connection, query: str, **given: object) -> list[tuple[Any, ...]]:
+    with translated():
+        return connection.execute(query.encode(), given or None).fetchall()
