@@ -52,6 +52,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     """Raises ``ProofError`` unless ``leaf`` stands at ``index`` in the tree of ``size`` under ``head`` (RFC 9162 §2.1.3.2)."""
     if not 0 <= index < size:
         raise ProofError(f"index {index} is not in a tree of {size}")
+    _check_hashes(leaf, head, *proof)
     node, last, computed = index, size - 1, leaf
     for sibling in proof:
         if last == 0:
@@ -87,6 +88,7 @@ def verify_consistency(old_size: int, new_size: int, old_head: bytes, new_head: 
     """
     if not 0 <= old_size <= new_size:
         raise ProofError(f"sizes {old_size} and {new_size} do not grow")
+    _check_hashes(old_head, new_head, *proof)
     if old_size in (0, new_size):
         _verify_trivial(old_size, new_size, old_head, new_head, proof)
         return
@@ -115,6 +117,12 @@ def verify_consistency(old_size: int, new_size: int, old_head: bytes, new_head: 
         last >>= 1
     if last or old_computed != old_head or new_computed != new_head:
         raise ProofError("the path does not lead to both tree heads")
+
+
+def _check_hashes(*hashes: bytes) -> None:
+    """A shorter or longer string could stand for two hashes, or for none."""
+    if any(len(each) != len(EMPTY) for each in hashes):
+        raise ProofError("a hash in the proof has not 32 bytes")
 
 
 def _verify_trivial(old_size: int, new_size: int, old_head: bytes, new_head: bytes, proof: Sequence[bytes]) -> None:
