@@ -1,0 +1,321 @@
+"""What the ledger answers to "who triggered this?". ``to_json`` gives the form that HTTP and ``--json`` show.
+
+In JSON, event ids are UUID text, digests and other bytes lower-case hex, times RFC 3339 in UTC with microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from ledger.attribution.subgraph import ChainCoverage, Limits
+
+Grade = Literal["corroborated", "sealed", "asserted", "inferred"]
+"""How surely a link or claim is known; ``ledger.attribution.grades`` says when each is given."""
+
+Class = Literal["attributed", "unattended", "external", "erased_principal", "archived", "unattributed"]
+"""``unattended``: a schedule or webhook, with who set it up. ``external``: a hand-off from another ledger."""
+
+REASONS: Final = {
+    "no_trigger": "nothing recorded leads to a prompt, schedule, webhook or hand-off",
+    "no_subject": "the trigger names nobody",
+    "principal_unresolved": "the content that names the person has not arrived or does not verify",
+    "dangling_cause": "a cause is not in the ledger",
+    "cause_mismatch": "a cause is there with another digest than cited",
+    "cycle": "causes lead back to themselves",
+    "malformed_act": "the token's act claim could not be read",
+    "unverified_token": "nobody checked the token that names the person",
+    "ambiguous_join": "several events fit, and they lead to different people",
+    "unauthorized_kind": "the key that signed the event may not state this kind",
+    "duplicate_event_id": "the id has two events, and they lead to different people",
+    "payload_erased": "the payload that would tell was erased",
+    "unknown_schema": "the payload that would tell has a schema unknown here",
+    "limit_reached": "a limit ended the search before a trigger was found",
+}
+"""Why an answer is ``unattributed``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """A person or workload. ``state`` is named, erased or unresolved; the names stand only where named.
+
+    ``digest`` is the pseudonym under which the event names them.
+    """
+
+    digest: bytes
+    state: str
+    issuer: str | None = None
+    subject: str | None = None
+    name: str | None = None
+    kind: str | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Equal for one person under several digests; each unnamed digest is a person of its own."""
+        return (self.issuer or "", self.subject or "") if self.state == "named" else (self.digest.hex(),)
+
+    @property
+    def label(self) -> str:
+        """For people: the name, else what is known."""
+        if self.state == "named":
+            return self.name or self.subject or self.digest.hex()[:12]
+        return f"{'an erased person' if self.state == 'erased' else 'an unresolved person'} ({self.digest.hex()[:12]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """From an event to a cause of it. ``join`` names the namespace where it was joined, with the number of candidates."""
+
+    effect: bytes
+    effect_digest: bytes
+    cause: bytes
+    cause_digest: bytes
+    relation: str
+    grade: Grade
+    join: str | None = None
+    candidates: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """What set it going. ``role``: initiated, steered, scheduled, direct (a principal acting by themselves) or external.
+
+    ``who`` is whom the trigger names, or for a schedule or webhook who set it up, as ``set_up`` tells.
+    ``authenticated`` says how the sender was authenticated; empty: it is the service's word.
+    """
+
+    event_id: bytes
+    digest: bytes
+    role: str
+    trigger_kind: str
+    at: int
+    service: str
+    agent_id: str | None
+    who: Party | None
+    owner: Party | None = None
+    set_up: bytes | None = None
+    channel: str | None = None
+    trust: str | None = None
+    authenticated: tuple[str, ...] = ()
+    peer_ledger: str | None = None
+    peer_event: bytes | None = None
+    grade: Grade
+    candidates: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Whose rights were used. ``source``: token, grant or principal (the service's word on whose behalf it acted).
+
+    ``exchanged_from`` is the event of the token that this one was exchanged from.
+    """
+
+    source: str
+    event_id: bytes | None
+    subject: Party | None
+    issuer: str | None = None
+    token: str | None = None
+    grant_id: str | None = None
+    client_id: str | None = None
+    scopes: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    issued_at: int | None = None
+    expires_at: int | None = None
+    verification: str | None = None
+    exchanged_from: bytes | None = None
+    grade: Grade
+    candidates: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """A party of an `act` claim (RFC 8693). ``position`` 0 is the current actor; earlier ones are informational."""
+
+    event_id: bytes
+    position: int
+    iss: str | None
+    sub: str | None
+    person: Party | None
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a policy said about it, by which version."""
+
+    event_id: bytes
+    decision: str
+    decision_id: str | None
+    engine: str | None
+    policy_id: str | None
+    policy_version: str | None
+    policy_digest: bytes | None
+    determining_policies: tuple[str, ...]
+    reasons: tuple[str, ...]
+    obligations: tuple[str, ...]
+    at: int
+    grade: Grade
+    candidates: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What a person said about it. ``bound`` tells whether its digest is that of the action's parameters; None: not bound so.
+
+    ``uses`` counts the actions known to have relied on it.
+    """
+
+    event_id: bytes
+    oversight_id: str
+    action: str
+    by: Party | None
+    role: str | None
+    authenticated: tuple[str, ...]
+    binding: str
+    bound: bool | None
+    uses_allowed: int | None
+    uses: int
+    expires_at: int | None
+    at: int
+    grade: Grade
+    candidates: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """What was read on the way: it may have informed, and may have misled."""
+
+    event_id: bytes
+    kind: str
+    source: str | None
+    uri: str | None
+    trust: str
+    at: int
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who was accountable for an agent when it acted; None where nothing was registered by then."""
+
+    agent_id: str
+    name: str | None
+    owner: Party | None
+    state: str | None
+    since: int | None
+    event_id: bytes | None
+    grade: Grade | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathStep:
+    """An event of the path, nearest to the trigger first; ``links`` lead to its causes."""
+
+    event_id: bytes
+    digest: bytes
+    kind: str
+    summary: str
+    occurred_at: int
+    append_time: int
+    service: str
+    key_id: str
+    importer: bool
+    agent_id: str | None
+    execution_id: bytes | None
+    links: tuple[Link, ...]
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """Two statements that cannot both be in order. ``rule`` names it; ``evidence`` are the events that show it."""
+
+    rule: str
+    detail: str
+    evidence: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something wrong with the record itself, as in ``ledger.trust.reasons``."""
+
+    name: str
+    event_id: bytes | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What the answer rests on. ``as_of`` is an append time, None for everything there is; ``truncated`` names the limits hit."""
+
+    chains: tuple[ChainCoverage, ...]
+    events: int
+    truncated: tuple[str, ...]
+    limits: Limits
+    as_of: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Who triggered an event, with proof of how that is known. ``events`` are all accounts of what was asked about."""
+
+    asked: bytes
+    action_id: str | None
+    operation: str | None
+    outcome: str | None
+    events: tuple[bytes, ...]
+    class_: Class
+    reasons: tuple[str, ...]
+    sentence: str
+    triggers: tuple[Trigger, ...]
+    authority: tuple[Authority, ...]
+    actors: tuple[Actor, ...]
+    decisions: tuple[Decision, ...]
+    approvals: tuple[Approval, ...]
+    influences: tuple[Influence, ...]
+    owners: tuple[Owner, ...]
+    path: tuple[PathStep, ...]
+    contradictions: tuple[Contradiction, ...]
+    findings: tuple[Finding, ...]
+    coverage: Coverage
+
+
+_TIMES: Final = frozenset(
+    {"at", "issued_at", "expires_at", "occurred_at", "append_time", "as_of", "since", "last_append", "silent_since"}
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_json(value: object) -> Any:
+    """The JSON form of an ``Answer`` or of a part of it: plain dicts, lists, strings and numbers."""
+    if is_dataclass(value):
+        return {_name(each.name): _field(each.name, getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _field(name, held) for name, held in value._asdict().items()}
+    if isinstance(value, bytes):
+        return str(UUID(bytes=value)) if len(value) == 16 else value.hex()
+    if isinstance(value, (tuple, list, frozenset)):
+        return [to_json(each) for each in value]
+    return value
+
+
+def rfc3339(time: int) -> str:
+    """µs since 1970 as text, UTC; the number itself where no calendar holds it."""
+    try:
+        return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError:
+        return str(time)
+
+
+def _name(name: str) -> str:
+    return name.removesuffix("_")
+
+
+def _field(name: str, value: object) -> Any:
+    if name in _TIMES and isinstance(value, int):
+        return rfc3339(value)
+    if name == "chain_id" and isinstance(value, bytes):
+        return value.hex()
+    return to_json(value)

@@ -1,0 +1,281 @@
+"""Whose rights were used, by whom, and what policies and people said about it: apart from what triggered it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ledger.attribution.answer import Actor, Approval, Authority, Decision, Grade, Party
+from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
+from ledger.attribution.joins import token_names
+from ledger.attribution.links import Edge, Links
+from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.format.event import AUTHORIZED_BY
+from ledger.format.kinds import Authentication, Grant, Oversight, PolicyDecision, TokenIssuance, TokenReference
+
+_RIGHTS: Final = frozenset({"token_issuance", "grant"})
+_AUTHORIZED: Final = frozenset({AUTHORIZED_BY})
+
+
+def party(index: Index, digest: bytes | None) -> Party | None:
+    """The person behind a digest, as far as is known."""
+    known = index.person(digest)
+    if known is None:
+        return None
+    person = known.person
+    if person is None:
+        return Party(digest=known.digest, state=known.state)
+    return Party(
+        digest=known.digest,
+        state=known.state,
+        issuer=person.issuer,
+        subject=person.subject,
+        name=person.name,
+        kind=person.kind,
+    )
+
+
+def authorizing(links: Links, group: Sequence[Node]) -> list[tuple[Node, Grade, int]]:
+    """What authorized the accounts in ``group``, and what that rests on in turn: the surest way to each, with its candidates."""
+    best: dict[Ref, tuple[Node, Grade, int]] = {}
+    frontier = [(node, grade_of_claim(node), 1) for node in group if node.kind in _RIGHTS]
+    best.update((node.ref, (node, grade, count)) for node, grade, count in frontier)
+    steps: list[tuple[Node, Grade, int]] = [(node, "corroborated", 1) for node in group]
+    for _ in range(links.index.graph.limits.depth):
+        found: dict[Ref, tuple[Node, Grade, int]] = {}
+        for source, so_far, count in steps:
+            for edge in _rights_of(links, source, source in group):
+                grade, most = weakest((so_far, edge.grade)), max(count, edge.candidates)
+                if edge.target.ref not in best and edge.target.ref not in found:
+                    found[edge.target.ref] = (edge.target, grade, most)
+        best.update(found)
+        steps = [each for each in found.values() if each[0].kind in _RIGHTS]
+        if not steps:
+            break
+    return list(best.values())
+
+
+def _rights_of(links: Links, source: Node, of_group: bool) -> Iterable[Edge]:
+    """An exchanged token leads to the token and grant before it; a decision or an approval only speaks for what cites it."""
+    edges = sorted(links.of(source, _AUTHORIZED), key=lambda edge: edge.join is not None)
+    return [edge for edge in edges if of_group or edge.target.kind in _RIGHTS]
+
+
+def read_authority(
+    index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
+) -> tuple[Authority, ...]:
+    """Tokens, the grants they rest on, and on whose behalf the accounts themselves say that they acted."""
+    found: list[Authority] = []
+    issued: dict[str, list[tuple[Node, Grade, int]]] = {}
+    for node, grade, count in rights:
+        fact = node.fact
+        if isinstance(fact, TokenIssuance) and fact.status != "refused":
+            issued.setdefault(_token_key(node), []).append((node, grade, count))
+        elif isinstance(fact, Grant):
+            found.append(_of_grant(index, node, fact, weakest((grade, grade_of_claim(node))), count))
+    tokens = [_of_token(index, statements) for statements in issued.values()]
+    return (*tokens, *found, *_of_principals(index, group))
+
+
+def _token_key(node: Node) -> str:
+    names = token_names(node.payload["token"]) if node.payload is not None else []
+    return names[0] if names else node.event_id.hex()
+
+
+def _of_token(index: Index, statements: list[tuple[Node, Grade, int]]) -> Authority:
+    """One token, by the statement of whoever knows best; a second party's statement corroborates its subject."""
+    node, grade, count = min(statements, key=lambda each: _knows(each[0]))
+    fact = node.fact
+    assert isinstance(fact, TokenIssuance)  # noqa: S101 - by construction
+    subject = party(index, fact.subject)
+    alike = [each for each, _, _ in statements if _same_subject(index, each, subject)]
+    exchanged = next(
+        (
+            source.event_id
+            for name in token_names(node.payload["subject_token"] if node.payload else None)
+            for source in index.answer_to(name, "token_issuance")
+            if source.ref != node.ref
+        ),
+        None,
+    )
+    return Authority(
+        source="token",
+        event_id=node.event_id,
+        subject=subject,
+        issuer=fact.token.issuer if fact.token else None,
+        token=token_text(fact.token),
+        grant_id=fact.grant_id,
+        client_id=fact.client_id,
+        scopes=fact.scopes,
+        audiences=fact.audiences,
+        issued_at=fact.issued_at,
+        expires_at=fact.expires_at,
+        verification=fact.verification,
+        exchanged_from=exchanged,
+        grade=weakest((grade, grade_of_claims(alike or [node]))),
+        candidates=count,
+    )
+
+
+def _same_subject(index: Index, node: Node, subject: Party | None) -> bool:
+    fact = node.fact
+    other = party(index, fact.subject) if isinstance(fact, TokenIssuance) else None
+    return (other.identity if other else None) == (subject.identity if subject else None)
+
+
+_VERIFIED: Final = ("issuer", "signature", "introspection", "unknown", "none")
+
+
+def _knows(node: Node) -> tuple[bool, int, int]:
+    """Orders statements of one token: sources before importers, the issuer first."""
+    fact = node.fact
+    verified = fact.verification if isinstance(fact, TokenIssuance) else "none"
+    return node.importer, _VERIFIED.index(verified) if verified in _VERIFIED else len(_VERIFIED), node.at
+
+
+def token_text(token: TokenReference | None) -> str | None:
+    """How a token is shown: by its jti, else by its digest."""
+    if token is None:
+        return None
+    return token.jti if token.jti is not None else token.digest.hex() if token.digest is not None else None
+
+
+def _of_grant(index: Index, node: Node, fact: Grant, grade: Grade, count: int) -> Authority:
+    return Authority(
+        source="grant",
+        event_id=node.event_id,
+        subject=party(index, fact.grantor),
+        issuer=fact.issuer,
+        grant_id=fact.grant_id,
+        client_id=fact.delegate,
+        scopes=fact.scopes,
+        audiences=fact.audiences,
+        issued_at=node.at,
+        expires_at=fact.expires_at,
+        verification=fact.method,
+        grade=grade,
+        candidates=count,
+    )
+
+
+def _of_principals(index: Index, group: Sequence[Node]) -> list[Authority]:
+    stated: dict[tuple[str, ...], list[Node]] = {}
+    parties: dict[tuple[str, ...], Party] = {}
+    for node in group:
+        if (who := party(index, node.header.principal)) is not None:
+            stated.setdefault(who.identity, []).append(node)
+            parties.setdefault(who.identity, who)
+    return [
+        Authority(
+            source="principal", event_id=nodes[0].event_id, subject=parties[identity], grade=grade_of_claims(nodes)
+        )
+        for identity, nodes in stated.items()
+    ]
+
+
+def read_actors(index: Index, rights: Sequence[tuple[Node, Grade, int]]) -> tuple[Actor, ...]:
+    """The actors of the tokens presented (RFC 8693 `act`), the current one first."""
+    found: dict[tuple[int, str | None, str | None], Actor] = {}
+    for node, grade, _ in sorted(rights, key=lambda each: _knows(each[0])):
+        fact = node.fact
+        if not isinstance(fact, TokenIssuance) or fact.act is None:
+            continue
+        for position, actor in enumerate(fact.act.chain):
+            found.setdefault(
+                (position, actor.iss, actor.sub),
+                Actor(
+                    event_id=node.event_id,
+                    position=position,
+                    iss=actor.iss,
+                    sub=actor.sub,
+                    person=party(index, actor.person),
+                    grade=weakest((grade, grade_of_claim(node))),
+                ),
+            )
+    return tuple(sorted(found.values(), key=lambda actor: actor.position))
+
+
+def read_decisions(rights: Sequence[tuple[Node, Grade, int]]) -> tuple[Decision, ...]:
+    """What policies said, in order of time."""
+    decisions = [
+        Decision(
+            event_id=node.event_id,
+            decision=fact.decision,
+            decision_id=fact.decision_id,
+            engine=fact.engine,
+            policy_id=fact.policy_id,
+            policy_version=fact.policy_version,
+            policy_digest=fact.policy_digest,
+            determining_policies=fact.determining_policies,
+            reasons=fact.reasons,
+            obligations=fact.obligations,
+            at=node.at,
+            grade=weakest((grade, grade_of_claim(node))),
+            candidates=count,
+        )
+        for node, grade, count in rights
+        if isinstance(fact := node.fact, PolicyDecision)
+    ]
+    return tuple(sorted(decisions, key=lambda each: (each.at, each.event_id)))
+
+
+def read_approvals(
+    index: Index, rights: Sequence[tuple[Node, Grade, int]], parameters: frozenset[bytes]
+) -> tuple[Approval, ...]:
+    """What people said, in order of time. ``parameters`` are the digests that the accounts of the action state."""
+    approvals = [
+        Approval(
+            event_id=node.event_id,
+            oversight_id=fact.oversight_id,
+            action=fact.action,
+            by=party(index, fact.by),
+            role=fact.role,
+            authenticated=authenticated(fact.authentication),
+            binding=fact.binding,
+            bound=_is_bound(fact, parameters),
+            uses_allowed=fact.uses_allowed,
+            uses=len(uses_of(index, fact.oversight_id)),
+            expires_at=fact.expires_at,
+            at=node.at,
+            grade=weakest((grade, grade_of_claim(node))),
+            candidates=count,
+        )
+        for node, grade, count in rights
+        if isinstance(fact := node.fact, Oversight)
+    ]
+    return tuple(sorted(approvals, key=lambda each: (each.at, each.event_id)))
+
+
+def _is_bound(fact: Oversight, parameters: frozenset[bytes]) -> bool | None:
+    if fact.binding != "digest" or not parameters:
+        return None
+    return parameters <= {fact.edited_digest or fact.bound_digest}
+
+
+def uses_of(index: Index, oversight_id: str) -> dict[str, list[Node]]:
+    """The actions known to have relied on an approval, by action_id, the earliest first."""
+    uses: dict[str, list[Node]] = {}
+    for node in index.answer_to(f"oversight_use:{oversight_id}", "api_action"):
+        if node.payload is not None:
+            uses.setdefault(node.payload["action_id"], []).append(node)
+    return uses
+
+
+def authenticated(how: Authentication | None) -> tuple[str, ...]:
+    """How somebody was authenticated, in words: acr and methods."""
+    if how is None:
+        return ()
+    return tuple(each for each in (how.acr, *how.amr) if each) or ("by " + (how.issuer or "an unnamed issuer"),)
+
+
+__all__ = [
+    "authenticated",
+    "authorizing",
+    "party",
+    "read_actors",
+    "read_approvals",
+    "read_authority",
+    "read_decisions",
+    "token_text",
+    "uses_of",
+]

@@ -1,0 +1,226 @@
+"""From a fetched subgraph to an answer. Pure: no clock, no store; the same subgraph gives the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ledger.attribution.answer import Actor, Answer, Authority, Class, Coverage, Finding, Party, Trigger
+from ledger.attribution.authority import (
+    authorizing,
+    read_actors,
+    read_approvals,
+    read_authority,
+    read_decisions,
+)
+from ledger.attribution.contradictions import Case, contradictions
+from ledger.attribution.links import Links
+from ledger.attribution.path import read_influences, read_owners, read_path
+from ledger.attribution.sentence import first_line
+from ledger.attribution.subgraph import Index, Node, Subgraph
+from ledger.attribution.triggers import direct_trigger, read_triggers
+from ledger.attribution.walk import Walk, cycles, find_triggers
+from ledger.format.event import RESULT_OF
+from ledger.format.kinds import ApiAction, TokenIssuance
+
+CLASSES: Final[tuple[Class, ...]] = ("attributed", "unattended", "external", "erased_principal")
+"""Classes that a trigger can give, the one that says most first."""
+
+
+def explain(graph: Subgraph) -> Answer:
+    """The answer for the event asked about, over every account of the same action; raises ``KeyError`` where it is not there."""
+    index = Index(graph)
+    asked = index.asked()
+    if not asked:
+        raise KeyError(graph.asked)
+    links = Links(index)
+    effective = [node for node in asked if node.effective]
+    group = _accounts(links, effective)
+    walk = find_triggers(links, group)
+    rights = authorizing(links, group)
+    authority = read_authority(index, group, rights)
+    actors = read_actors(index, rights)
+    triggers = read_triggers(links, walk) or direct_trigger(links, group, rights)
+    reasons = _reasons(links, asked, group, walk, triggers, rights)
+    class_ = _class(triggers, reasons)
+    parameters = frozenset(
+        fact.parameter_digest for node in group if isinstance(fact := node.fact, ApiAction) and fact.parameter_digest
+    )
+    path = read_path(links, group or asked, walk, triggers, rights)
+    owners = read_owners(index, [step.node for step in path] if path else asked, actors)
+    shown = tuple(reasons if class_ == "unattributed" else (each for each in reasons if each in _REMARKS))
+    facts = [node.fact for node in group if isinstance(node.fact, ApiAction)]
+    agent = next(
+        (node.header.agent_id for node in (*group, *(step.node for step in path)) if node.header.agent_id), None
+    )
+    return Answer(
+        asked=graph.asked,
+        action_id=facts[0].action_id if facts else None,
+        operation=facts[0].operation if facts else None,
+        outcome=_outcome(facts),
+        events=tuple(node.event_id for node in group or asked),
+        class_=class_,
+        reasons=shown,
+        sentence=first_line(class_, shown, agent, (group or asked)[0], triggers, authority, owners),
+        triggers=triggers,
+        authority=authority,
+        actors=actors,
+        decisions=read_decisions(rights),
+        approvals=read_approvals(index, rights, parameters),
+        influences=read_influences(links, [step.node for step in path]),
+        owners=owners,
+        path=tuple(step.shown for step in path),
+        contradictions=contradictions(Case(links, group, rights)),
+        findings=read_findings(links),
+        coverage=_coverage(graph, walk),
+    )
+
+
+_REMARKS: Final = frozenset({"malformed_act", "principal_unresolved", "ambiguous_join", "limit_reached"})
+"""Reasons worth saying although somebody is known."""
+
+
+def _accounts(links: Links, asked: Sequence[Node]) -> list[Node]:
+    """All accounts of what was asked about. Of an observation, that is the action which it is the result of."""
+    group = {each.ref: each for node in asked for each in links.group(node)}
+    if not any(node.kind == "api_action" for node in group.values()):
+        for node in asked:
+            for edge in links.of(node, frozenset({RESULT_OF})):
+                if node.kind == "observation" and edge.candidates == 1:
+                    group |= {each.ref: each for each in links.group(edge.target)}
+    return sorted(group.values(), key=lambda node: (node.at, node.event_id, node.digest))
+
+
+def _outcome(facts: Iterable[ApiAction]) -> str | None:
+    """As whoever received the call says; else as the caller does."""
+    said = sorted((fact.observer != "resource", fact.outcome) for fact in facts if fact.outcome is not None)
+    return said[0][1] if said else None
+
+
+def class_of(trigger: Trigger) -> Class:
+    """What one trigger makes of the answer."""
+    if trigger.role == "external":
+        return "external"
+    if trigger.who is not None and trigger.who.state == "erased":
+        return "erased_principal"
+    if trigger.role == "scheduled":
+        return "unattended"
+    return "attributed" if trigger.who is not None and trigger.who.state == "named" else "unattributed"
+
+
+def _class(triggers: Sequence[Trigger], reasons: Sequence[str]) -> Class:
+    if any(reason in _FORBID for reason in reasons):
+        return "unattributed"
+    began = [trigger for trigger in triggers if trigger.role != "steered"] or list(triggers)
+    given = {class_of(trigger) for trigger in began}
+    for class_ in CLASSES:
+        if class_ in given:
+            return class_
+    return "archived" if "archived" in reasons else "unattributed"
+
+
+_FORBID: Final = frozenset({"unauthorized_kind", "duplicate_event_id", "unverified_token"})
+"""Reasons under which no trigger counts."""
+
+
+def _reasons(
+    links: Links,
+    asked: Sequence[Node],
+    group: Sequence[Node],
+    walk: Walk,
+    triggers: Sequence[Trigger],
+    rights: Sequence[tuple[Node, object, int]],
+) -> list[str]:
+    """Every reason, each once, the most telling first."""
+    found: list[str] = []
+    if not group:
+        found.append("unauthorized_kind")
+    if len(asked) > 1 and _differ(links, asked):
+        found.append("duplicate_event_id")
+    if _ambiguous(triggers):
+        found.append("ambiguous_join")
+    for trigger in triggers:
+        if trigger.who is None and trigger.role not in ("external", "scheduled"):
+            found.append("no_subject")
+        elif trigger.who is not None and trigger.who.state == "unresolved":
+            found.append("principal_unresolved")
+    for node, _, _ in rights:
+        if isinstance(node.fact, TokenIssuance) and node.fact.act is not None and node.fact.act.malformed:
+            found.append("malformed_act")
+    if any(trigger.role == "direct" for trigger in triggers) and _unverified(links, triggers):
+        found.append("unverified_token")
+    if not triggers:
+        found += [reason for _, reason in walk.ends if reason != "no_trigger"]
+        if any(True for node in cycles(links) if any(node.ref == each.ref for each in walk.seen)):
+            found.append("cycle")
+        if any("schema_unknown" in node.findings for node in group):
+            found.append("unknown_schema")
+        if any(node.payload is None and "schema_unknown" not in node.findings for node in walk.seen):
+            found.append("payload_erased")
+        found += ["no_trigger"] if not found or found == ["malformed_act"] else []
+    return list(dict.fromkeys(found))
+
+
+def _differ(links: Links, asked: Sequence[Node]) -> bool:
+    """Whether two events of one id lead to different people."""
+    people = set()
+    for node in asked:
+        group = _accounts(links, [node]) if node.effective else []
+        triggers = read_triggers(links, find_triggers(links, group))
+        people.add(frozenset(trigger.who.identity if trigger.who else () for trigger in triggers))
+    return len(people) > 1
+
+
+def _ambiguous(triggers: Sequence[Trigger]) -> bool:
+    """Whether what is known only by a join with several candidates leads to different people."""
+    unsure = [trigger for trigger in triggers if trigger.candidates > 1]
+    people = {trigger.who.identity if trigger.who else () for trigger in unsure}
+    return len(people) > 1
+
+
+def _unverified(links: Links, triggers: Sequence[Trigger]) -> bool:
+    for trigger in triggers:
+        for node in links.index.by_id.get(trigger.event_id, ()):
+            if isinstance(node.fact, TokenIssuance) and node.fact.verification == "none" and not node.importer:
+                return True
+    return False
+
+
+def read_findings(links: Links) -> tuple[Finding, ...]:
+    """What is wrong with the events fetched: stored findings, and those that only show when read."""
+    found: dict[Finding, None] = {}
+    graph = links.index.graph
+    for event_id, nodes in sorted(links.index.by_id.items()):
+        for node in nodes:
+            for name in node.findings:
+                found[
+                    Finding(name=name, event_id=event_id, detail=f"service {node.service}, sequence {node.sequence}")
+                ] = None
+        if len({node.digest for node in nodes}) > 1:
+            services = ", ".join(sorted({node.service for node in nodes}))
+            detail = f"{len(nodes)} events under one id, signed by {services}"
+            found[Finding(name="duplicate_event_id", event_id=event_id, detail=detail)] = None
+    for missing in (each for several in links.missing.values() for each in several):
+        if missing.why in ("dangling_cause", "cause_mismatch"):
+            refused = graph.refused.get(missing.cause.event_id)
+            why = f"; it came and was refused: {refused.reason}" if refused else ""
+            detail = f"{missing.cause.relation} {missing.cause.event_id.hex()}{why}"
+            found[Finding(name=missing.why, event_id=missing.node.event_id, detail=detail)] = None
+    for node in cycles(links):
+        found[Finding(name="cause_cycle", event_id=node.event_id, detail="causes lead back to it by id")] = None
+    return tuple(found)
+
+
+def _coverage(graph: Subgraph, walk: Walk) -> Coverage:
+    truncated = ["nodes"] if graph.cut else []
+    truncated += ["depth"] if any(reason == "limit_reached" for _, reason in walk.ends) and not graph.cut else []
+    return Coverage(
+        chains=tuple(graph.chains),
+        events=len(graph.nodes),
+        truncated=tuple(truncated),
+        limits=graph.limits,
+        as_of=graph.as_of,
+    )
+
+
+__all__ = ["Actor", "Authority", "Party", "class_of", "explain", "read_findings"]

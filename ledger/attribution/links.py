@@ -1,0 +1,245 @@
+"""The links of a subgraph: causes that were found, joins on names, and causes that are missing, each with its grade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ledger.attribution.answer import Grade, Link
+from ledger.attribution.grades import grade_of_cause, independent
+from ledger.attribution.joins import STARTS, token_names
+from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.format.event import (
+    AUTHORIZED_BY,
+    COMPLETES,
+    CONTINUES,
+    INFORMED_BY,
+    RELATIONS,
+    RESULT_OF,
+    SAME_ACTION,
+    SCHEDULED_BY,
+    STARTED_BY,
+    TO_TRIGGERS,
+    Cause,
+)
+
+SAME: Final = frozenset({SAME_ACTION, COMPLETES})
+"""Relations between accounts of one thing: crossing them is no step towards the trigger."""
+
+
+class Edge(NamedTuple):
+    """A link whose both ends are there. ``join`` is the namespace of a joined one, ``candidates`` how many events fitted."""
+
+    source: Node
+    target: Node
+    relation: str
+    grade: Grade
+    join: str | None = None
+    candidates: int = 1
+
+    @property
+    def link(self) -> Link:
+        return Link(
+            effect=self.source.event_id,
+            effect_digest=self.source.digest,
+            cause=self.target.event_id,
+            cause_digest=self.target.digest,
+            relation=self.relation,
+            grade=self.grade,
+            join=self.join,
+            candidates=self.candidates,
+        )
+
+
+class Missing(NamedTuple):
+    """A cause that is stated and not there. ``why``: dangling_cause, cause_mismatch, archived or limit_reached."""
+
+    node: Node
+    cause: Cause
+    why: str
+
+
+class Links:
+    """Every link of a subgraph, by the event it starts from; ``accounts`` groups the accounts of one thing."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.out: dict[Ref, list[Edge]] = {}
+        self.missing: dict[Ref, list[Missing]] = {}
+        for nodes in index.by_id.values():
+            for node in nodes:
+                if node.effective:
+                    self.out[node.ref] = self._causes(node)
+        for nodes in index.by_id.values():
+            for node in nodes:
+                if node.effective:
+                    self.out[node.ref] += self._joins(node)
+        self.accounts = _groups(self.edges())
+        self._corroborate()
+
+    def edges(self) -> Iterable[Edge]:
+        return (edge for edges in self.out.values() for edge in edges)
+
+    def of(self, node: Node, relations: frozenset[str]) -> list[Edge]:
+        return [edge for edge in self.out.get(node.ref, ()) if edge.relation in relations]
+
+    def group(self, node: Node) -> list[Node]:
+        """All accounts of the same thing, ``node`` among them, in order of time."""
+        return self.accounts.get(node.ref) or [node]
+
+    def _causes(self, node: Node) -> list[Edge]:
+        edges: list[Edge] = []
+        for cause in node.header.causes:
+            relation = cause.relation if cause.relation in RELATIONS else INFORMED_BY
+            found = self.index.by_id.get(cause.event_id, [])
+            fits = [each for each in found if cause.digest is None or each.digest == cause.digest]
+            edges += [
+                Edge(node, each, relation, grade_of_cause(node, cause, each), None, len(fits))
+                for each in fits
+                if each.effective and each.ref != node.ref
+            ]
+            if not fits:
+                self.missing.setdefault(node.ref, []).append(Missing(node, cause, self._why(cause, found)))
+        return edges
+
+    def _why(self, cause: Cause, found: list[Node]) -> str:
+        graph = self.index.graph
+        if found:
+            return "cause_mismatch"
+        if cause.event_id in graph.archived:
+            return "archived"
+        return "limit_reached" if cause.event_id in graph.cut else "dangling_cause"
+
+    def _joins(self, node: Node) -> list[Edge]:
+        stated = {(edge.target.ref, edge.relation in TO_TRIGGERS): edge.grade for edge in self.out[node.ref]}
+        edges: dict[Ref, Edge] = {}
+        for name in self.index.follows.get(node.ref, ()):
+            fitting: dict[str, list[Node]] = {}
+            for target in self.index.answering.get(name, ()):
+                relation = _relation(node, target, name) if target.ref != node.ref else None
+                if relation is not None:
+                    fitting.setdefault(relation, []).append(target)
+            for relation, targets in fitting.items():
+                for target in targets:
+                    leads = relation in TO_TRIGGERS
+                    if (target.ref, leads) not in stated and target.ref not in edges:
+                        edge = _joined(node, target, relation, name, len(targets))
+                        # A cause of another sense names the same event: then it is known which one is meant.
+                        cited = stated.get((target.ref, not leads))
+                        edges[target.ref] = edge._replace(grade=cited, candidates=1) if cited else edge
+        return list(edges.values())
+
+    def _corroborate(self) -> None:
+        """Raises links that accounts of one thing state alike by the keys of two services."""
+        alike: dict[tuple[Ref, Ref], list[Edge]] = {}
+        for edge in self.edges():
+            if edge.relation not in SAME and (edge.join is None or edge.join in STATED):
+                alike.setdefault((self.group(edge.source)[0].ref, edge.target.ref), []).append(edge)
+        raised = {
+            id(edge)
+            for edges in alike.values()
+            if any(independent(one.source, other.source) for one in edges for other in edges)
+            for edge in edges
+        }
+        for edges in self.out.values():
+            edges[:] = [edge._replace(grade="corroborated") if id(edge) in raised else edge for edge in edges]
+
+
+STATED: Final = frozenset({"token", "token_digest", "decision", "oversight", "grant", "trigger"})
+"""Namespaces of joins on an id that the event itself states as what it relied on; the others are circumstance."""
+_TOKENS: Final = frozenset({"token", "token_digest"})
+_EARLIER: Final = frozenset({"run_start", "trace_start", "memory", "bound"})
+"""Namespaces in which only an earlier event is a candidate."""
+_AUTHORITY: Final = {
+    "decision": "policy_decision",
+    "oversight": "oversight",
+    "bound": "oversight",
+    "grant": "grant",
+}
+
+
+def namespace_of(name: str) -> str:
+    """``token`` of ``token:…``, ``span`` of ``correlation:span:…``."""
+    head, _, rest = name.partition(":")
+    return rest.partition(":")[0] if head == "correlation" else head
+
+
+def _joined(node: Node, target: Node, relation: str, name: str, candidates: int) -> Edge:
+    namespace = namespace_of(name)
+    same_author = relation in SAME and node.author == target.author
+    return Edge(node, target, relation, "asserted" if same_author else "inferred", namespace, candidates)
+
+
+def _relation(node: Node, target: Node, name: str) -> str | None:
+    """What following ``name`` from ``node`` to ``target`` means; None where it means nothing."""
+    namespace = namespace_of(name)
+    if namespace in _EARLIER and target.at > node.at:
+        return None
+    if namespace in _TOKENS:
+        if target.kind != "token_issuance" or node.kind == "token_revocation":
+            return None
+        own = node.kind == "token_issuance" and node.payload and name in token_names(node.payload["token"])
+        return SAME_ACTION if own else AUTHORIZED_BY
+    if namespace in _AUTHORITY:
+        return AUTHORIZED_BY if target.kind == _AUTHORITY[namespace] else None
+    if namespace in ("run_start", "trace_start"):
+        return STARTED_BY if _begins(target) else None
+    if namespace == "trigger":
+        return SCHEDULED_BY if target.kind == "trigger_registration" else None
+    if namespace == "memory":
+        return INFORMED_BY
+    if namespace in ("task", "span"):
+        return CONTINUES if _one_trace(node, target) else None
+    return _of_action(node, target, namespace)
+
+
+def _of_action(node: Node, target: Node, namespace: str) -> str | None:
+    """Joins by action, tool call and request."""
+    if target.kind == "api_action":
+        if node.kind == "api_action":
+            return SAME_ACTION
+        return RESULT_OF if node.kind == "observation" else None
+    if namespace == "tool_call":
+        return CONTINUES if target.kind == "reasoning_step" else None
+    if node.kind == "api_action" and target.kind in ("policy_decision", "oversight", "token_issuance"):
+        return AUTHORIZED_BY
+    return None
+
+
+def _begins(target: Node) -> bool:
+    if target.kind not in STARTS:
+        return False
+    payload = target.payload
+    if target.kind == "execution_control":
+        return payload is not None and payload["action"] == "start"
+    return not (target.kind == "handoff" and payload is not None and payload["direction"] == "sent")
+
+
+def _one_trace(node: Node, target: Node) -> bool:
+    """A span id is unique within its trace only."""
+    one, other = _traces(node), _traces(target)
+    return not one or not other or bool(one & other)
+
+
+def _traces(node: Node) -> set[str]:
+    return {each for each in node.header.correlation if each.startswith("trace:")}
+
+
+def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
+    """Events joined by ``same_action`` or ``completes``: accounts of one thing. An ambiguous join unites nothing."""
+    groups: dict[Ref, list[Node]] = {}
+    for edge in edges:
+        if edge.relation not in SAME or (edge.candidates > 1 and edge.join not in (None, "action")):
+            continue
+        one = groups.setdefault(edge.source.ref, [edge.source])
+        other = groups.setdefault(edge.target.ref, [edge.target])
+        if one is not other:
+            one += other
+            for node in other:
+                groups[node.ref] = one
+    for group in groups.values():
+        group.sort(key=lambda node: (node.at, node.event_id, node.digest))
+    return groups
+
+
+__all__ = ["SAME", "STATED", "TO_TRIGGERS", "Edge", "Links", "Missing", "namespace_of"]

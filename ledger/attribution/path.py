@@ -1,0 +1,214 @@
+"""The events that an answer shows, in order, and what was read and who was accountable on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from ledger.attribution.answer import Actor, Influence, Owner, PathStep, Trigger
+from ledger.attribution.authority import party, token_text
+from ledger.attribution.grades import grade_of_claim, weakest
+from ledger.attribution.links import Links
+from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.walk import Walk
+from ledger.format.event import INFORMED_BY, RESULT_OF, STEERED_BY
+from ledger.format.kinds import (
+    AgentRegistration,
+    ApiAction,
+    ExecutionControl,
+    Grant,
+    Handoff,
+    Memory,
+    Observation,
+    Oversight,
+    PolicyDecision,
+    Prompt,
+    ReasoningStep,
+    TokenIssuance,
+    TriggerRegistration,
+)
+
+STEPS: Final = 200
+"""Events that a path shows at most."""
+
+_INFORMS: Final = frozenset({INFORMED_BY, RESULT_OF, STEERED_BY})
+
+
+class Step(NamedTuple):
+    node: Node
+    shown: PathStep
+
+
+def read_path(
+    links: Links,
+    group: Sequence[Node],
+    walk: Walk,
+    triggers: Sequence[Trigger],
+    rights: Sequence[tuple[Node, object, int]],
+) -> list[Step]:
+    """The accounts, the ways to the triggers, and what authorized them, in order of time.
+
+    Without a trigger: how far the walk came.
+    """
+    nodes: dict[Ref, Node] = {node.ref: node for node in group}
+    for found in walk.found:
+        nodes.update((node.ref, node) for edge in found.way for node in (edge.source, edge.target))
+        nodes[found.node.ref] = found.node
+    if not walk.found:
+        nodes.update((node.ref, node) for node in walk.seen)
+    nodes.update((node.ref, node) for node, _, _ in rights)
+    set_up = {trigger.set_up for trigger in triggers}
+    nodes.update((node.ref, node) for each in set_up if each for node in links.index.by_id[each] if node.effective)
+    kept = sorted(nodes.values(), key=lambda node: (node.at, node.event_id, node.digest))
+    accounts = {node.ref for node in group}
+    while len(kept) > STEPS:  # the accounts stay, and the oldest: the middle of a long run says least
+        middle = next((i for i in range(len(kept) // 2, len(kept)) if kept[i].ref not in accounts), None)
+        if middle is None:
+            break
+        del kept[middle]
+    shown = {node.ref for node in kept}
+    return [Step(node, _step(links, node, shown)) for node in kept]
+
+
+def _step(links: Links, node: Node, shown: set[Ref]) -> PathStep:
+    return PathStep(
+        event_id=node.event_id,
+        digest=node.digest,
+        kind=node.kind,
+        summary=summary(node),
+        occurred_at=node.at,
+        append_time=node.append_time,
+        service=node.service,
+        key_id=node.key_id,
+        importer=node.importer,
+        agent_id=node.header.agent_id,
+        execution_id=node.header.execution_id,
+        links=tuple(edge.link for edge in links.out.get(node.ref, ()) if edge.target.ref in shown),
+        findings=node.findings,
+    )
+
+
+def read_influences(links: Links, path: Sequence[Node]) -> tuple[Influence, ...]:
+    """What the events of the path read: each once, by its surest link."""
+    found: dict[Ref, Influence] = {}
+    for node in path:
+        if node.kind in ("observation", "memory"):
+            found.setdefault(node.ref, _influence(node))
+        for edge in links.of(node, _INFORMS):
+            if edge.target.kind in ("observation", "memory"):
+                influence = _influence(edge.target)
+                found.setdefault(
+                    edge.target.ref,
+                    _influence(edge.target) if edge.join is None else _inferred(influence),
+                )
+    return tuple(sorted(found.values(), key=lambda each: (each.at, each.event_id)))
+
+
+def _inferred(influence: Influence) -> Influence:
+    return replace(influence, grade="inferred")
+
+
+def _influence(node: Node) -> Influence:
+    fact = node.fact
+    source: str | None = None
+    uri: str | None = None
+    trust = "unknown"
+    if isinstance(fact, Observation):
+        source, uri, trust = fact.source, fact.uri, fact.trust
+    elif isinstance(fact, Memory):
+        source, uri, trust = fact.action, fact.store, fact.trust
+    return Influence(
+        event_id=node.event_id,
+        kind=node.kind,
+        source=source,
+        uri=uri,
+        trust=trust,
+        at=node.at,
+        grade=weakest((grade_of_claim(node),)),
+    )
+
+
+def read_owners(index: Index, path: Iterable[Node], actors: Sequence[Actor]) -> tuple[Owner, ...]:
+    """Who was accountable for each agent of the path when it last acted, and for each actor that was registered."""
+    acted: dict[str, int] = {}
+    for node in path:
+        if (agent := node.header.agent_id) is not None:
+            acted[agent] = max(acted.get(agent, node.at), node.at)
+    latest = max(acted.values(), default=0)
+    known = dict.fromkeys(acted)
+    owners = [_owner(index, agent, at) for agent, at in acted.items()]
+    for actor in actors:
+        for name in (f"{actor.iss}#{actor.sub}", actor.sub):
+            registered = index.answer_to(f"agent:{name}", "agent_registration") if actor.sub else []
+            fact = registered[-1].fact if registered else None
+            if isinstance(fact, AgentRegistration) and fact.agent_id not in known and latest:
+                known[fact.agent_id] = None
+                owners.append(_owner(index, fact.agent_id, latest))
+    return tuple(owners)
+
+
+def _owner(index: Index, agent: str, at: int) -> Owner:
+    """By the last registration that held at ``at``."""
+    best: tuple[int, Node, AgentRegistration] | None = None
+    for node in index.answer_to(f"agent:{agent}", "agent_registration"):
+        fact = node.fact
+        if not isinstance(fact, AgentRegistration):
+            continue
+        since = node.at if fact.effective_at is None else fact.effective_at
+        if since <= at and (best is None or since >= best[0]):
+            best = since, node, fact
+    if best is None:
+        return Owner(agent_id=agent, name=None, owner=None, state=None, since=None, event_id=None, grade=None)
+    since, node, fact = best
+    return Owner(
+        agent_id=agent,
+        name=fact.name,
+        owner=party(index, fact.owner),
+        state=fact.state,
+        since=since,
+        event_id=node.event_id,
+        grade=grade_of_claim(node),
+    )
+
+
+def summary(node: Node) -> str:
+    """What an event says, in a few words that name nobody."""
+    fact = node.fact
+    if fact is None:
+        return "(payload erased)" if node.payload is None else "(unknown kind)"
+    match fact:
+        case Prompt():
+            text = f"{fact.trigger_kind} prompt" + (f" over {fact.channel}" if fact.channel else "") + f", {fact.trust}"
+        case ReasoningStep():
+            text = f"reasoning step {'' if fact.index is None else fact.index} ({fact.status})".replace("  ", " ")
+        case TokenIssuance():
+            text = f"token {token_text(fact.token) or ''} {fact.status}: {' '.join(fact.scopes) or 'no scope stated'}"
+        case PolicyDecision():
+            version = f" by {fact.policy_id or fact.engine or 'policy'} {fact.policy_version or ''}".rstrip()
+            text = f"{fact.decision} {fact.action}{version}"
+        case ApiAction():
+            text = (
+                f"{fact.operation} {fact.phase}"
+                + (f": {fact.outcome}" if fact.outcome else "")
+                + f", seen by {fact.observer}"
+            )
+        case Grant():
+            text = f"grant {fact.grant_id}: {fact.action} {' '.join(fact.scopes)}"
+        case Oversight():
+            text = f"{fact.action} {fact.oversight_id} ({fact.binding})"
+        case Observation():
+            text = f"read {fact.source} {fact.uri or ''}".rstrip() + f", {fact.trust}"
+        case Memory():
+            text = f"memory {fact.action} {fact.key or ''}".rstrip() + f", {fact.trust}"
+        case Handoff():
+            text = f"hand-off {fact.direction}" + (f" ({fact.peer_ledger})" if fact.peer_ledger else "")
+        case TriggerRegistration():
+            text = f"{fact.action} {fact.trigger_kind} {fact.trigger_id}"
+        case AgentRegistration():
+            text = f"agent {fact.agent_id} {fact.state}"
+        case ExecutionControl():
+            text = f"run: {fact.action}" + (f", {fact.outcome}" if fact.outcome else "")
+        case _:
+            text = node.kind.replace("_", " ")
+    return text

@@ -1,0 +1,153 @@
+"""What is fetched from the store to answer one question: events near the one asked about, the people they name, the chains.
+
+Values only. ``Index`` finds events by id and by the names that they answer to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from ledger.attribution.joins import names_of
+from ledger.format.content import Person
+from ledger.format.event import EventHeader
+from ledger.format.kinds import Kind
+
+
+class Node(NamedTuple):
+    """A materialized event. Times are µs UTC; ``sequence`` and ``number`` are those of one sighting in its chain.
+
+    ``payload`` and ``fact`` (the same, typed) are None where the payload was erased or its schema is unknown here.
+    ``effective`` is False where the key may not state this kind: such an event has no effect on any answer.
+    """
+
+    event_id: bytes
+    digest: bytes
+    header: EventHeader
+    payload: Mapping[str, Any] | None
+    fact: Kind | None
+    service: str
+    key_id: str
+    chain_id: bytes
+    importer: bool
+    effective: bool
+    number: int
+    sequence: int
+    sealed_at: int
+    append_time: int
+    sightings: int = 1
+    findings: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return self.header.kind
+
+    @property
+    def at(self) -> int:
+        return self.header.occurred_at
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.event_id, self.digest)
+
+    @property
+    def author(self) -> tuple[str, str]:
+        """Whose word it is: service and key."""
+        return self.service, self.key_id
+
+
+class Ref(NamedTuple):
+    """One event: two events may share an id."""
+
+    event_id: bytes
+    digest: bytes
+
+
+class KnownPerson(NamedTuple):
+    """What is known of a person's digest. ``state``: named, erased or unresolved; ``person`` only where named."""
+
+    digest: bytes
+    state: str
+    person: Person | None = None
+
+
+class ChainCoverage(NamedTuple):
+    """How far a chain is known: every sequence below ``verified_up_to`` is there (None: not even its first seal).
+
+    ``silent_since`` is when the next seal was due and did not come; ``findings`` names what is open on the chain.
+    """
+
+    service: str
+    key_id: str
+    chain_id: bytes
+    verified_up_to: int | None
+    last_append: int | None
+    silent_since: int | None
+    closed: bool
+    findings: tuple[str, ...] = ()
+
+
+class Refusal(NamedTuple):
+    """An event that came and was refused."""
+
+    event_id: bytes
+    reason: str
+    detail: str
+
+
+class Limits(NamedTuple):
+    """Bounds of one question: events fetched, links walked in a row, answers looked at for one join."""
+
+    nodes: int = 1000
+    depth: int = 256
+    candidates: int = 16
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subgraph:
+    """Everything that one answer is made from. ``cut`` are ids that a limit kept from being fetched; ``archived`` those whose
+    events were moved out of the store."""
+
+    asked: bytes
+    nodes: Sequence[Node]
+    persons: Mapping[bytes, KnownPerson] = field(default_factory=dict)
+    refused: Mapping[bytes, Refusal] = field(default_factory=dict)
+    archived: frozenset[bytes] = frozenset()
+    cut: frozenset[bytes] = frozenset()
+    chains: Sequence[ChainCoverage] = ()
+    limits: Limits = DEFAULT_LIMITS
+    as_of: int | None = None
+
+
+class Index:
+    """Events of a subgraph by id and by the names that they answer to. Ineffective events answer to nothing."""
+
+    def __init__(self, graph: Subgraph) -> None:
+        self.graph = graph
+        self.by_id: dict[bytes, list[Node]] = {}
+        self.answering: dict[str, list[Node]] = {}
+        self.follows: dict[Ref, list[str]] = {}
+        for node in sorted(graph.nodes, key=lambda each: (each.at, each.event_id, each.digest)):
+            self.by_id.setdefault(node.event_id, []).append(node)
+            if not node.effective:
+                continue
+            answers, self.follows[node.ref] = names_of(node.header, node.payload)
+            for name in dict.fromkeys(answers):
+                self.answering.setdefault(name, []).append(node)
+
+    def asked(self) -> list[Node]:
+        return self.by_id.get(self.graph.asked, [])
+
+    def answer_to(self, name: str, kind: str) -> list[Node]:
+        """The effective events of ``kind`` that answer to ``name``, in order of time."""
+        return [node for node in self.answering.get(name, ()) if node.kind == kind]
+
+    def person(self, digest: bytes | None) -> KnownPerson | None:
+        """Who stands behind a digest; unresolved where nothing is known; None for no digest."""
+        if digest is None:
+            return None
+        return self.graph.persons.get(digest) or KnownPerson(digest, "unresolved")

@@ -1,0 +1,164 @@
+"""What the events found by the walk say as triggers: who, how, when, and for a schedule or webhook who set it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.attribution.answer import Grade, Party, Trigger
+from ledger.attribution.authority import authenticated, party
+from ledger.attribution.grades import grade_of_claim, weakest
+from ledger.attribution.joins import token_names
+from ledger.attribution.links import Links
+from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.walk import Found, Walk
+from ledger.format.event import SCHEDULED_BY, STEERED_BY
+from ledger.format.kinds import ApiAction, ExecutionControl, Handoff, Prompt, TokenIssuance, TriggerRegistration
+
+_UNATTENDED = ("schedule", "webhook", "queue")
+
+
+def read_triggers(links: Links, walk: Walk) -> tuple[Trigger, ...]:
+    """The triggers in order of time. A registration that only tells who set a schedule up is part of what fired it."""
+    prompts = [_of(links, found) for found in walk.found if found.node.kind != "trigger_registration"]
+    told = {trigger.set_up for trigger in prompts}
+    others = [
+        _of(links, found)
+        for found in walk.found
+        if found.node.kind == "trigger_registration" and found.node.event_id not in told
+    ]
+    return tuple(sorted((*prompts, *others), key=lambda each: (each.at, each.event_id)))
+
+
+def _of(links: Links, found: Found) -> Trigger:
+    node, fact, index = found.node, found.node.fact, links.index
+    if isinstance(fact, TriggerRegistration):
+        return _trigger(
+            found, "scheduled", fact.trigger_kind, party(index, fact.by), owner=party(index, fact.owner), set_up=node
+        )
+    if isinstance(fact, Handoff):
+        return _trigger(
+            found,
+            "external",
+            "agent",
+            party(index, node.header.principal),
+            peer_ledger=fact.peer_ledger,
+            peer_event=fact.peer_event_id,
+            channel=fact.protocol,
+        )
+    if isinstance(fact, ExecutionControl):
+        return _trigger(found, "initiated", "unknown", party(index, fact.by))
+    return _of_prompt(links, found, fact if isinstance(fact, Prompt) else None)
+
+
+def _of_prompt(links: Links, found: Found, fact: Prompt | None) -> Trigger:
+    """A prompt; ``fact`` None where its payload was erased, and then only its header speaks."""
+    index, kind = links.index, fact.trigger_kind if fact else "unknown"
+    who, owner, set_up = party(index, found.node.header.principal), None, None
+    if kind in _UNATTENDED and (set_up := _registration(links, found.node)) is not None:
+        registered = set_up.fact
+        if isinstance(registered, TriggerRegistration):
+            who, owner = party(index, registered.by) or who, party(index, registered.owner)
+    return _trigger(
+        found,
+        "scheduled" if kind in _UNATTENDED else _role(found),
+        kind,
+        who,
+        owner=owner,
+        set_up=set_up,
+        channel=fact.channel if fact else None,
+        trust=fact.trust if fact else None,
+        how=authenticated(fact.authentication) if fact else (),
+    )
+
+
+def _registration(links: Links, prompt: Node) -> Node | None:
+    """What was last registered, before it fired, about the schedule or webhook that a prompt names."""
+    found = [
+        edge.target
+        for edge in links.of(prompt, frozenset({SCHEDULED_BY}))
+        if edge.target.kind == "trigger_registration" and edge.target.at <= prompt.at
+    ]
+    return max(found, key=lambda node: (node.at, node.event_id), default=None)
+
+
+def _role(found: Found) -> str:
+    """By the last link that led to it."""
+    if found.way and found.way[-1].relation == STEERED_BY:
+        return "steered"
+    return "scheduled" if found.way and found.way[-1].relation == SCHEDULED_BY else "initiated"
+
+
+def _trigger(
+    found: Found,
+    role: str,
+    kind: str,
+    who: Party | None,
+    *,
+    owner: Party | None = None,
+    set_up: Node | None = None,
+    channel: str | None = None,
+    trust: str | None = None,
+    how: tuple[str, ...] = (),
+    peer_ledger: str | None = None,
+    peer_event: bytes | None = None,
+) -> Trigger:
+    node = found.node
+    return Trigger(
+        event_id=node.event_id,
+        digest=node.digest,
+        role=role,
+        trigger_kind=kind,
+        at=node.at,
+        service=node.service,
+        agent_id=node.header.agent_id,
+        who=who,
+        owner=owner,
+        set_up=set_up.event_id if set_up else None,
+        channel=channel,
+        trust=trust,
+        authenticated=how,
+        peer_ledger=peer_ledger,
+        peer_event=peer_event,
+        grade=found.grade,
+        candidates=found.candidates,
+    )
+
+
+def direct_trigger(
+    links: Links, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
+) -> tuple[Trigger, ...]:
+    """A principal who called by themselves: only in an imported audit log, and only where nothing else set it going.
+
+    What services record of their own has a prompt to cite, so there a principal is never taken for the trigger. Where the
+    call used an issued credential, it leads to whoever obtained the first one of its line; else to whom the log names.
+    """
+    if not group or not all(node.importer for node in group) or any(links.missing.get(node.ref) for node in group):
+        return ()
+    issued = [each for each in rights if isinstance(each[0].fact, TokenIssuance) and each[0].importer]
+    firsts = [each for each in issued if not _is_exchanged(links.index, each[0])]
+    calls = [(node, grade_of_claim(node), 1) for node in group]
+    callers = [
+        Found(node, (), weakest((grade, grade_of_claim(node))), count)
+        for node, grade, count in firsts or calls
+        if _is_caller(node)
+    ]
+    people: dict[tuple[str, ...], Trigger] = {}
+    for each in callers:
+        if (who := party(links.index, each.node.header.principal)) is not None:
+            people.setdefault(who.identity, _trigger(each, "direct", "unknown", who))
+    return tuple(people.values())
+
+
+def _is_caller(node: Node) -> bool:
+    """Whether an imported event names the principal who called: by themselves, or for whom the credential used was made."""
+    fact = node.fact
+    if not isinstance(fact, (ApiAction, TokenIssuance)) or node.header.principal is None:
+        return False
+    credential = fact.token if isinstance(fact, ApiAction) else fact.subject_token
+    return node.header.agent_id is None or credential is not None
+
+
+def _is_exchanged(index: Index, node: Node) -> bool:
+    """Whether the credential that a credential was obtained with was itself seen to be issued."""
+    names = token_names(node.payload["subject_token"]) if node.payload is not None else []
+    return any(each.ref != node.ref for name in names for each in index.answer_to(name, "token_issuance"))

@@ -1,0 +1,161 @@
+"""From the accounts of what was asked about, up to what set it going: breadth first, bounded, surest links first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from ledger.attribution.answer import Grade
+from ledger.attribution.grades import RANK, grade_of_claim, weakest
+from ledger.attribution.links import SAME, TO_TRIGGERS, Edge, Links
+from ledger.attribution.subgraph import Node, Ref
+
+
+class Found(NamedTuple):
+    """A trigger and the way to it, from the event asked about upwards. ``candidates`` is the most that any link of it had."""
+
+    node: Node
+    way: tuple[Edge, ...]
+    grade: Grade
+    candidates: int
+
+
+class Walk(NamedTuple):
+    """What a search found; ``ends`` are events where it ended without a trigger, each with a reason; ``seen`` all it passed."""
+
+    found: tuple[Found, ...]
+    ends: tuple[tuple[Node, str], ...]
+    seen: tuple[Node, ...]
+
+
+_LEADS: Final = SAME | TO_TRIGGERS
+
+
+def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
+    """The triggers above ``starts``. Each is graded by the weakest link of its surest way."""
+    found: dict[Ref, Found] = {}
+    seen: dict[Ref, Node] = {}
+    ends: list[tuple[Node, str]] = []
+    for least in (RANK["corroborated"], RANK["sealed"], RANK["asserted"], RANK["inferred"]):
+        way = _search(links, starts, least)
+        for ref, (node, _, _) in way.items():
+            seen[ref] = node
+            if is_trigger(node) and ref not in found:
+                edges = _way_to(way, ref)
+                grade = weakest([edge.grade for edge in edges], grade_of_claim(node))
+                found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
+        if least == 0:
+            ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, node, depth))]
+    kept = tuple(each for each in found.values() if is_origin(each.node) or not _leads_on(links, each.node))
+    return Walk(kept, tuple(ends), tuple(seen.values()))
+
+
+def leads_up(links: Links, node: Node) -> Iterator[Edge]:
+    """The links from ``node`` towards triggers, and across to other accounts of the same thing, both ways."""
+    group = links.group(node)
+    joins = not any(edge.join is None for each in group for edge in links.of(each, TO_TRIGGERS))
+    for edge in links.of(node, _LEADS):
+        if edge.relation in SAME or edge.join is None or joins:
+            yield edge
+    for other in group:
+        for edge in links.of(other, SAME):
+            if edge.target.ref == node.ref:
+                yield edge._replace(source=node, target=other)
+
+
+def is_trigger(node: Node) -> bool:
+    """Whether ``node`` set something going. An erased prompt is still a prompt."""
+    payload = node.payload
+    if node.kind == "handoff":
+        return payload is not None and payload["direction"] == "received"
+    if node.kind == "execution_control":
+        return payload is not None and payload["action"] == "start" and payload["by"] is not None
+    return node.kind in ("prompt", "trigger_registration")
+
+
+def is_origin(node: Node) -> bool:
+    """Whether a trigger needs nothing above it: what another agent, or the agent itself, asked for has a trigger of its own."""
+    if node.kind == "prompt":
+        return node.payload is None or node.payload["trigger_kind"] not in ("agent", "self")
+    return node.kind == "trigger_registration"
+
+
+def cycles(links: Links) -> Iterator[Node]:
+    """An event of each cycle that causes make by id. Joins and accounts of one thing are no causes."""
+    done: set[Ref] = set()
+    for start in [each for nodes in links.index.by_id.values() for each in nodes]:
+        on_way: dict[Ref, None] = {}
+        stack: list[tuple[Node, Iterator[Node]]] = []
+        node: Node | None = start if start.ref not in done else None
+        while node is not None or stack:
+            if node is not None:
+                done.add(node.ref)
+                on_way[node.ref] = None
+                stack.append((node, _caused_by(links, node)))
+            current, rest = stack[-1]
+            node = next(rest, None)
+            if node is None:
+                stack.pop()
+                del on_way[current.ref]
+            elif node.ref in on_way:
+                yield node
+                node = None
+            elif node.ref in done:
+                node = None
+
+
+def _caused_by(links: Links, node: Node) -> Iterator[Node]:
+    for edge in links.out.get(node.ref, ()):
+        if edge.join is None:
+            yield edge.target
+    if any(cause.event_id == node.event_id for cause in node.header.causes):
+        yield node
+
+
+_Way = dict[Ref, tuple[Node, Edge | None, int]]
+"""By event: the event, the link that led to it, and how many links from the start."""
+
+
+def _search(links: Links, starts: Iterable[Node], least: int) -> _Way:
+    way: _Way = {node.ref: (node, None, 0) for node in starts}
+    queue = deque(way)
+    while queue:
+        node, _, depth = way[queue.popleft()]
+        if depth == links.index.graph.limits.depth:
+            continue
+        for edge in leads_up(links, node):
+            if RANK[edge.grade] >= least and edge.target.ref not in way:
+                way[edge.target.ref] = (edge.target, edge, depth + 1)
+                queue.append(edge.target.ref)
+    return way
+
+
+def _way_to(way: _Way, ref: Ref) -> tuple[Edge, ...]:
+    edges: list[Edge] = []
+    while (edge := way[ref][1]) is not None:
+        edges.append(edge)
+        ref = edge.source.ref
+    return tuple(reversed(edges))
+
+
+def _leads_on(links: Links, node: Node) -> bool:
+    """Whether another trigger stands above this one."""
+    way = _search(links, [node], 0)
+    return any(is_trigger(each) and ref != node.ref for ref, (each, _, _) in way.items())
+
+
+def _end(links: Links, node: Node, depth: int) -> str | None:
+    """Why the search ended at ``node``; None where it went on or needs not."""
+    if is_trigger(node) and is_origin(node):
+        return None
+    if depth == links.index.graph.limits.depth:
+        return "limit_reached"
+    group = links.group(node)
+    for each in group:
+        for missing in links.missing.get(each.ref, ()):
+            if missing.cause.relation in TO_TRIGGERS:
+                return missing.why
+    if any(edge.relation in TO_TRIGGERS for each in group for edge in leads_up(links, each)):
+        return None
+    return "no_trigger"
