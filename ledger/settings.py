@@ -119,6 +119,14 @@ class Settings(BaseModel):
             )
         return self.ledger
 
+    def as_environment(self) -> dict[str, str]:
+        """What makes a child process have the same settings: every value that is not a default, by variable."""
+        return {
+            PREFIX + name.upper(): str(value)
+            for name, value in self
+            if value is not None and self._origins.get(name, "default") != "default"
+        }
+
     def explain(self) -> list[Setting]:
         """Every setting with its origin, for ``doctor``: passwords in URLs are hidden, and files are named, never read."""
         effective = {

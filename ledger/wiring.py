@@ -91,8 +91,8 @@ def running(settings: Settings) -> Iterator[bool]:
         yield started
 
 
-def prepare(settings: Settings) -> None:
-    """Makes what is missing in log and store: topics, tables, partitions. Safe to repeat, and at the same time."""
+def prepare(settings: Settings) -> list[str]:
+    """Makes what is missing in log and store: topics, tables, partitions; returns the migrations applied. Safe to repeat."""
     from ledger.store.migrations import migrate
 
     log = open_log(settings)
@@ -100,7 +100,7 @@ def prepare(settings: Settings) -> None:
         log.prepare()
     finally:
         log.close()
-    migrate(store_url(settings))
+    return migrate(store_url(settings))
 
 
 def _directory(url: str) -> Path:

@@ -20,8 +20,8 @@ _MICROSECONDS: Final = 1_000_000
 
 
 def console() -> Console:
-    """Standard output, made anew for each use: it may have been redirected."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    """Standard output, made anew for each use: it may have been redirected. What is no terminal has no width to fold at."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 
 
 def complain(sentence: str) -> None:

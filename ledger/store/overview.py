@@ -15,6 +15,7 @@ from ledger.store.connect import translated
 _POSITIONS: Final = (
     "select topic, partition, identity, next_offset, last_append from positions order by topic, partition"
 )
+_CLOCK: Final = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _TRUST: Final = "select line from trust order by number"
 _FINDINGS_COUNT: Final = """
 select f.name, count(*) from findings f left join names t on t.id = f.tenant
@@ -95,6 +96,12 @@ class Counts(NamedTuple):
     findings: Mapping[str, int]
     rejected: Mapping[str, int]
     quarantined: int
+
+
+def clock(connection: psycopg.Connection) -> int:
+    """The store's time now, µs UTC."""
+    ((now,),) = _rows(connection, _CLOCK)
+    return int(now)
 
 
 def positions(connection: psycopg.Connection) -> list[Reached]:

@@ -1,0 +1,154 @@
+"""The verbs that keep running: ``serve`` (all in one process tree), and each worker of a deployment by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Annotated, Final, Never
+
+import typer
+
+from ledger import wiring
+from ledger.cli.invocation import Json, application, settings_of
+from ledger.cli.output import complain, emit, tell
+from ledger.embedded import attach
+from ledger.embedded.child import Child
+from ledger.errors import ConfigurationError
+from ledger.first_run import prepare_ledger
+from ledger.settings import Settings
+
+WORKERS: Final = ("materialize", "contents")
+_GRACE_SECONDS: Final = 15
+_WATCH_SECONDS: Final = 0.5
+
+Port = Annotated[int | None, typer.Option(help="The API's port; 0 takes a free one.", min=0, max=65535)]
+Host = Annotated[str | None, typer.Option(help="Where the API listens; other than loopback only with tokens.")]
+MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics on this port.", min=0, max=65535)]
+
+
+class Stopped(BaseException):
+    """SIGTERM: an ending like Ctrl-C, through every ``finally``."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs."""
+    for verb in (serve, materialize, contents, api, migrate):
+        app.command()(verb)
+
+
+def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Json = False) -> None:
+    """Runs everything on this machine: Postgres, log, materializer, contents worker, API. Nothing to install or configure.
+
+    The first run makes a ledger of your own. Ctrl-C or SIGTERM ends it all; so does the end of this process, however it ends.
+    """
+    settings = settings_of(ctx, api_port=port, api_host=host)
+    run_api = application("api.server", "serve")
+    application("consumers", "__name__")
+    for sentence in prepare_ledger(settings):
+        tell(sentence)
+    settings = settings_of(ctx, api_port=port, api_host=host)
+    for directory in wiring.embedded_directories(settings):
+        if attach(directory) is not None:
+            raise ConfigurationError(f"{directory} is served already: stop that, or choose another --data-dir")
+
+    def ready(url: str) -> None:
+        if as_json:
+            emit({"url": url, "ledger": settings.ledger, "data_dir": str(settings.data_dir)})
+        else:
+            print(f"{url}  ledger {settings.ledger} in {settings.data_dir}", flush=True)
+
+    with _until_stopped(), wiring.running(settings):
+        wiring.prepare(settings)
+        with _workers(settings):
+            run_api(settings, ready)
+
+
+def materialize(ctx: typer.Context, metrics_port: MetricsPort = None) -> None:
+    """Verifies what is in the log and commits it to the store, until SIGTERM; several share the partitions."""
+    settings = settings_of(ctx, metrics_port=metrics_port)
+    run = application("consumers.materializer", "run")
+    with _until_stopped():
+        run(settings)
+
+
+def contents(ctx: typer.Context, metrics_port: MetricsPort = None) -> None:
+    """Keeps the contents, and erases what an erasure names, until SIGTERM."""
+    settings = settings_of(ctx, metrics_port=metrics_port)
+    run = application("consumers.contents", "run")
+    with _until_stopped():
+        run(settings)
+
+
+def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
+    """Answers over HTTP, until SIGTERM."""
+    settings = settings_of(ctx, api_port=port, api_host=host)
+    run = application("api.server", "serve")
+    with _until_stopped():
+        run(settings, lambda url: print(url, flush=True))
+
+
+def migrate(ctx: typer.Context, as_json: Json = False) -> None:
+    """Makes the log's topics and the store's tables, or brings them up to date. Safe to repeat."""
+    settings = settings_of(ctx)
+    with wiring.running(settings):
+        applied = wiring.prepare(settings)
+    if as_json:
+        emit({"applied": applied})
+    else:
+        tell(f"applied {', '.join(applied)}" if applied else "everything is there already")
+
+
+@contextlib.contextmanager
+def _until_stopped() -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the block in order, and are a good end."""
+
+    def stop(number: int, frame: FrameType | None) -> Never:  # noqa: ARG001
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt):
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _workers(settings: Settings) -> Iterator[None]:
+    """The workers run inside the block, as children that never outlive us; should one end by itself, so do we."""
+    os.environ.update(settings.as_environment())
+    logs = settings.data_dir / "logs"
+    logs.mkdir(exist_ok=True)
+    ended = threading.Event()
+    children: list[tuple[str, Child]] = []
+    failed: list[str] = []
+    try:
+        for verb in WORKERS:
+            command = [sys.executable, "-m", "ledger.cli", verb]
+            log = logs / f"{verb}.log"
+            children.append((verb, Child(command, log=log, stop_signal=signal.SIGTERM, grace=_GRACE_SECONDS)))
+        watch = threading.Thread(target=_watch, args=(children, ended, failed), daemon=True)
+        watch.start()
+        yield
+    finally:
+        ended.set()
+        for _, child in children:
+            child.stop()
+    if failed:
+        raise ConfigurationError(f"{failed[0]} ended by itself; see {logs / failed[0]}.log")
+
+
+def _watch(children: Sequence[tuple[str, Child]], ended: threading.Event, failed: list[str]) -> None:
+    while not ended.wait(_WATCH_SECONDS):
+        for verb, child in children:
+            if not child.running and not ended.is_set():
+                failed.append(verb)
+                complain(f"{verb} ended by itself")
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
