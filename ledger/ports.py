@@ -6,7 +6,8 @@ Times are µs UTC (``int``). Errors of drivers are translated at the adapter to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from hashlib import sha256
+from typing import NamedTuple, Protocol, TypeVar
 
 EVENTS = "ledger.events"
 CONTENTS = "ledger.contents"
@@ -60,12 +61,24 @@ class Bounds(NamedTuple):
     end: int
 
 
+def record_digest(record: Record) -> bytes:
+    """SHA-256 over key and value, each after its length: by it a topic that was made anew is told from the one before."""
+    digest = sha256()
+    for part in (record.key, record.value):
+        digest.update(b"\xff" * 8 if part is None else len(part).to_bytes(8, "big") + part)
+    return digest.digest()
+
+
 class Position(NamedTuple):
-    """How far a partition is materialized: the topic's identity then, the next offset, and a digest of the last record."""
+    """How far a partition is materialized: the topic's identity then, the next offset, and a digest of the last record.
+
+    ``unclean``: the owner before did not release it, and may have died of a record.
+    """
 
     identity: str
     next_offset: int
     last_digest: bytes | None
+    unclean: bool
 
 
 class Log(Protocol):
@@ -143,25 +156,22 @@ class Tally(NamedTuple):
     findings: Mapping[str, int]
 
 
-class Prepared(Protocol):
-    """Records judged and packed, ready to be committed by the projection that made it."""
-
-    @property
-    def records(self) -> Sequence[Record]: ...
+Prepared = TypeVar("Prepared")
+"""Records judged and packed, ready to be committed by the projection that made it."""
 
 
-class Projection(Protocol):
+class Projection(Protocol[Prepared]):
     """Writes the store. Rows, chain state and position of a commit stand together or not at all.
 
     ``prepare`` may run on one thread while ``commit`` of what was prepared before runs on another; commits are in order.
     """
 
-    def claim(self, topic: str, identity: str, partitions: Sequence[int]) -> Mapping[int, Position]:
-        """Makes this worker the owner of ``partitions``; a stuck predecessor is terminated after a time-out."""
+    def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
+        """Makes this worker the owner of the partitions; a stuck predecessor is terminated after a time-out."""
         ...
 
     def prepare(self, records: Sequence[Record]) -> Prepared:
-        """Judges records of ``ledger.events``, in order per partition, and packs their rows; changes nothing that is seen."""
+        """Judges records, in order per partition, and packs their rows; changes nothing that is seen."""
         ...
 
     def commit(self, prepared: Prepared) -> Tally:
@@ -174,6 +184,22 @@ class Projection(Protocol):
 
     def reset(self, topic: str, partition: int, identity: str, offset: int) -> None:
         """Moves a position of this worker's, by a person's decision."""
+        ...
+
+    def release(self, topic: str, numbers: Sequence[int]) -> None:
+        """Ends the ownership, clean."""
+        ...
+
+    def attempt(self, record: Record) -> int:
+        """Counts, and commits, that a suspect record is about to be worked on; returns which attempt this is."""
+        ...
+
+    def attempted(self, record: Record) -> None:
+        """The suspect record was innocent."""
+        ...
+
+    def set_aside(self, record: Record, detail: str) -> None:
+        """Quarantines a record, and moves the position past it."""
         ...
 
     def close(self) -> None: ...

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from ledger.errors import BackendError
+from ledger.errors import BackendError, LedgerError
 
 
 def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
@@ -23,13 +23,22 @@ def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> 
     return connection
 
 
+_RETRY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UniqueViolation)
+"""Failures of connections, locks and resources, and rows that another worker was faster to insert: all pass."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns a driver's error inside the block into ``BackendError``: what it did is rolled back, and may be tried again."""
+    """Turns a driver's error inside the block into ours; what the block did is rolled back.
+
+    ``BackendError`` is for what may be tried again; any other, such as a value that no column takes, is ``LedgerError``.
+    """
     try:
         yield
-    except psycopg.Error as error:
+    except _RETRY as error:
         raise BackendError(f"the store failed ({type(error).__name__}: {_first_line(error)})") from error
+    except psycopg.Error as error:
+        raise LedgerError(f"the store refused ({type(error).__name__}: {_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

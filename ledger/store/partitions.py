@@ -32,6 +32,14 @@ def years_in_default(connection: psycopg.Connection, latest: int) -> list[int]:
     return sorted(year for year in found if year <= latest)
 
 
+def may_alter(connection: psycopg.Connection) -> bool:
+    """Whether this connection owns the tables: a worker under the writer role leaves partitions to ``migrate``."""
+    row = connection.execute(
+        "select pg_has_role(relowner, 'usage') from pg_class where oid = 'events'::regclass"
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def _make_default(connection: psycopg.Connection, table: str) -> None:
     connection.execute(
         sql.SQL("create table if not exists {} partition of {} default").format(

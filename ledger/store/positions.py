@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import errors
 
 from ledger.errors import BackendError
-from ledger.ports import Position, Record
+from ledger.ports import Position, Record, record_digest
 
 STUCK_SECONDS: Final = 10.0
 """After this long the next owner terminates a predecessor that holds a position's lock."""
@@ -25,14 +24,6 @@ class Advance(NamedTuple):
     end: int
     digest: bytes
     append_time: int
-
-
-def record_digest(record: Record) -> bytes:
-    """SHA-256 over key and value, each with its length: by it a topic that was made anew is told from the one before."""
-    digest = sha256()
-    for part in (record.key, record.value):
-        digest.update(b"\xff" * 8 if part is None else len(part).to_bytes(8, "big") + part)
-    return digest.digest()
 
 
 def advances(records: Sequence[Record], starts: dict[int, int]) -> dict[int, Advance]:
@@ -76,7 +67,7 @@ def _take(connection: psycopg.Connection, topic: str, identity: str, partitions:
         [topic, partitions, identity],
     )
     rows = connection.execute(
-        "select partition, identity, next_offset, last_digest from positions"
+        "select partition, identity, next_offset, last_digest, owner_pid is not null from positions"
         " where topic = %s and partition = any(%s) order by partition for update",
         [topic, partitions],
     ).fetchall()
@@ -117,6 +108,41 @@ def advance(connection: psycopg.Connection, topic: str, steps: Mapping[int, Adva
     connection.cursor().executemany(
         "update positions set next_offset = %s, last_digest = %s, last_append = %s where topic = %s and partition = %s",
         [(step.end, step.digest, step.append_time, topic, partition) for partition, step in steps.items()],
+    )
+
+
+def release(connection: psycopg.Connection, topic: str, partitions: Sequence[int]) -> None:
+    """Ends this connection's ownership, clean."""
+    connection.execute(
+        "update positions set owner_pid = null, owner_started = null"
+        " where topic = %s and partition = any(%s) and owner_pid = pg_backend_pid()",
+        [topic, list(partitions)],
+    )
+
+
+def attempt(connection: psycopg.Connection, record: Record) -> int:
+    """Counts an attempt on a suspect record; returns which it is."""
+    row = connection.execute(
+        "insert into quarantine as q (topic, partition, log_offset, attempts) values (%s, %s, %s, 1)"
+        " on conflict (topic, partition, log_offset) do update set attempts = q.attempts + 1 returning attempts",
+        [record.topic, record.partition, record.offset],
+    ).fetchone()
+    return int(row[0]) if row else 1
+
+
+def attempted(connection: psycopg.Connection, record: Record) -> None:
+    """Forgets the attempts on a record that did no harm."""
+    connection.execute(
+        "delete from quarantine where topic = %s and partition = %s and log_offset = %s and not set_aside",
+        [record.topic, record.partition, record.offset],
+    )
+
+
+def set_aside(connection: psycopg.Connection, record: Record, detail: str) -> None:
+    """Marks a record as set aside."""
+    connection.execute(
+        "update quarantine set set_aside = true, detail = %s where topic = %s and partition = %s and log_offset = %s",
+        [detail.replace("\0", ""), record.topic, record.partition, record.offset],
     )
 
 

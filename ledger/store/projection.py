@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from psycopg import errors
 from ledger.format.batch import Chain
 from ledger.format.codec import Schemas
 from ledger.ports import EVENTS, Position, Record, Tally
-from ledger.store import chains, copies, erasures, findings, placement, positions, rows, sighted, standing
+from ledger.store import chains, copies, erasures, findings, partitions, placement, positions, rows, sighted, standing
 from ledger.store.chains import Chains, Held
 from ledger.store.connect import connect, translated
 from ledger.store.copies import Copy
@@ -43,7 +44,7 @@ class _Packed(NamedTuple):
     joins: bytes
 
 
-class _Flush(NamedTuple):
+class Flush(NamedTuple):
     """Records judged and packed."""
 
     records: Sequence[Record]
@@ -89,6 +90,7 @@ class PostgresProjection:
         """
         judge = Judge(self._schemas, self._ledger, bundle)
         with self._lock, translated():
+            self._ensure()
             with self._commits.transaction():
                 again = standing.adopt(
                     self._commits, self._schemas, self._ledger, bundle, lambda: self._placement(judge)
@@ -102,19 +104,18 @@ class PostgresProjection:
         """The bundle under which it judges."""
         return self._bundle
 
-    def claim(self, topic: str, identity: str, partitions: Sequence[int]) -> Mapping[int, Position]:
+    def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
         """See ``Projection``. After a failure the connections are made anew."""
         with self._lock, translated():
-            if self._commits.closed or self._looks.closed:
-                self._connect()
-            found = positions.claim(self._commits, topic, identity, partitions, stuck=self._stuck)
+            self._ensure()
+            found = positions.claim(self._commits, topic, identity, numbers, stuck=self._stuck)
             self._held.forget()
             self._forget_numbers()
             for partition, position in found.items():
                 self._starts[partition] = position.next_offset
         return found
 
-    def prepare(self, records: Sequence[Record]) -> _Flush:
+    def prepare(self, records: Sequence[Record]) -> Flush:
         """See ``Projection``."""
         judged = [
             (record, self._judge.judge(record.key, record.value, record.append_time, self._erased))
@@ -124,7 +125,7 @@ class PostgresProjection:
         with translated():
             names = self._names.numbers({name for _, batch in good for name in rows.names_in(batch)})
             packed = [self._pack(record, batch, names) for record, batch in good]
-        return _Flush(
+        return Flush(
             records,
             positions.advances(records, self._starts),
             packed,
@@ -133,7 +134,7 @@ class PostgresProjection:
             any(erasures.in_batch(batch) for _, batch in good),
         )
 
-    def commit(self, prepared: _Flush) -> Tally:
+    def commit(self, prepared: Flush) -> Tally:
         """See ``Projection``."""
         with self._lock, translated():
             with self._commits.transaction():
@@ -158,14 +159,54 @@ class PostgresProjection:
             positions.reset(self._commits, topic, partition, identity, offset)
             self._starts[partition] = offset
 
+    def release(self, topic: str, numbers: Sequence[int]) -> None:
+        """See ``Projection``."""
+        with self._lock, translated():
+            positions.release(self._commits, topic, numbers)
+
+    def attempt(self, record: Record) -> int:
+        """See ``Projection``."""
+        with self._lock, translated():
+            return positions.attempt(self._commits, record)
+
+    def attempted(self, record: Record) -> None:
+        """See ``Projection``."""
+        with self._lock, translated():
+            positions.attempted(self._commits, record)
+
+    def set_aside(self, record: Record, detail: str) -> None:
+        """See ``Projection``."""
+        self._starts[record.partition] = record.offset
+        with self._lock, translated(), self._commits.transaction():
+            steps = positions.advances([record], self._starts)
+            positions.lock(self._commits, record.topic, steps)
+            positions.set_aside(self._commits, record, detail)
+            positions.advance(self._commits, record.topic, steps)
+
     def analyze(self) -> None:
         """Fresh statistics of the large tables, after many rows came: without them lineage is slow."""
         with self._lock, translated():
-            self._commits.execute("analyze events, causes, joins, seals")
+            if partitions.may_alter(self._commits):
+                self._commits.execute("analyze events, causes, joins, seals")
+
+    def make_partitions(self, now: int) -> list[int]:
+        """Makes the partitions of this year and the next, and of every earlier year whose rows lie in DEFAULT."""
+        year = datetime.fromtimestamp(now / 1_000_000, tz=UTC).year
+        with self._lock, translated():
+            if not partitions.may_alter(self._commits):
+                return []
+            return partitions.make_years(
+                self._commits, [*partitions.years_in_default(self._commits, year + 1), year, year + 1]
+            )
 
     def close(self) -> None:
         self._commits.close()
         self._looks.close()
+
+    def _ensure(self) -> None:
+        if self._commits.closed or self._looks.closed:
+            self.close()
+            self._connect()
 
     def _connect(self) -> None:
         self._commits = connect(self._url, schema=self._schema)
@@ -206,14 +247,14 @@ class PostgresProjection:
                 joined += rows.join_rows(event, joins)
         return _Packed(record, batch, seal, tenant, b"".join(events), b"".join(causes), b"".join(joined))
 
-    def _write(self, flush: _Flush) -> tuple[Mapping[Chain, Held], Tally]:
+    def _write(self, flush: Flush) -> tuple[Mapping[Chain, Held], Tally]:
         try:
             with self._commits.transaction():
                 return self._write_fast(flush)
         except (_NotPlain, errors.UniqueViolation):
             return self._write_exact(flush)
 
-    def _write_exact(self, flush: _Flush) -> tuple[Mapping[Chain, Held], Tally]:
+    def _write_exact(self, flush: Flush) -> tuple[Mapping[Chain, Held], Tally]:
         placing = self._placement(self._judge)
         for record in sorted(flush.records, key=lambda each: (each.append_time, each.partition, each.offset)):
             placing.place(Copy(record, 1))
@@ -231,7 +272,7 @@ class PostgresProjection:
             new_seal=self._new_seal,
         )
 
-    def _write_fast(self, flush: _Flush) -> tuple[Mapping[Chain, Held], Tally]:
+    def _write_fast(self, flush: Flush) -> tuple[Mapping[Chain, Held], Tally]:
         connection = self._commits
         self._check_plain(flush)
         locked = self._held.lock(connection, [packed.batch.chain for packed in flush.packed], flush.names)
@@ -257,7 +298,7 @@ class PostgresProjection:
         events = sum(len(each.batch.events) for each in flush.packed)
         return now, Tally(len(flush.records), events, 0, refused, Counter(each.name for each in found))
 
-    def _check_plain(self, flush: _Flush) -> None:
+    def _check_plain(self, flush: Flush) -> None:
         """Raises ``_NotPlain`` for whatever may touch rows that are there, or depends on rows that came meanwhile."""
         if flush.erases or any(verdict.reason in _EXACT for _, verdict in flush.refused):
             raise _NotPlain

@@ -184,6 +184,7 @@ create table quarantine (
     partition  int    not null,
     log_offset bigint not null,
     attempts   int    not null,
+    set_aside  boolean not null default false,   -- the position has gone past it
     detail     text   not null default '',
     primary key (topic, partition, log_offset)
 );

@@ -1,0 +1,255 @@
+"""The loop of a worker: poll, prepare while the previous flush is committed, stop clean, set aside what kills it.
+
+Where to go on is the store's to say. What the log has lost, or was made anew, is a finding and a stop: a person decides, and
+starts the worker again with ``accept``.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event
+from typing import Final, Generic
+
+import structlog
+
+from consumers.health import Health
+from ledger.errors import BackendError, ConfigurationError, PositionLost
+from ledger.ports import Bounds, Clock, Log, Position, Prepared, Projection, Record, Subscription, Tally, record_digest
+from ledger.trust.bundle import TrustError
+
+ATTEMPTS: Final = 2
+"""A record that ended this many attempts is set aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a worker goes: records a poll, bytes a commit (decoded they take ten times as much), seconds between other duties."""
+
+    poll_records: int = 128
+    flush_bytes: int = 2 << 20
+    poll_seconds: float = 0.5
+    tend_seconds: float = 2.0
+    retry_seconds: float = 1.0
+
+
+class Worker(Generic[Prepared]):
+    """Reads one topic in a group and commits it through a projection. ``tend`` is called between flushes, now and then."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        group: str,
+        log: Log,
+        projection: Projection[Prepared],
+        clock: Clock,
+        health: Health,
+        tend: Callable[[], None] = lambda: None,
+        pace: Pace | None = None,
+        accept: bool = False,
+    ) -> None:
+        self.health = health
+        self._topic, self._group = topic, group
+        self._log, self._projection, self._clock = log, projection, clock
+        self._tend, self._pace, self._accept = tend, pace or Pace(), accept
+        self._ends: dict[int, tuple[int, int]] = {}
+        self._suspects: dict[int, int] = {}
+        self._tended = 0.0
+        self._say = structlog.get_logger(worker=group, topic=topic)
+
+    def run(self, stop: Event) -> None:
+        """Works until ``stop`` is set; what was begun is committed first. Failures of log and store are retried.
+
+        Raises ``PositionLost`` where a person must decide, and ``ConfigurationError`` or ``TrustError`` where one must act.
+        """
+        while not stop.is_set():
+            try:
+                self._serve(stop)
+            except (PositionLost, ConfigurationError, TrustError) as error:
+                self.health.state("decision needed", str(error))
+                raise
+            except BackendError as error:
+                self._say.warning("will try again", error=str(error))
+                self.health.failed(str(error))
+                stop.wait(self._pace.retry_seconds)
+        self.health.state("stopped")
+
+    def _serve(self, stop: Event) -> None:
+        self._ends.clear()
+        self._tend()
+        with closing(self._log.subscribe(self._topic, self._group, self._assigned)) as subscription:
+            try:
+                self._work(subscription, stop)
+            finally:
+                self._release()
+
+    def _work(self, subscription: Subscription, stop: Event) -> None:
+        with ThreadPoolExecutor(1) as committer:
+            pending: Future[Tally] | None = None
+            try:
+                while not stop.is_set():
+                    records = self._poll(subscription, 0.0 if pending else self._pace.poll_seconds)
+                    for flush in cuts(records, self._pace.flush_bytes):
+                        pending = self._pass_on(flush, pending, committer)
+                    if not records or time.monotonic() > self._tended + self._pace.tend_seconds:
+                        self._done(pending)
+                        pending = None
+                        self._look_around()
+            finally:
+                self._done(pending)
+
+    def _pass_on(
+        self, flush: Sequence[Record], pending: Future[Tally] | None, committer: ThreadPoolExecutor
+    ) -> Future[Tally] | None:
+        """Prepares a flush while the one before is committed, and gives it to the committer."""
+        if any(record.offset < self._suspects.get(record.partition, 0) for record in flush):
+            self._done(pending)
+            self._one_by_one(flush)
+            return None
+        try:
+            prepared: Prepared | None = self._projection.prepare(flush)
+        except BackendError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a record provokes must not stop the stream
+            prepared = None
+        try:
+            self._done(pending)
+        except BackendError:
+            raise
+        except Exception as error:
+            self._suspect(flush)
+            raise BackendError("a flush failed; its records are taken one by one") from error
+        if prepared is None:
+            self._suspect(flush)
+            raise BackendError("a flush could not be prepared; its records are taken one by one")
+        return committer.submit(self._projection.commit, prepared)
+
+    def _one_by_one(self, records: Sequence[Record]) -> None:
+        """Counts an attempt before each record: one that ended ``ATTEMPTS`` of them is set aside."""
+        for record in records:
+            attempts = self._projection.attempt(record)
+            if attempts > ATTEMPTS:
+                self._set_aside(record, "the process ended while this record was worked on")
+                continue
+            try:
+                tally = self._projection.commit(self._projection.prepare([record]))
+            except BackendError:
+                raise
+            except Exception as error:
+                if attempts < ATTEMPTS:
+                    raise BackendError(f"record {record.partition}/{record.offset} failed ({error})") from error
+                self._set_aside(record, f"{type(error).__name__}: {error}")
+                continue
+            self._projection.attempted(record)
+            self.health.done(tally, self._clock.now())
+            self._ends[record.partition] = (record.offset + 1, record.append_time)
+
+    def _set_aside(self, record: Record, detail: str) -> None:
+        self._say.error("record set aside", partition=record.partition, offset=record.offset, detail=detail)
+        self._projection.set_aside(record, detail)
+        self.health.quarantine()
+        self._ends[record.partition] = (record.offset + 1, record.append_time)
+
+    def _suspect(self, flush: Sequence[Record]) -> None:
+        for record in flush:
+            self._suspects[record.partition] = max(self._suspects.get(record.partition, 0), record.offset + 1)
+
+    def _done(self, pending: Future[Tally] | None) -> None:
+        if pending is not None:
+            self.health.done(pending.result(), self._clock.now())
+            self.health.state("running")
+
+    def _poll(self, subscription: Subscription, timeout: float) -> list[Record]:
+        records = subscription.poll(self._pace.poll_records, timeout)
+        for record in records:
+            self._ends[record.partition] = (record.offset + 1, record.append_time)
+        return records
+
+    def _look_around(self) -> None:
+        """Other duties, and how far behind this worker is."""
+        self._tend()
+        self._tended = time.monotonic()
+        bounds = self._log.bounds(self._topic)
+        behind = {
+            partition: bounds[partition].end - end for partition, (end, _) in self._ends.items() if partition in bounds
+        }
+        oldest = min((at for partition, (_, at) in self._ends.items() if behind.get(partition) and at), default=None)
+        seconds = 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1e6)
+        self.health.lag(sum(behind.values()), seconds)
+        self.health.state("running", partitions=tuple(sorted(self._ends)))
+
+    def _release(self) -> None:
+        try:
+            self._projection.release(self._topic, sorted(self._ends))
+        except BackendError as error:
+            self._say.info("positions are left to their time-out", error=str(error))
+
+    def _assigned(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Claims partitions and says where to read them from; called by the log inside ``poll``."""
+        identity = self._log.identity(self._topic)
+        claimed = self._projection.claim(self._topic, identity, partitions)
+        bounds = self._log.bounds(self._topic)
+        starts = {}
+        for partition, position in claimed.items():
+            starts[partition] = self._start(partition, position, identity, bounds.get(partition, Bounds(0, 0)))
+            if position.unclean:
+                self._suspects[partition] = starts[partition] + self._pace.poll_records
+            self._ends[partition] = (starts[partition], 0)
+        self.health.state("running", partitions=tuple(sorted(self._ends)))
+        return starts
+
+    def _start(self, partition: int, position: Position, identity: str, bounds: Bounds) -> int:
+        """The offset to read from; raises ``PositionLost`` where the log is not the one that was read before."""
+        fault, first = self._fault(partition, position, identity, bounds)
+        if fault is None:
+            return position.next_offset
+        self._projection.lost(self._topic, partition, position.next_offset, max(first - 1, position.next_offset), fault)
+        if not self._accept:
+            raise PositionLost(
+                f"{self._topic}/{partition}: {fault}; restore the log or its archive, or accept the loss and go on at {first}"
+                " with --accept-loss"
+            )
+        self._projection.reset(self._topic, partition, identity, first)
+        return first
+
+    def _fault(self, partition: int, position: Position, identity: str, bounds: Bounds) -> tuple[str | None, int]:
+        """What is wrong with the position, in words, and where one could go on."""
+        offset = position.next_offset
+        if position.identity != identity and offset > 0:
+            return "the topic was made anew", bounds.first
+        if offset < bounds.first:
+            return f"retention ate records {offset} to {bounds.first - 1}", bounds.first
+        if offset > bounds.end:
+            return f"the log ends at {bounds.end}, before position {offset}", bounds.end
+        if position.last_digest is not None and bounds.first < offset:
+            for record in self._log.read(self._topic, partition, offset - 1, offset):
+                if record_digest(record) != position.last_digest:
+                    return f"record {offset - 1} is not the one that was read", bounds.first
+        return None, offset
+
+
+def cuts(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
+    """``records`` in order, in parts of at most ``size`` bytes, or one record."""
+    part: list[Record] = []
+    total = 0
+    for record in records:
+        total += len(record.value or b"")
+        if part and total > size:
+            yield part
+            part, total = [], len(record.value or b"")
+        part.append(record)
+    if part:
+        yield part
+
+
+def stop_on_signals() -> Event:
+    """An event that SIGTERM and SIGINT set; the batch in hand is finished. For a process's main thread."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
