@@ -350,7 +350,7 @@ def _changed() -> Iterator[Case]:
         ("other-key-id", "another key's signature first", [Signature(OTHER.key_id, OTHER.sign(seal_message(raw))), mine]),
         ("no-label", "a signature over the seal without its label", [Signature(KEY.key_id, KEY.sign(raw))]),
         ("s-plus-l", "a signature whose S is not reduced", [Signature(KEY.key_id, _unreduced(mine.signature))]),
-        ("torsion", "R with a small-order part: only a cofactored check passes", [Signature(KEY.key_id, _twisted(seal_message(raw)))]),
+        ("torsion", "R with a small-order part: only a cofactored check passes", [Signature(KEY.key_id, twisted(seal_message(raw)))]),
     ):  # fmt: skip
         yield _refused("bad_signature", name, title, made.but(signatures=signatures))
     sealed_at = seal(events, sealed_at=START)
@@ -398,7 +398,7 @@ def _unreduced(signature: bytes) -> bytes:
     return signature[:32] + (int.from_bytes(signature[32:], "little") + ORDER).to_bytes(32, "little")
 
 
-def _twisted(message: bytes) -> bytes:
+def twisted(message: bytes) -> bytes:
     """A signature by the service's key whose R has a part of order 8: S·8·B = 8·R + 8·h·A, and not without the 8."""
     from hashlib import sha512
 

@@ -104,6 +104,12 @@ def published(kind: str) -> list[dict[str, Any]]:
     return rows
 
 
+NOT_HASHES = {
+    "consistency/additional/sizes-are-equal-one-and-proof-is-empty.json",
+}
+"""Published as good, with heads that are not hashes ("don't care"): here every hash has 32 bytes."""
+
+
 def fails(check: Any, *arguments: Any) -> bool:
     try:
         check(*arguments)
@@ -123,4 +129,5 @@ def test_published_consistency_proofs_are_judged_as_they_say() -> None:
     for each in published("consistency"):
         proof = [b64decode(hash_) for hash_ in each["proof"] or []]
         arguments = (each["size1"], each["size2"], b64decode(each["root1"]), b64decode(each["root2"]), proof)
-        assert fails(verify_consistency, *arguments) == each["wantErr"], each["file"]
+        expected = each["wantErr"] or each["file"] in NOT_HASHES
+        assert fails(verify_consistency, *arguments) == expected, each["file"]
