@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple, Protocol, TypeVar
 
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
+
 EVENTS = "ledger.events"
 CONTENTS = "ledger.contents"
 
@@ -203,3 +205,25 @@ class Projection(Protocol[Prepared]):
         ...
 
     def close(self) -> None: ...
+
+
+class Lineage(Protocol):
+    """Fetches the part of the ledger that one question is about. It judges nothing; ``ledger.attribution`` does.
+
+    Bounded by ``limits``; what they kept out is in ``Subgraph.cut``. With ``as_of``, an append time, the ledger as it was
+    then. Other tenants' events are never seen. Raises ``NotFound`` where the tenant has no event of this id (by then).
+    """
+
+    def above(
+        self, tenant: str, event_id: bytes, *, as_of: int | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> Subgraph:
+        """The event (every digest of it), what it comes from by causes and joins, the registrations of the agents met, the
+        uses of the approvals met, the people named, and how far the chains met are known.
+        """
+        ...
+
+    def below(
+        self, tenant: str, event_id: bytes, *, as_of: int | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> Subgraph:
+        """The event and what came of it: by the causes that later events state, and by uses of its tokens and approvals."""
+        ...

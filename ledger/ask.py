@@ -1,0 +1,33 @@
+"""The question that the ledger exists for, and the two directions of lineage, over any ``Lineage``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ledger.attribution.answer import Answer
+from ledger.attribution.explain import explain
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
+from ledger.ports import Lineage
+
+Direction = Literal["up", "down"]
+
+
+def who_triggered(
+    lineage: Lineage, tenant: str, event_id: bytes, *, as_of: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Answer:
+    """Who triggered an event, over every account of the same action; raises ``NotFound``. ``as_of`` is an append time."""
+    return explain(lineage.above(tenant, event_id, as_of=as_of, limits=limits))
+
+
+def lineage_of(
+    lineage: Lineage,
+    tenant: str,
+    event_id: bytes,
+    direction: Direction,
+    *,
+    as_of: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Subgraph:
+    """What an event comes from (up), or what came of it (down); raises ``NotFound``. ``attribution.graph`` shows it."""
+    fetch = lineage.above if direction == "up" else lineage.below
+    return fetch(tenant, event_id, as_of=as_of, limits=limits)

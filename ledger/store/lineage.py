@@ -1,0 +1,293 @@
+"""The ``Lineage`` port on Postgres: one recursive query for the events near the one asked about, then what surrounds them.
+
+It fetches and decodes; what follows from it is judged in ``ledger.attribution``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import psycopg
+
+from ledger.attribution.joins import key_of, token_names
+from ledger.attribution.subgraph import (
+    DEFAULT_LIMITS,
+    ChainCoverage,
+    KnownPerson,
+    Limits,
+    Node,
+    Refusal,
+    Subgraph,
+)
+from ledger.errors import NotFound, VerificationError
+from ledger.format import ids
+from ledger.format.codec import Schemas
+from ledger.format.content import decode_content, read_person
+from ledger.format.event import decode_header
+from ledger.format.kinds import KINDS, content_digests, from_avro
+from ledger.store.connect import translated
+
+Connection = psycopg.Connection[Any]
+Row = tuple[Any, ...]
+
+_VISIBLE: Final = """and (
+    exists (select 1 from seals v where v.id = e.seal and v.append_time <= %(as_of)s)
+    or exists (select 1 from sightings o join seals v on v.id = o.seal
+                where o.event_id = e.event_id and o.digest = e.digest and v.append_time <= %(as_of)s))"""
+
+_PEOPLE: Final = """
+select digest, value from contents
+ where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s)
+   and media_type = 'application/vnd.answerable.principal+json'"""
+_ERASED: Final = """
+select digest from erasures
+ where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s)"""
+_FINDINGS: Final = """
+select f.event_id, null::bigint, null::bigint, f.name, f.digest from findings f
+ where f.event_id = any(%(ids)s::uuid[]) and f.closed_at is null
+union all
+select null, f.chain, f.number, f.name, f.digest from findings f
+ where f.chain = any(%(chains)s) and f.event_id is null and f.closed_at is null and f.number is not null"""
+_REFUSED: Final = """
+select r.reason, r.detail, r.raw from (
+    select reason, detail, raw from rejected
+     where (tenant = %(tenant)s or tenant is null) and raw is not null order by id desc limit 500
+) r"""
+
+ROUNDS: Final = 8
+"""How often lineage down goes on through uses of tokens and approvals."""
+
+
+class PostgresLineage:
+    """Answers questions about events from the store. ``connect`` lends a connection for one question, ``now`` tells silence."""
+
+    def __init__(
+        self,
+        connect: Callable[[], AbstractContextManager[Connection]],
+        schemas: Schemas,
+        now: Callable[[], int],
+    ) -> None:
+        self._connect = connect
+        self._schemas = schemas
+        self._now = now
+
+    def above(
+        self, tenant: str, event_id: bytes, *, as_of: int | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> Subgraph:
+        """What an answer about an event needs: see ``ledger.ports.Lineage``."""
+        with translated(), self._connect() as connection:
+            question = _Question(connection, self._schemas, tenant, limits, as_of)
+            walked = question.walk("lineage_up.sql", [event_id])
+            return self._complete(question, event_id, walked)
+
+    def below(
+        self, tenant: str, event_id: bytes, *, as_of: int | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> Subgraph:
+        """What came of an event: see ``ledger.ports.Lineage``."""
+        with translated(), self._connect() as connection:
+            question = _Question(connection, self._schemas, tenant, limits, as_of)
+            start = [event_id]
+            walked: set[bytes] = set()
+            for _ in range(ROUNDS):
+                walked |= question.walk("lineage_down.sql", start)
+                start = question.uses() if len(question.rows) < limits.nodes else []
+                if not start:
+                    break
+            return self._complete(question, event_id, walked, up=False)
+
+    def _complete(
+        self, question: _Question, event_id: bytes, walked: Collection[bytes], *, up: bool = True
+    ) -> Subgraph:
+        if not any(row[0].bytes == event_id for row in question.rows.values()):
+            raise NotFound(f"this ledger has no event {ids.text(event_id)}")
+        question.surroundings()
+        nodes = question.nodes()
+        full = len(walked) >= question.limits.nodes
+        causes = {cause.event_id for node in nodes for cause in node.header.causes}
+        dangling = causes - {node.event_id for node in nodes} if up else set()
+        cut = (dangling - set(walked) if up else set(walked)) if full else set()
+        return Subgraph(
+            asked=event_id,
+            nodes=nodes,
+            persons=question.persons(nodes),
+            refused=question.refused(dangling - cut),
+            cut=frozenset(cut),
+            chains=question.chains(self._now() if question.as_of is None else question.as_of),
+            limits=question.limits,
+            as_of=question.as_of,
+        )
+
+
+class _Question:
+    """One question on one connection, and what was fetched for it. ``rows`` are by id and digest."""
+
+    def __init__(
+        self, connection: Connection, schemas: Schemas, tenant: str, limits: Limits, as_of: int | None
+    ) -> None:
+        self.connection = connection
+        self.schemas = schemas
+        self.tenant = tenant
+        self.limits = limits
+        self.as_of = as_of
+        self.rows: dict[tuple[bytes, bytes], Row] = {}
+        self.decoded: dict[tuple[bytes, bytes], Node] = {}
+        self._findings: list[Row] = []
+
+    def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
+        """Fetches from ``start`` on; returns every id walked, with or without an event."""
+        return self._fetch(file, start=[each.hex() for each in start], nodes=self.limits.nodes)
+
+    def by_keys(self, names: Iterable[str], candidates: int) -> set[bytes]:
+        keys = [key_of(self.tenant, name) for name in dict.fromkeys(names)]
+        return self._fetch("lineage_keys.sql", keys=keys, candidates=candidates) if keys else set()
+
+    def _fetch(self, file: str, **given: object) -> set[bytes]:
+        query = query_text(file, self.as_of is not None)
+        parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
+        walked = set()
+        for row in self.connection.execute(query, parameters, binary=True):
+            walked.add(row[0].bytes)
+            if row[1] is not None and (row[0].bytes, row[1]) not in self.rows:
+                self.rows[row[0].bytes, row[1]] = row
+                self.decoded[row[0].bytes, row[1]] = self._decode(row)
+        return walked
+
+    def surroundings(self) -> None:
+        """Registrations of the agents met, and the other uses of the approvals met: nothing follows from these upwards."""
+        names: list[str] = []
+        for node in self.decoded.values():
+            if node.header.agent_id is not None:
+                names.append(f"agent:{node.header.agent_id}")
+            payload = node.payload
+            if payload is not None and node.kind == "token_issuance" and payload["act"] is not None:
+                for actor in payload["act"]["chain"]:
+                    if actor["sub"] is not None:
+                        names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
+            if payload is not None and node.kind == "oversight":
+                names.append(f"oversight_use:{payload['oversight_id']}")
+        self.by_keys(names, 4 * self.limits.candidates)
+
+    def uses(self) -> list[bytes]:
+        """Events that used a token or approval among those fetched, and are not fetched yet."""
+        names: list[str] = []
+        for node in self.decoded.values():
+            if node.payload is None or not node.effective:
+                continue
+            if node.kind == "token_issuance":
+                names += [f"token_use:{name}" for name in token_names(node.payload["token"])]
+            if node.kind == "oversight":
+                names.append(f"oversight_use:{node.payload['oversight_id']}")
+        known = {event_id for event_id, _ in self.rows}
+        return sorted(self.by_keys(names, self.limits.nodes) - known)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The events fetched, with the findings about each."""
+        chains = {row[11] for row in self.rows.values()}
+        given = {"ids": [event_id.hex() for event_id, _ in self.rows], "chains": list(chains)}
+        by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
+        by_seal: dict[tuple[int, int], list[str]] = {}
+        for event_id, chain, number, name, digest in self.connection.execute(_FINDINGS, given):
+            if event_id is not None:
+                by_event.setdefault(event_id.bytes, []).append((name, digest))
+            else:
+                by_seal.setdefault((chain, number), []).append(name)
+        nodes = []
+        for key, node in self.decoded.items():
+            found = [name for name, digest in by_event.get(key[0], ()) if digest is None or digest == key[1]]
+            found += by_seal.get((self.rows[key][11], node.number), ())
+            nodes.append(node._replace(findings=tuple(sorted({*node.findings, *found}))) if found else node)
+        return tuple(nodes)
+
+    def persons(self, nodes: Iterable[Node]) -> Mapping[bytes, KnownPerson]:
+        """Everybody whom the events name, as far as their contents stand and verify."""
+        digests = {each for node in nodes for each in _people(node)}
+        given = {"tenant": self.tenant, "digests": list(digests)}
+        erased = {row[0] for row in self.connection.execute(_ERASED, given)} if digests else set()
+        persons = {digest: KnownPerson(digest, "erased") for digest in erased}
+        for digest, value in self.connection.execute(_PEOPLE, given) if digests else ():
+            if digest not in erased:
+                persons[digest] = self._person(digest, value)
+        return persons
+
+    def _person(self, digest: bytes, value: bytes) -> KnownPerson:
+        try:
+            return KnownPerson(digest, "named", read_person(decode_content(self.schemas, value)))
+        except VerificationError:
+            return KnownPerson(digest, "unresolved")
+
+    def chains(self, now: int) -> tuple[ChainCoverage, ...]:
+        """How far each chain met is known at ``now``."""
+        given = {"chains": list({row[11] for row in self.rows.values()}), "as_of": self.as_of}
+        found = []
+        for row in self.connection.execute(query_file("lineage_around.sql"), given):
+            _, service, key_id, chain_id, closed, last, within, verified, findings = row
+            due = last + within * 1_000_000 if within and last is not None and not closed else None
+            silent = due if due is not None and due < now else None
+            found.append(ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings)))
+        return tuple(found)
+
+    def refused(self, dangling: Collection[bytes]) -> Mapping[bytes, Refusal]:
+        """Which of the causes that are not there came and were refused, as far as the latest refusals tell."""
+        found: dict[bytes, Refusal] = {}
+        for reason, detail, raw in self.connection.execute(_REFUSED, {"tenant": self.tenant}) if dangling else ():
+            for event_id in dangling:
+                if event_id in raw:
+                    found.setdefault(event_id, Refusal(event_id, reason, detail))
+        return found
+
+    def _decode(self, row: Row) -> Node:
+        event_id, digest, header_bytes, payload_bytes, effective, at, number, first, sealed_at, append, importer = row[
+            :11
+        ]
+        header = decode_header(self.schemas, header_bytes)
+        findings: tuple[str, ...] = () if effective else ("unauthorized_kind",)
+        payload = fact = None
+        if payload_bytes is not None:
+            try:
+                payload = self.schemas.decode(payload_bytes)
+                fact = from_avro(header.kind, payload) if header.kind in KINDS else None
+            except VerificationError:
+                payload = fact = None
+                findings += ("schema_unknown",)
+        return Node(
+            event_id=event_id.bytes,
+            digest=digest,
+            header=header,
+            payload=payload,
+            fact=fact,
+            service=row[14],
+            key_id=row[12],
+            chain_id=row[13],
+            importer=importer,
+            effective=effective,
+            number=number,
+            sequence=first + at,
+            sealed_at=sealed_at,
+            append_time=append,
+            sightings=row[15],
+            findings=findings,
+        )
+
+
+def _people(node: Node) -> set[bytes]:
+    """Digests that an event may mean a person by; contents that name nobody are told apart when they are read."""
+    people = {node.header.principal} if node.header.principal is not None else set()
+    if node.fact is not None:
+        people.update(content_digests(node.fact))
+    return people
+
+
+@cache
+def query_file(name: str) -> bytes:
+    return (files("ledger.store") / name).read_bytes()
+
+
+@cache
+def query_text(walk: str, bounded: bool) -> bytes:
+    """A walk and the events that it wants; ``bounded`` leaves out what came after ``as_of``."""
+    text = query_file(walk) + query_file("lineage_events.sql")
+    return text.replace(b"/*visible*/", _VISIBLE.encode() if bounded else b"")

@@ -1,0 +1,17 @@
+-- Events below those given, by the causes that later events state. Set-based and directed, as lineage_up.sql is. An effect is
+-- followed on where it is an event of this tenant that cites what it should; digests are compared when read.
+with recursive walk (id) as (
+    select unnest(%(start)s::uuid[])
+  union
+    select next.id
+      from walk
+     cross join lateral (
+               select c.effect as id
+                 from causes c
+                 join events e on e.event_id = c.effect and e.effective
+                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/
+                where c.cause = walk.id
+           ) next
+), wanted as (
+    select id from walk limit %(nodes)s
+)

@@ -1,0 +1,27 @@
+-- Events above those given: by their causes, and by whatever answers to the names that they follow. Set-based and directed;
+-- UNION keeps each id once, and LIMIT ends the recursion (the nearest come first). An id without an event comes back alone:
+-- a cause that is not in this tenant's ledger. Ineffective events are shown and lead nowhere.
+with recursive walk (id) as (
+    select unnest(%(start)s::uuid[])
+  union
+    select next.id
+      from walk
+      join lateral (
+               select e.causes, e.follows
+                 from events e
+                where e.event_id = walk.id and e.effective
+                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/
+           ) e on true
+     cross join lateral (
+               select unnest(e.causes) as id
+            union all
+               select j.event_id
+                 from unnest(e.follows) as f (key)
+                cross join lateral (
+                          select j.event_id from joins j where j.key = f.key
+                           order by j.event_id desc limit %(candidates)s
+                      ) j
+           ) next
+), wanted as (
+    select id from walk limit %(nodes)s
+)
