@@ -1,0 +1,1 @@
+"""What runs inside a service: ``Recorder``, its spool and its sender."""

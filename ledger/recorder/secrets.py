@@ -1,0 +1,23 @@
+"""What looks like a raw token: it is in no event and no content, ever. A net for slips, not a proof."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_JWT: Final = re.compile(rb"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+"""Compact form (RFC 7515 §7.1): three parts, the first the base64url of ``{"…``; an encrypted one begins alike."""
+_SCHEME: Final = re.compile(rb"(?i)\b(?:bearer|dpop) +(?=[\w.~+/=-]*\d)[\w.~+/=-]{16,}")
+"""The credentials of an Authorization header (RFC 6750 §2.1, RFC 9449 §7.1). Prose about bearers has no such word after it."""
+
+ADVICE: Final = "give its digest or jti by a TokenReference, or record it with record_token()"
+
+
+def fault_of_bytes(data: bytes) -> str | None:
+    """Why ``data`` may not be recorded, in words that follow a noun; None if nothing in it looks like a token."""
+    if b"eyJ" in data and _JWT.search(data):
+        return f"holds a raw token (JWT); {ADVICE}"
+    lower = data.lower()
+    if (b"bearer " in lower or b"dpop " in lower) and _SCHEME.search(data):
+        return f"holds the credentials of an Authorization header; {ADVICE}"
+    return None

@@ -1,0 +1,356 @@
+"""The sender: one thread that seals what lies in the spool, appends it to the log in order, and keeps the chains alive.
+
+Nothing is sent that is not in the spool as it is sent, so that a successor can send the very same bytes again. What fails is
+tried again until it is done or the recorder is closed; ``state`` says what it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic, sleep
+from typing import Final, Literal, TypeVar
+
+from ledger.format.batch import SealedEvent
+from ledger.format.codec import Schemas
+from ledger.format.limits import EVENTS_PER_SEAL
+from ledger.ports import CONTENTS, EVENTS, Log, Outgoing
+from ledger.recorder.acknowledgements import Acknowledgements
+from ledger.recorder.adoption import Left, look_over
+from ledger.recorder.chains import Chains, OpenChain, cut
+from ledger.recorder.frames import SpooledContent, SpooledEvent, read_entry, sealed_frame
+from ledger.recorder.losses import Losses
+from ledger.recorder.spool import Spool, adopt
+
+GROUP_BYTES: Final = 2 * 1024 * 1024
+GROUP_ENTRIES: Final = 4096
+FIRST_DELAY: Final = 0.05
+LAST_DELAY: Final = 5.0
+BREATH: Final = 0.0001
+"""Seconds in which the other threads may have the interpreter, after each seal."""
+
+T = TypeVar("T")
+
+
+class _Abandoned(Exception):
+    """The recorder was closed and its time is up: what is left stays in the spool."""
+
+
+@dataclass(slots=True)
+class State:
+    """What the sender is about, for whoever asks."""
+
+    doing: Literal["starting", "adopting", "idle", "sending", "retrying", "closing", "ended", "failed"] = "starting"
+    error: str | None = None
+    failures: int = 0
+    acked_events: int = 0
+    acked_bytes: int = 0
+    oldest_at: int | None = None
+    adopted: int = 0
+
+
+class Sender:
+    """Sends for one spool. ``wake``, ``hurry`` and ``stop`` are for other threads."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        root: Path,
+        owner: tuple[str, str],
+        open_log: Callable[[], Log],
+        chains: Chains,
+        losses: Losses,
+        schemas: Schemas,
+        linger: float,
+        append_timeout: float,
+        closes_log: bool,
+    ) -> None:
+        self._spool = spool
+        self._root = root
+        self._owner = owner
+        self._open_log = open_log
+        self._chains = chains
+        self._losses = losses
+        self._schemas = schemas
+        self._linger = linger
+        self._append_timeout = append_timeout
+        self._closes_log = closes_log
+        self._log: Log | None = None
+        self._cursor = spool.events.cursor()
+        self._outbox: list[Outgoing] = []
+        self._sealed = 0
+        self._collected = 0
+        self._collected_bytes = 0
+        self._partitions: dict[str, int] = {}
+        self._deadline: float | None = None
+        self._work = Event()
+        self._urgent = Event()
+        self._nudge = Event()
+        self.idle = False
+        self.finished = False
+        """Whether all was sent and every chain closed."""
+        self.state = State()
+        self.acked = Acknowledgements()
+        self.thread = Thread(target=self._run, name="answerable-sender", daemon=True)
+
+    def wake(self) -> None:
+        """There is something to send. Called where ``idle`` was seen."""
+        self.idle = False
+        self._work.set()
+
+    def hurry(self) -> None:
+        """Somebody waits for the log: do not linger."""
+        self._urgent.set()
+        self._work.set()
+
+    def stop(self, deadline: float) -> None:
+        """Send all, close the chains and end, by ``deadline`` (``time.monotonic``) at the latest."""
+        self._deadline = deadline
+        self.hurry()
+        self._nudge.set()
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Events in the spool that the log has not acknowledged, and their bytes with their contents'."""
+        spool, state = self._spool, self.state
+        return spool.taken_events - state.acked_events, spool.taken_bytes - state.acked_bytes
+
+    def _run(self) -> None:
+        try:
+            self._log = self._insist(self._open_log)
+            self._adopt()
+            while self._deadline is None or self._cursor.peek():
+                self._round()
+            self.state.doing = "closing"
+            self._close_chains()
+            self.finished = True
+            self.state.doing = "ended"
+        except _Abandoned:
+            self.state.doing = "ended"
+        except BaseException as error:  # noqa: BLE001 - nobody else would hear of it
+            self.state.doing = "failed"
+            self.state.error = f"{type(error).__name__}: {error}"
+            self._spool.fail(
+                f"the recorder's sender stopped ({self.state.error}); restart the service: what it recorded is kept"
+            )
+        finally:
+            if self._closes_log and self._log is not None:
+                self._close_log(self._log)
+            self.acked.end()
+
+    def _close_log(self, log: Log) -> None:
+        try:
+            log.close()
+        except Exception as error:  # noqa: BLE001 - all was acknowledged before, or stays in the spool
+            self.state.error = f"{type(error).__name__}: {error}"
+
+    def _round(self) -> None:
+        """Waits for something to send, then sends a group of it."""
+        self._await_work()
+        contents, events = self._collect()
+        self.state.doing = "sending"
+        self.state.oldest_at = events[0].occurred_at if events else self.state.oldest_at
+        self._seal_all(events)
+        self._seal_losses()
+        self._seal_heartbeats()
+        self._deliver(contents, self._outbox)
+        self._outbox = []
+        self._acknowledge(contents, events)
+
+    def _await_work(self) -> None:
+        self.idle = True
+        if not self._cursor.peek() and self._deadline is None:
+            self.state.doing = "idle"
+            self.state.oldest_at = None
+            due = self._chains.next_due()
+            self._work.wait(None if due is None else max(0.0, due - monotonic()))
+        self.idle = False
+        self._work.clear()
+        if self._deadline is None and self._cursor.peek() and self.waiting[0] < EVENTS_PER_SEAL:
+            self._urgent.wait(self._linger)
+        self._urgent.clear()
+
+    def _collect(self) -> tuple[list[SpooledContent], list[SpooledEvent]]:
+        """The next entries of the spool, up to the bounds of a group."""
+        contents: list[SpooledContent] = []
+        events: list[SpooledEvent] = []
+        room, peek, take = GROUP_BYTES, self._cursor.peek, self._cursor.take
+        for _ in range(GROUP_ENTRIES):
+            size = peek()
+            if not size or (size > room and room < GROUP_BYTES):
+                break
+            room -= size
+            number, body = take()
+            entry = read_entry(number, body)
+            self._collected = number
+            if isinstance(entry, SpooledEvent):
+                events.append(entry)
+            else:
+                contents.append(entry)
+        self._collected_bytes = GROUP_BYTES - room
+        return contents, events
+
+    def _acknowledge(self, contents: Sequence[SpooledContent], events: Sequence[SpooledEvent]) -> None:
+        self._spool.acknowledge(self._sealed, self._collected)
+        if contents or events:
+            self.state.acked_events += len(events)
+            self.state.acked_bytes += self._collected_bytes
+            self.acked.advance(self._collected)
+
+    def _seal_all(self, events: Iterable[SpooledEvent], *, own: bool = True) -> None:
+        """Seals events of any tenants. ``own``: they lie in this process's journal, which then knows that they are sealed."""
+        tenants: dict[str, list[SpooledEvent]] = {}
+        for event in events:
+            tenants.setdefault(event.tenant, []).append(event)
+        for tenant, of_tenant in tenants.items():
+            chain = self._chain(tenant)
+            for batch in cut(of_tenant):
+                parts = [SealedEvent(event.header, event.salt, event.payload) for event in batch]
+                self._seal(chain, parts, batch[-1].number if own else 0)
+
+    def _seal_losses(self) -> None:
+        for tenant, loss in self._losses.take():
+            chain = self._chain(tenant)
+            self._seal(chain, [self._chains.loss(chain, loss)], 0)
+
+    def _seal_heartbeats(self) -> None:
+        now = monotonic()
+        for chain in [each for each in self._chains.open.values() if each.due <= now]:
+            waiting, size = self.waiting
+            self._seal(chain, [self._chains.heartbeat(chain, waiting, size, self.state.oldest_at)], 0)
+
+    def _chain(self, tenant: str) -> OpenChain:
+        return self._insist(lambda: self._chains.of(tenant, self._events_partition))
+
+    def _seal(
+        self, chain: OpenChain, events: Sequence[SealedEvent], sealed_until: int, *, closes: bool = False
+    ) -> None:
+        """Seals, and stores the sealed bytes before anything is sent."""
+
+        def attempt() -> Outgoing:
+            sealed, advance = self._chains.seal(chain, events, closes=closes)
+            self._sealed = self._spool.put_sealed(sealed_frame(sealed_until, chain.partition, sealed.value))
+            advance()
+            self._spool.note_heads(self._chains.noted())
+            return Outgoing(EVENTS, chain.partition, chain.chain.chain_id, sealed.value)
+
+        self._outbox.append(self._insist(attempt))
+        sleep(BREATH)
+
+    def _deliver(self, contents: Sequence[SpooledContent], batches: Sequence[Outgoing]) -> None:
+        """Contents first: nobody shall read an event and not find what it refers to."""
+        self._append([Outgoing(CONTENTS, self._contents_partition(each.key), *each[1:]) for each in contents])
+        self._append(batches)
+
+    def _append(self, records: Sequence[Outgoing]) -> None:
+        log = self._log
+        assert log is not None  # noqa: S101 - opened before anything is sent
+        for part in _groups(records):
+            self._insist(lambda part=part: log.append(part, timeout=self._patience()))  # type: ignore[misc]
+
+    def _patience(self) -> float:
+        if self._deadline is None:
+            return self._append_timeout
+        return min(self._append_timeout, max(0.1, self._deadline - monotonic()))
+
+    def _insist(self, attempt: Callable[[], T]) -> T:
+        """What ``attempt`` returns, once it does; tries again after growing delays. Raises only when the recorder was closed."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                done = attempt()
+            except Exception as error:  # noqa: BLE001 - a broken log or signer must not end the thread; health() tells
+                self.state.doing = "retrying"
+                self.state.error = f"{type(error).__name__}: {error}"
+                self.state.failures += 1
+            else:
+                self.state.error = None
+                return done
+            if self._deadline is not None and monotonic() + delay > self._deadline:
+                raise _Abandoned
+            self._nudge.wait(delay)
+            self._nudge.clear()
+            delay = min(2 * delay, LAST_DELAY)
+
+    def _events_partition(self, chain_id: bytes) -> int:
+        return self._partition(EVENTS, chain_id)
+
+    def _contents_partition(self, key: bytes) -> int:
+        return self._partition(CONTENTS, key)
+
+    def _partition(self, topic: str, key: bytes) -> int:
+        """By the key's last bytes, which are random in an id and a digest alike."""
+        log = self._log
+        assert log is not None  # noqa: S101
+        count = self._partitions.get(topic)
+        if count is None:
+            count = self._partitions[topic] = self._insist(lambda: log.partitions(topic))
+        return int.from_bytes(key[-8:], "big") % count
+
+    def _adopt(self) -> None:
+        """Sends what dead processes left: contents, sealed bytes as they are, then their unsealed events in new chains."""
+        self.state.doing = "adopting"
+        ledger, service = self._owner
+        orphans = self._insist(lambda: adopt(self._root, self._spool.directory, ledger=ledger, service=service))
+        if not orphans:
+            return
+        left = look_over(self._schemas, orphans)
+        self._chains.continued = {tenant: list(heads) for tenant, heads in left.heads.items()}
+        self._send_again(left)
+        for tenant in left.heads:
+            self._seal(self._chain(tenant), [], 0)
+        self._flush_outbox()
+        for orphan in orphans:
+            orphan.mark_continued()
+        self._seal_left(left)
+        self.state.adopted = len(orphans)
+        for orphan in orphans:
+            orphan.close(delete=True)
+
+    def _send_again(self, left: Left) -> None:
+        for each in left.spools:
+            for contents in _groups(each.contents()):
+                self._deliver(contents, [])
+        for each in left.spools:
+            for batches in _groups(each.batches()):
+                self._append([Outgoing(EVENTS, one.partition, one.chain_id, one.value) for one in batches])
+                each.orphan.acknowledge(batches[-1].number, each.orphan.acked_events)
+
+    def _seal_left(self, left: Left) -> None:
+        for each in left.spools:
+            for events in _groups(each.unsealed()):
+                self._seal_all(events, own=False)
+                self._flush_outbox()
+                each.orphan.acknowledge(each.orphan.acked_sealed, events[-1].number)
+
+    def _flush_outbox(self) -> None:
+        self._append(self._outbox)
+        self._outbox = []
+        self._spool.acknowledge(self._sealed, self._collected)
+
+    def _close_chains(self) -> None:
+        self._seal_losses()
+        for chain in list(self._chains.open.values()):
+            self._seal(chain, [self._chains.close(chain, "shutdown")], 0, closes=True)
+        self._flush_outbox()
+
+
+def _size(entry: object) -> int:
+    return sum(len(part) for part in entry if isinstance(part, bytes)) if isinstance(entry, tuple) else 0
+
+
+def _groups(entries: Iterable[T]) -> Iterable[list[T]]:
+    """In lists of bounded size, so that a large spool does not stand in memory."""
+    group: list[T] = []
+    size = 0
+    for entry in entries:
+        group.append(entry)
+        size += _size(entry)
+        if size >= GROUP_BYTES or len(group) >= GROUP_ENTRIES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
