@@ -137,7 +137,7 @@ def test_the_star_leaves_out_the_kinds_that_must_be_named() -> None:
 
 def test_statements_of_one_key_add_up_while_they_hold() -> None:
     importer = key_statement(kinds=["prompt"], role="importer")
-    source = key_statement(kinds=["grant"], **{"until": START + 1})
+    source = key_statement(kinds=["grant"], until=START + 1)
     both, later = authority(importer, source), authority(importer, source, at=START + 1)
     assert isinstance(both, Authority)
     assert isinstance(later, Authority)

@@ -20,7 +20,7 @@ longs = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 
 
 def test_an_encoding_is_the_mark_the_fingerprint_and_the_body() -> None:
-    assert HEARTBEAT == MARK + bytes.fromhex("3ddd325f9e609af8") + b"\0\0\0"
+    assert MARK + bytes.fromhex("3ddd325f9e609af8") + b"\0\0\0" == HEARTBEAT
 
 
 @given(longs)
