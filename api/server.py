@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,37 +19,21 @@ from ledger.trust.bundle import TrustBundle
 GRACE_SECONDS = 5
 
 
-class BundleFile:
-    """The trust bundle, read again when its file changes. A file that does not verify leaves the last good one standing."""
-
-    def __init__(self, path: Path, read: Callable[[], TrustBundle]) -> None:
-        self._path = path
-        self._read = read
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._bundle: TrustBundle | None = None
-
-    def __call__(self) -> TrustBundle | None:
-        """The bundle; None where none is configured or it never verified."""
-        with self._lock:
-            try:
-                status = self._path.stat()
-                stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-                if stamp != self._stamp:
-                    self._stamp = stamp
-                    self._bundle = self._read()
-            except (OSError, LedgerError):
-                pass
-            return self._bundle
-
-
 def application(settings: Settings) -> FastAPI:
     """The application that the settings ask for."""
+    watched = wiring.watch_bundle(settings)
+
+    def bundle() -> TrustBundle | None:
+        try:
+            return watched()
+        except LedgerError:  # what does not verify is not used; the last good one stands, as in the store
+            return watched.last
+
     return create_app(
         store=Store(wiring.store_url(settings)),
         ledger=settings.require_ledger(),
         tokens=Tokens(settings.api_tokens, settings.tenant),
-        bundle=BundleFile(settings.bundle_path, lambda: wiring.load_bundle(settings)),
+        bundle=bundle,
         open_log=lambda: wiring.open_log(settings),
     )
 

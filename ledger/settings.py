@@ -75,6 +75,7 @@ class Settings(BaseModel):
     api_port: int = Field(8420, ge=0, le=65535, description="its port; 0 takes a free one")
     api_tokens: AbsolutePath | None = Field(None, description="file of hashed bearer tokens (`answerable tokens new`)")
     metrics_port: int | None = Field(None, ge=0, le=65535, description="Prometheus metrics of a worker; none if unset")
+    metrics_host: str = Field("127.0.0.1", description="where those are served")
     utc: bool = Field(False, description="show times in UTC, not in the local zone")
 
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)

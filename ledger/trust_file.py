@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,26 @@ def read_public_key(text: str) -> PublicKey:
 def read_bundle_file(path: Path, root: PublicKey, ledger: str) -> TrustBundle:
     """The verified bundle in ``path``; raises ``ConfigurationError`` where it is missing, ``TrustError`` where it is not ours."""
     return read_bundle(_bytes_of(path), root, ledger)
+
+
+class WatchedBundle:
+    """The bundle in a file, read again when the file changes. ``last`` is the last one that verified."""
+
+    def __init__(self, path: Path, root: PublicKey, ledger: str) -> None:
+        self._path, self._root, self._ledger = path, root, ledger
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self.last: TrustBundle | None = None
+
+    def __call__(self) -> TrustBundle:
+        """The bundle of now; raises as ``read_bundle_file`` does."""
+        with self._lock:
+            status = self._path.stat() if self._path.exists() else None
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
+            if self.last is None or stamp is None or stamp != self._stamp:
+                self.last = read_bundle_file(self._path, self._root, self._ledger)
+                self._stamp = stamp
+            return self.last
 
 
 def extend_bundle_file(
@@ -100,4 +121,4 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-__all__ = ["TrustError", "extend_bundle_file", "read_bundle_file", "read_public_key", "replace_file"]
+__all__ = ["TrustError", "WatchedBundle", "extend_bundle_file", "read_bundle_file", "read_public_key", "replace_file"]

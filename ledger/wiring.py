@@ -8,25 +8,41 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from ledger.errors import BackendError, ConfigurationError
 from ledger.first_run import require_root
-from ledger.settings import EMBEDDED, Settings
-from ledger.trust_file import read_bundle_file, read_public_key
+from ledger.recorder.clock import SystemClock
+from ledger.schema_files import load_schemas
+from ledger.settings import EMBEDDED, Settings, file_name_of, load_settings
+from ledger.signers import load_key
+from ledger.trust_file import WatchedBundle, read_bundle_file, read_public_key
 
 if TYPE_CHECKING:
+    import psycopg
+
     from ledger.embedded import EmbeddedPostgres
-    from ledger.ports import Log
+    from ledger.ports import Lineage, Log
+    from ledger.recorder.recorder import Recorder
+    from ledger.store.contents import PostgresContents
+    from ledger.store.projection import PostgresProjection
     from ledger.trust.bundle import TrustBundle
 
+
+CLOCK = SystemClock()
 _APPENDER = "-c role=answerable_appender"
 
 
 def load_bundle(settings: Settings) -> TrustBundle:
     """The trust bundle, verified under the configured root."""
     return read_bundle_file(settings.bundle_path, read_public_key(require_root(settings)), settings.require_ledger())
+
+
+def watch_bundle(settings: Settings) -> WatchedBundle:
+    """The trust bundle as its file is, now and later."""
+    root = read_public_key(require_root(settings))
+    return WatchedBundle(settings.bundle_path, root, settings.require_ledger())
 
 
 def resolve(url: str) -> str:
@@ -66,6 +82,64 @@ def open_log_to_append(settings: Settings) -> Log:
     if settings.effective_log_url.startswith(EMBEDDED):
         url += f"&options={quote(_APPENDER)}"
     return logs.open_log(url)
+
+
+def open_recorder(
+    settings: Settings | None = None,
+    service: str | None = None,
+    *,
+    mode: Literal["spool", "strict", "best_effort"] = "spool",
+) -> Recorder:
+    """A recorder for ``SERVICE``, under its key, with its spool; by default with the settings of this process.
+
+    It starts whether or not the log can be reached.
+    """
+    from ledger.recorder.recorder import Recorder
+
+    settings = settings or load_settings()
+    name = service or settings.service
+    if name is None:
+        raise ConfigurationError("no service is named: set ANSWERABLE_SERVICE to who records")
+    return Recorder(
+        log=lambda: open_log_to_append(settings),
+        signer=load_key(settings.key_path(name)),
+        spool=settings.spool_path / file_name_of(name),
+        ledger=settings.require_ledger(),
+        tenant=settings.tenant,
+        service=name,
+        mode=mode,
+    )
+
+
+def open_projection(settings: Settings, bundle: TrustBundle) -> PostgresProjection:
+    """What writes the store."""
+    from ledger.store.projection import PostgresProjection
+
+    return PostgresProjection(store_url(settings), load_schemas(), settings.require_ledger(), bundle)
+
+
+def open_contents(settings: Settings) -> PostgresContents:
+    """What keeps contents and erases them."""
+    from ledger.store.contents import PostgresContents
+
+    return PostgresContents(store_url(settings), load_schemas())
+
+
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[psycopg.Connection]:
+    """A connection for looking things up, read-only, inside the block."""
+    from ledger.store.connect import connect
+
+    with connect(store_url(settings)) as connection:
+        connection.read_only = True
+        yield connection
+
+
+def open_lineage(settings: Settings) -> Lineage:
+    """What answers questions about events, a connection for each."""
+    from ledger.store.lineage import PostgresLineage
+
+    return PostgresLineage(lambda: reading(settings), load_schemas(), CLOCK.now)
 
 
 def embedded_directories(settings: Settings) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import doctor, keys, tokens, workers
+from ledger.cli import ask, doctor, keys, tokens, workers
 from ledger.cli.invocation import Sentences
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+ask.register(app)
 workers.register(app)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")

@@ -54,7 +54,9 @@ class Sentences(TyperGroup):
 def settings_of(ctx: typer.Context, **flags: object) -> Settings:
     """The settings of this invocation: flags before the verb, and those of the verb, which win."""
     before: dict[str, object] = ctx.find_root().obj or {}
-    return load_settings(before | {name: value for name, value in flags.items() if value not in (None, False)})
+    return load_settings(
+        before | {name: value for name, value in flags.items() if value is not None and value is not False}
+    )
 
 
 def exit_with(status: int) -> Never:

@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from types import FrameType
-from typing import Annotated, Final, Never
+from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 
 import typer
 
@@ -22,6 +24,9 @@ from ledger.errors import ConfigurationError
 from ledger.first_run import prepare_ledger
 from ledger.settings import Settings
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 WORKERS: Final = ("materialize", "contents")
 _GRACE_SECONDS: Final = 15
 _WATCH_SECONDS: Final = 0.5
@@ -29,6 +34,11 @@ _WATCH_SECONDS: Final = 0.5
 Port = Annotated[int | None, typer.Option(help="The API's port; 0 takes a free one.", min=0, max=65535)]
 Host = Annotated[str | None, typer.Option(help="Where the API listens; other than loopback only with tokens.")]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics on this port.", min=0, max=65535)]
+
+
+AcceptLoss = Annotated[
+    bool, typer.Option("--accept-loss", help="Go on where the log lost records; a finding keeps what was lost.")
+]
 
 
 class Stopped(BaseException):
@@ -68,20 +78,22 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
             run_api(settings, ready)
 
 
-def materialize(ctx: typer.Context, metrics_port: MetricsPort = None) -> None:
+def materialize(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
     """Verifies what is in the log and commits it to the store, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
-    run = application("consumers.materializer", "run")
-    with _until_stopped():
-        run(settings)
+    make = application("consumers.materializer", "materializer")
+    trust = wiring.watch_bundle(settings)
+    with closing(wiring.open_projection(settings, trust())) as projection:
+        application("consumers.materializer", "tune_collector")()
+        _work(settings, "materializer", partial(make, projection=projection, trust=trust, accept=accept_loss))
 
 
-def contents(ctx: typer.Context, metrics_port: MetricsPort = None) -> None:
-    """Keeps the contents, and erases what an erasure names, until SIGTERM."""
+def contents(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
+    """Keeps the contents, and erases what an erasure names, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
-    run = application("consumers.contents", "run")
-    with _until_stopped():
-        run(settings)
+    make = application("consumers.contents", "contents_worker")
+    with closing(wiring.open_contents(settings)) as projection:
+        _work(settings, "contents", partial(make, projection=projection, accept=accept_loss))
 
 
 def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
@@ -101,6 +113,37 @@ def migrate(ctx: typer.Context, as_json: Json = False) -> None:
         emit({"applied": applied})
     else:
         tell(f"applied {', '.join(applied)}" if applied else "everything is there already")
+
+
+def _work(settings: Settings, name: str, make: Callable[..., Any]) -> None:
+    """Runs the worker that ``make`` gives until SIGTERM, with its log and its metrics."""
+    stop = application("consumers.worker", "stop_on_signals")()
+    health = application("consumers.health", "Health")(name)
+    with _metrics(settings, health.registry), closing(wiring.open_log(settings)) as log:
+        make(log=log, clock=wiring.CLOCK, health=health).run(stop)
+
+
+@contextlib.contextmanager
+def _metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
+    """Serves a worker's metrics inside the block, where METRICS_PORT asks for them."""
+    if settings.metrics_port is None:
+        yield
+        return
+    from prometheus_client import start_http_server
+
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)
+    except OSError as error:
+        raise ConfigurationError(
+            f"metrics cannot be served on {settings.metrics_host} port {settings.metrics_port} ({error.strerror}): "
+            "set ANSWERABLE_METRICS_PORT"
+        ) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,114 @@
+"""The verbs that ask the store: ``who-triggered`` and ``lineage``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ledger import wiring
+from ledger.attribution.answer import to_json
+from ledger.attribution.explain import explain
+from ledger.attribution.graph import graph_of, in_order, node_link
+from ledger.attribution.path import summary
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
+from ledger.cli.answer_text import print_answer
+from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
+from ledger.cli.output import clean, console, emit, read_time, show_time
+from ledger.errors import ConfigurationError
+from ledger.format import ids
+
+EventArgument = Annotated[str, typer.Argument(metavar="ID", help="The event's id.")]
+AsOf = Annotated[str | None, typer.Option(help="Answer from what the log had by this append time.")]
+Nodes = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to look at.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs."""
+    app.command("who-triggered")(who_triggered)
+    app.command()(lineage)
+
+
+def who_triggered(
+    ctx: typer.Context,
+    event: EventArgument,
+    as_of: AsOf = None,
+    nodes: Nodes = DEFAULT_LIMITS.nodes,
+    tenant: Tenant = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Says who triggered an event, and how that is known. Exit 1 where nobody can be named."""
+    settings = settings_of(ctx, tenant=tenant, utc=utc)
+    time = None if as_of is None else read_time(as_of)
+    with wiring.running(settings):
+        found = wiring.open_lineage(settings).above(
+            settings.tenant, event_id(event), as_of=time, limits=Limits(nodes=nodes)
+        )
+        answer = explain(found)
+    if as_json:
+        emit(to_json(answer))
+    else:
+        print_answer(console(), answer, utc=settings.utc)
+    if answer.class_ == "unattributed":
+        exit_with(NO)
+
+
+def lineage(
+    ctx: typer.Context,
+    event: EventArgument,
+    up: Annotated[bool, typer.Option("--up", help="What it came from (the default).")] = False,
+    down: Annotated[bool, typer.Option("--down", help="What came of it.")] = False,
+    as_of: AsOf = None,
+    nodes: Nodes = DEFAULT_LIMITS.nodes,
+    tenant: Tenant = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Lists what an event came from, or what came of it; with --json as a node-link graph. Exit 1 where there is nothing else."""
+    if up and down:
+        raise ConfigurationError("choose one of --up and --down")
+    settings = settings_of(ctx, tenant=tenant, utc=utc)
+    time = None if as_of is None else read_time(as_of)
+    with wiring.running(settings):
+        source = wiring.open_lineage(settings)
+        ask = source.below if down else source.above
+        found = ask(settings.tenant, event_id(event), as_of=time, limits=Limits(nodes=nodes))
+    if as_json:
+        emit(node_link(graph_of(found)))
+    else:
+        print_events(console(), found, utc=settings.utc)
+    if len(found.nodes) < 2:
+        exit_with(NO)
+
+
+def event_id(text: str) -> bytes:
+    """The 16 bytes of an event id; raises ``ConfigurationError``."""
+    try:
+        return ids.parse(text.strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"{text!r} is no event id: a UUID such as 018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"
+        ) from None
+
+
+def print_events(out: Console, found: Subgraph, *, utc: bool) -> None:
+    """A line an event in order of time, each with the causes that it cites."""
+    for node in in_order(found.nodes):
+        asked = node.event_id == found.asked
+        out.print(
+            Text.assemble(
+                (f"{show_time(node.at, utc=utc)}  ", "dim"),
+                (node.kind, "bold reverse" if asked else "bold"),
+                f"  {clean(summary(node))}  ",
+                (clean(node.service + (", imported" if node.importer else "")), "cyan"),
+            )
+        )
+        out.print(Text(f"    {ids.text(node.event_id)}", style="dim"))
+        for cause in node.header.causes:
+            how = "sealed" if cause.digest is not None else "asserted"
+            out.print(Text(f"    ← {clean(cause.relation)} {ids.text(cause.event_id)}  {how}", style="dim"))
+    if found.cut:
+        out.print(Text(f"CUT SHORT at {found.limits.nodes} events: ask with a larger --nodes", style="bold yellow"))
