@@ -49,7 +49,7 @@ class Worker(Generic[Prepared]):
         projection: Projection[Prepared],
         clock: Clock,
         health: Health,
-        tend: Callable[[], None] = lambda: None,
+        tend: Callable[[], object] = lambda: None,
         pace: Pace | None = None,
         accept: bool = False,
     ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psycopg
 
 from ledger.format.codec import Schemas
@@ -65,6 +67,53 @@ def sweep_events(connection: psycopg.Connection, schemas: Schemas) -> int:
         _strip_refused(connection, digests)
         connection.execute("update erasures set swept = true where is_event and digest = any(%s)", [digests])
     return len(ids)
+
+
+def erased_contents(connection: psycopg.Connection, pairs: Sequence[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
+    """Which of these contents, by tenant and digest, an admitted erasure of the same tenant names."""
+    if not pairs:
+        return set()
+    rows = connection.execute(
+        "select tenant, digest from erasures join unnest(%s::int[], %s::bytea[]) as w (tenant, digest)"
+        " using (tenant, digest) where not is_event",
+        [[tenant for tenant, _ in pairs], [digest for _, digest in pairs]],
+    )
+    return {(tenant, digest) for tenant, digest in rows}
+
+
+def sweep_again(connection: psycopg.Connection, pairs: Sequence[tuple[int, bytes]]) -> None:
+    """Content came after its erasure: it is tombstoned again."""
+    connection.cursor().executemany(
+        "update erasures set swept = false where not is_event and tenant = %s and digest = %s", pairs
+    )
+
+
+def sweep_contents(connection: psycopg.Connection) -> list[tuple[str, bytes]]:
+    """Deletes the contents that unswept erasures name; returns tenant and digest of each, to be tombstoned.
+
+    What was found about them while no erasure named them is closed: it was authorized after all, and came out of order.
+    """
+    connection.execute("lock table contents in share row exclusive mode")
+    rows = connection.execute(
+        "select distinct x.tenant, n.name, x.digest from erasures x join names n on n.id = x.tenant"
+        " where not x.is_event and not x.swept"
+    ).fetchall()
+    pairs = [(tenant, digest) for tenant, _, digest in rows]
+    cursor = connection.cursor()
+    cursor.executemany("delete from contents where tenant = %s and digest = %s", pairs)
+    cursor.executemany(
+        "delete from findings where name = 'unauthorized_erasure' and tenant = %s and digest = %s", pairs
+    )
+    return [(name, digest) for _, name, digest in rows]
+
+
+def mark_swept(connection: psycopg.Connection, pairs: Sequence[tuple[str, bytes]]) -> None:
+    """The tombstones of these contents are in the log."""
+    connection.cursor().executemany(
+        "update erasures set swept = true where not is_event and digest = %s"
+        " and tenant = (select id from names where name = %s)",
+        [(digest, tenant) for tenant, digest in pairs],
+    )
 
 
 def _strip_refused(connection: psycopg.Connection, digests: list[bytes]) -> None:

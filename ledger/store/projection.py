@@ -17,13 +17,13 @@ from psycopg import errors
 
 from ledger.format.batch import Chain
 from ledger.format.codec import Schemas
-from ledger.ports import EVENTS, Position, Record, Tally
+from ledger.ports import EVENTS, Record, Tally
 from ledger.store import chains, copies, erasures, findings, partitions, placement, positions, rows, sighted, standing
 from ledger.store.chains import Chains, Held
-from ledger.store.connect import connect, translated
+from ledger.store.connect import translated
 from ledger.store.copies import Copy
-from ledger.store.migrations import check_migrated
 from ledger.store.names import Names
+from ledger.store.owner import Owner
 from ledger.store.placement import Placement
 from ledger.trust.bundle import TrustBundle
 from ledger.trust.chain import ChainFinding, advance, mark_of, needs
@@ -59,7 +59,7 @@ class _NotPlain(Exception):
     """Something in the flush is not plainly new."""
 
 
-class PostgresProjection:
+class PostgresProjection(Owner):
     """The ``Projection`` of one worker: one connection that commits, one beside it for what is looked up meanwhile."""
 
     def __init__(
@@ -72,15 +72,12 @@ class PostgresProjection:
         schema: str | None = None,
         stuck: float = positions.STUCK_SECONDS,
     ) -> None:
-        self._url, self._schema, self._stuck = url, schema, stuck
         self._schemas, self._ledger = schemas, ledger
         self._bundle = bundle
         self._judge = Judge(schemas, ledger, bundle)
-        self._lock = Lock()
+        self._drawing = Lock()
         self._held = Chains()
-        self._starts: dict[int, int] = {}
-        self._connect()
-        check_migrated(self._commits)
+        super().__init__(url, schema=schema, stuck=stuck)
         self.adopt(bundle)
 
     def adopt(self, bundle: TrustBundle) -> int:
@@ -103,17 +100,6 @@ class PostgresProjection:
     def bundle(self) -> TrustBundle:
         """The bundle under which it judges."""
         return self._bundle
-
-    def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
-        """See ``Projection``. After a failure the connections are made anew."""
-        with self._lock, translated():
-            self._ensure()
-            found = positions.claim(self._commits, topic, identity, numbers, stuck=self._stuck)
-            self._held.forget()
-            self._forget_numbers()
-            for partition, position in found.items():
-                self._starts[partition] = position.next_offset
-        return found
 
     def prepare(self, records: Sequence[Record]) -> Flush:
         """See ``Projection``."""
@@ -145,44 +131,6 @@ class PostgresProjection:
             self._held.adopt(changed)
         return tally
 
-    def lost(self, topic: str, partition: int, first: int, until: int, detail: str) -> None:
-        """See ``Projection``."""
-        found = findings.Finding(
-            "lost_to_retention", None, None, first, until, None, None, f"{topic}/{partition}: {detail}", 0
-        )
-        with self._lock, translated():
-            findings.open_all(self._commits, [found])
-
-    def reset(self, topic: str, partition: int, identity: str, offset: int) -> None:
-        """See ``Projection``."""
-        with self._lock, translated():
-            positions.reset(self._commits, topic, partition, identity, offset)
-            self._starts[partition] = offset
-
-    def release(self, topic: str, numbers: Sequence[int]) -> None:
-        """See ``Projection``."""
-        with self._lock, translated():
-            positions.release(self._commits, topic, numbers)
-
-    def attempt(self, record: Record) -> int:
-        """See ``Projection``."""
-        with self._lock, translated():
-            return positions.attempt(self._commits, record)
-
-    def attempted(self, record: Record) -> None:
-        """See ``Projection``."""
-        with self._lock, translated():
-            positions.attempted(self._commits, record)
-
-    def set_aside(self, record: Record, detail: str) -> None:
-        """See ``Projection``."""
-        self._starts[record.partition] = record.offset
-        with self._lock, translated(), self._commits.transaction():
-            steps = positions.advances([record], self._starts)
-            positions.lock(self._commits, record.topic, steps)
-            positions.set_aside(self._commits, record, detail)
-            positions.advance(self._commits, record.topic, steps)
-
     def analyze(self) -> None:
         """Fresh statistics of the large tables, after many rows came: without them lineage is slow."""
         with self._lock, translated():
@@ -199,18 +147,11 @@ class PostgresProjection:
                 self._commits, [*partitions.years_in_default(self._commits, year + 1), year, year + 1]
             )
 
-    def close(self) -> None:
-        self._commits.close()
-        self._looks.close()
+    def _connected(self) -> None:
+        self._forget_numbers()
 
-    def _ensure(self) -> None:
-        if self._commits.closed or self._looks.closed:
-            self.close()
-            self._connect()
-
-    def _connect(self) -> None:
-        self._commits = connect(self._url, schema=self._schema)
-        self._looks = connect(self._url, schema=self._schema)
+    def _claimed(self) -> None:
+        self._held.forget()
         self._forget_numbers()
 
     def _forget_numbers(self) -> None:
@@ -221,12 +162,13 @@ class PostgresProjection:
         return sighted.erased_of(self._looks, tenant, digests)
 
     def _new_seal(self) -> int:
-        if self._next_seal == self._end_of_block:
-            row = self._looks.execute("select nextval('seal_ids')").fetchone()
-            assert row is not None  # noqa: S101 - nextval has a row
-            self._next_seal, self._end_of_block = row[0], row[0] + _BLOCK
-        self._next_seal += 1
-        return self._next_seal - 1
+        with self._drawing:  # both threads draw
+            if self._next_seal == self._end_of_block:
+                row = self._looks.execute("select nextval('seal_ids')").fetchone()
+                assert row is not None  # noqa: S101 - nextval has a row
+                self._next_seal, self._end_of_block = row[0], row[0] + _BLOCK
+            self._next_seal += 1
+            return self._next_seal - 1
 
     def _pack(self, record: Record, batch: VerifiedBatch, names: Mapping[str, int]) -> _Packed:
         seal, tenant_name = self._new_seal(), batch.seal.tenant

@@ -1,0 +1,91 @@
+"""What every projection shares: its connections, and the positions that it owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+from ledger.ports import Position, Record
+from ledger.store import findings, positions
+from ledger.store.connect import connect, translated
+from ledger.store.migrations import check_migrated
+
+
+class Owner:
+    """One connection that commits and owns positions, one beside it for what is looked up meanwhile. See ``Projection``."""
+
+    def __init__(self, url: str, *, schema: str | None = None, stuck: float = positions.STUCK_SECONDS) -> None:
+        self._url, self._schema, self._stuck = url, schema, stuck
+        self._lock = Lock()
+        self._starts: dict[int, int] = {}
+        self._connect()
+        check_migrated(self._commits)
+
+    def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
+        """See ``Projection``. After a failure the connections are made anew."""
+        with self._lock, translated():
+            self._ensure()
+            found = positions.claim(self._commits, topic, identity, numbers, stuck=self._stuck)
+            self._claimed()
+            for partition, position in found.items():
+                self._starts[partition] = position.next_offset
+        return found
+
+    def lost(self, topic: str, partition: int, first: int, until: int, detail: str) -> None:
+        """See ``Projection``."""
+        text = f"{topic}/{partition}: {detail}"
+        found = findings.Finding("lost_to_retention", None, None, first, until, None, None, text, 0)
+        with self._lock, translated():
+            findings.open_all(self._commits, [found])
+
+    def reset(self, topic: str, partition: int, identity: str, offset: int) -> None:
+        """See ``Projection``."""
+        with self._lock, translated():
+            positions.reset(self._commits, topic, partition, identity, offset)
+            self._starts[partition] = offset
+
+    def release(self, topic: str, numbers: Sequence[int]) -> None:
+        """See ``Projection``."""
+        with self._lock, translated():
+            positions.release(self._commits, topic, numbers)
+
+    def attempt(self, record: Record) -> int:
+        """See ``Projection``."""
+        self._starts[record.partition] = record.offset
+        with self._lock, translated():
+            return positions.attempt(self._commits, record)
+
+    def attempted(self, record: Record) -> None:
+        """See ``Projection``."""
+        with self._lock, translated():
+            positions.attempted(self._commits, record)
+
+    def set_aside(self, record: Record, detail: str) -> None:
+        """See ``Projection``."""
+        self._starts[record.partition] = record.offset
+        with self._lock, translated(), self._commits.transaction():
+            steps = positions.advances([record], self._starts)
+            positions.lock(self._commits, record.topic, steps)
+            positions.set_aside(self._commits, record, detail)
+            positions.advance(self._commits, record.topic, steps)
+
+    def close(self) -> None:
+        """Ends the connections; positions not released are found unclean by the next owner."""
+        self._commits.close()
+        self._looks.close()
+
+    def _ensure(self) -> None:
+        if self._commits.closed or self._looks.closed:
+            self.close()
+            self._connect()
+
+    def _connect(self) -> None:
+        self._commits = connect(self._url, schema=self._schema)
+        self._looks = connect(self._url, schema=self._schema)
+        self._connected()
+
+    def _connected(self) -> None:
+        """After connecting, and at once for a first time."""
+
+    def _claimed(self) -> None:
+        """After claiming: what is cached of the store may be another's by now."""

@@ -1,0 +1,154 @@
+"""Rebuild: a second schema filled from archive and log, then put in the place of the first in one transaction.
+
+Whatever the store says can be had again from the records: this is the proof, and the way back after a loss. Workers may go
+on meanwhile; after the swap they find themselves without their positions, claim them again, and read on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from ledger.errors import PositionLost
+from ledger.format.codec import Schemas
+from ledger.ports import CONTENTS, EVENTS, Log, Prepared, Projection, Record, Tally
+from ledger.store.connect import connect, translated
+from ledger.store.contents import PostgresContents
+from ledger.store.digest import StateDigest, state_digest
+from ledger.store.migrations import LIVE, migrate
+from ledger.store.projection import PostgresProjection
+from ledger.trust.bundle import TrustBundle
+
+SCHEMA: Final = "answerable_rebuild"
+BEFORE: Final = "answerable_before"
+_RECORDS: Final = 64
+_BYTES: Final = 2 << 20
+
+Progress = Callable[[str, int, Tally], None]
+"""Called with topic, partition and what one commit did."""
+
+
+def rebuild(
+    url: str,
+    logs: Sequence[Log],
+    schemas: Schemas,
+    ledger: str,
+    bundle: TrustBundle,
+    *,
+    swap: bool = True,
+    progress: Progress = lambda *_: None,
+) -> StateDigest:
+    """Fills a second schema from ``logs`` in turn (archives first, the log last) and swaps; returns its digest.
+
+    Records that are in several are read once. Raises ``PositionLost`` where records are in none of them.
+    """
+    _drop(url, SCHEMA)
+    migrate(url, schema=SCHEMA)
+    events = PostgresProjection(url, schemas, ledger, bundle, schema=SCHEMA)
+    contents = PostgresContents(url, schemas, schema=SCHEMA)
+    try:
+        for log in logs:
+            fill(log, EVENTS, events, progress)
+            fill(log, CONTENTS, contents, progress)
+        contents.sweep()
+        events.analyze()
+    finally:
+        events.close()
+        contents.close()
+    digest = state_digest(url, schema=SCHEMA)
+    if swap:
+        swap_in(url)
+    return digest
+
+
+def fill(log: Log, topic: str, projection: Projection[Prepared], progress: Progress) -> None:
+    """Reads a topic of ``log`` from where the projection is to the end of now."""
+    bounds = log.bounds(topic)
+    identity = log.identity(topic)
+    claimed = projection.claim(topic, identity, sorted(bounds))
+    for partition, position in claimed.items():
+        offset, here = position.next_offset, bounds[partition]
+        if offset < here.first:
+            raise PositionLost(
+                f"{topic}/{partition}: records {offset} to {here.first - 1} are in none of the logs given; add the archive"
+            )
+        projection.reset(topic, partition, identity, offset)
+        _copy(
+            log.read(topic, partition, offset, here.end),
+            projection,
+            lambda tally, at=partition: progress(topic, at, tally),
+        )
+    projection.release(topic, sorted(bounds))
+
+
+def swap_in(url: str) -> None:
+    """Puts the rebuilt schema in the place of the live one, whose tables are dropped, in one transaction."""
+    with connect(url) as connection, translated(), connection.transaction():
+        for table in ("positions", "trust"):  # writers wait here, as they do for each other
+            connection.execute(sql.SQL("lock table {} in access exclusive mode").format(sql.Identifier(LIVE, table)))
+        connection.execute(sql.SQL("create schema {}").format(sql.Identifier(BEFORE)))
+        _move(connection, LIVE, BEFORE, _relations(connection, LIVE))
+        _move(connection, SCHEMA, LIVE, _relations(connection, SCHEMA))
+        for schema in (BEFORE, SCHEMA):
+            connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+
+
+def _copy(records: Iterator[Record], projection: Projection[Prepared], done: Callable[[Tally], None]) -> None:
+    """Commits records in order, preparing the next while the one before is committed."""
+    with ThreadPoolExecutor(1) as committer:
+        pending = None
+        while part := _part(records):
+            prepared = projection.prepare(part)
+            if pending is not None:
+                done(pending.result())
+            pending = committer.submit(projection.commit, prepared)
+        if pending is not None:
+            done(pending.result())
+
+
+def _part(records: Iterator[Record]) -> list[Record]:
+    part: list[Record] = []
+    size = 0
+    for record in islice(records, _RECORDS):
+        part.append(record)
+        size += len(record.value or b"")
+        if size >= _BYTES:
+            break
+    return part
+
+
+def _drop(url: str, schema: str) -> None:
+    """Removes what an interrupted rebuild left."""
+    with connect(url) as connection, translated():
+        connection.execute("set client_min_messages = warning")
+        connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
+
+
+def _relations(connection: psycopg.Connection, schema: str) -> list[tuple[str, str]]:
+    """Our tables in a schema with their partitions, and the one sequence that belongs to no column: (kind, name)."""
+    rows = connection.execute(_RELATIONS, [SCHEMA, schema]).fetchall()
+    return [("sequence" if kind == "S" else "table", name) for kind, name in rows]
+
+
+def _move(connection: psycopg.Connection, source: str, target: str, relations: list[tuple[str, str]]) -> None:
+    for kind, name in relations:
+        connection.execute(
+            sql.SQL("alter {} {} set schema {}").format(
+                sql.SQL(kind), sql.Identifier(source, name), sql.Identifier(target)
+            )
+        )
+
+
+_RELATIONS: Final = """
+with ours as (select relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s)
+select c.relkind::text, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+left join pg_inherits i on i.inhrelid = c.oid left join pg_class p on p.oid = i.inhparent
+where n.nspname = %s and (c.relkind in ('r', 'p') or c.relkind = 'S' and c.relname = 'seal_ids')
+    and (c.relname in (select relname from ours) or p.relname in (select relname from ours))
+order by c.relname
+"""
