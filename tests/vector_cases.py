@@ -469,7 +469,11 @@ def _bad_headers() -> Iterator[tuple[str, str, SealedEvent]]:
     yield "65-causes", "a cause too many", event(1, causes=many)
     yield "too-long", "a header over 8 KiB", event(1, correlation=["x" * 500] * 17)
     yield "union-index-2", "a union with index 2", _raw(_with_union(header, b"\x04"))
-    yield "union-index-minus-3", "a union with index -3", _raw(_with_union(header, b"\x05"))
+    yield "union-index-minus-1", "a union with index -1", _raw(_with_union(header, b"\x01" + bytes(16)))
+    yield "union-index-minus-2", "a union with index -2", _raw(_with_union(header, b"\x03"))
+    causes = [event_id(0) + b"\0" + data(b"retries")] * 2
+    wrong = zigzag(-2) + zigzag(9999) + b"".join(causes) + b"\0"
+    yield "block-size", "a block of another size than it says", _raw(header[: -(3 + 32)] + wrong + header[-(2 + 32) :])
     yield "count-2-60", "2^60 contents", _raw(header[:-33] + zigzag(2**60) + header[-32:])
     yield "length-negative", "a string of -1 bytes", _raw(header[: FRAME + 16] + b"\x01" + header[FRAME + 17 :])
 
@@ -495,6 +499,13 @@ def _bad_payloads() -> Iterator[tuple[str, str, SealedEvent]]:
     yield "nul-inside", "U+0000 in a string of an inner record", event(1, "chain_open", nested)
     yield "not-a-kind", "a Content as payload", event(1, "Content", held)
     yield "union-index-2", "a union with index 2", event(1, payload=payload[:-1] + b"\x04")
+    yield "union-index-minus-2", "a union with index -2", event(1, payload=payload[:-1] + b"\x03")
+    eleven = payload[:FRAME] + b"\x80" * 10 + b"\x00" + payload[FRAME + 1 :]
+    yield "eleven-bytes", "a number in eleven bytes", event(1, payload=eleven)
+    beyond = payload[:FRAME] + b"\x80" * 9 + b"\x02" + payload[FRAME + 1 :]
+    yield "beyond-64-bits", "a number beyond 64 bits", event(1, payload=beyond)
+    least = SCHEMAS.by_name["chain_loss"].frame + bytes(3) + data(b"unknown") + zigzag(-(2**63)) + b"\0" + b"\0"
+    yield "least-block", "a block of -2^63 items", event(1, "chain_loss", payload=least)
     losses = SCHEMAS.by_name["chain_loss"].frame + bytes(3) + data(b"unknown") + zigzag(2**60) + bytes(60_000)
     yield "count-2-60", "2^60 items", event(1, "chain_loss", payload=losses)
 
@@ -531,17 +542,11 @@ def _noted() -> Iterator[tuple[str, str, SealedEvent, str]]:
         found,
     )
     yield "header-two-blocks", "a block for each cause", _raw(before + split_blocks(causes) + after), found
-    wrong = zigzag(-2) + zigzag(9999) + b"".join(causes) + b"\0"
-    yield "header-block-size", "a block whose stated size is wrong: it is not used", _raw(before + wrong + after), found
-    yield "header-union-minus-2", "a union with index -2: its first branch", _raw(_with_union(header, b"\x03")), found
-    inserted = _with_union(header, b"\x01" + bytes(16))
-    yield "header-union-minus-1", "a union with index -1: its last branch", _raw(inserted), found
     yield "payload-overlong", "a number in two bytes", event(1, payload=overlong(payload, FRAME)), found
-    yield "payload-union-minus-2", "a union with index -2", event(1, payload=payload[:-1] + b"\x03"), found
-    eleven = payload[:FRAME] + b"\x80" * 10 + b"\x02" + payload[FRAME + 1 :]
-    yield "payload-eleven-bytes", "a number in eleven bytes", event(1, payload=eleven), found
-    least = SCHEMAS.by_name["chain_loss"].frame + bytes(3) + data(b"unknown") + zigzag(-(2**63)) + b"\0" + b"\0"
-    yield "payload-least-block", "a block of -2^63 items: none", event(1, "chain_loss", payload=least), found
+    ten = payload[:FRAME] + b"\x82" + b"\x80" * 8 + b"\x00" + payload[FRAME + 1 :]
+    yield "payload-ten-bytes", "a small number in ten bytes", event(1, payload=ten), found
+    blocks = SCHEMAS.by_name["chain_loss"].frame + bytes(3) + data(b"unknown") + split_blocks([bytes(2)] * 2)
+    yield "payload-two-blocks", "a block for each item", event(1, "chain_loss", payload=blocks), found
 
 
 def _scoped_kinds() -> Iterator[Case]:

@@ -1,7 +1,8 @@
 """Avro single-object encoding with the schemas of one release: ``C3 01``, 8-byte little-endian CRC-64-AVRO, body.
 
 Decoding never trusts a length: bodies are in memory and bounded by the caller, nothing is allocated from a stated size. The
-strict reader (``ledger.format.strict``) goes first; what it does not take, fastavro may still read, where the format allows that.
+strict reader (``ledger.format.strict``) goes first; what it does not take, ``ledger.format.lenient`` may still read, where the
+format allows that.
 No string holds U+0000, however it is encoded.
 """
 
@@ -18,6 +19,7 @@ import fastavro
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
 from ledger.errors import VerificationError
+from ledger.format.lenient import Invalid, LenientReader
 from ledger.format.strict import HoldsNul, NotCanonical, Reader, compile_reader
 
 MARK: Final = b"\xc3\x01"
@@ -139,15 +141,14 @@ def read_body(schema: Schema, data: bytes) -> Datum:
 
 
 def _read_leniently(schema: Schema, data: bytes) -> Datum:
-    stream = io.BytesIO(data)
-    stream.seek(FRAME)
+    reader = LenientReader(schema.parsed, data, FRAME)
     try:
-        datum: Any = fastavro.schemaless_reader(stream, schema.parsed, None)
-    except Exception as error:  # noqa: BLE001 - the decoder raises what the bytes provoke: EOFError, IndexError, OverflowError …
-        raise Malformed(f"{schema.name} does not decode ({type(error).__name__})") from None
-    if stream.tell() != len(data):
-        raise Malformed(f"{schema.name} has bytes after its end")
-    if type(datum) is not dict or _holds_nul(datum):
+        datum: Datum = reader.read(schema.parsed)
+    except Invalid as error:
+        raise Malformed(f"the {schema.name} does not decode: {error}") from None
+    if reader.left:
+        raise Malformed(f"the {schema.name} has bytes after its end")
+    if _holds_nul(datum):
         raise Malformed(f"a string of the {schema.name} holds U+0000")
     return datum
 
