@@ -35,8 +35,9 @@ def explain(graph: Subgraph) -> Answer:
         raise KeyError(graph.asked)
     links = Links(index)
     effective = [node for node in asked if node.effective]
-    group = _accounts(links, effective)
-    walk = find_triggers(links, group)
+    starts = _starts(links, effective)
+    group = _accounts(links, starts)
+    walk = find_triggers(links, starts)
     rights = authorizing(links, group)
     authority = read_authority(index, group, rights)
     actors = read_actors(index, rights)
@@ -80,14 +81,21 @@ _REMARKS: Final = frozenset({"malformed_act", "principal_unresolved", "ambiguous
 """Reasons worth saying although somebody is known."""
 
 
-def _accounts(links: Links, asked: Sequence[Node]) -> list[Node]:
-    """All accounts of what was asked about. Of an observation, that is the action which it is the result of."""
-    group = {each.ref: each for node in asked for each in links.group(node)}
-    if not any(node.kind == "api_action" for node in group.values()):
-        for node in asked:
-            for edge in links.of(node, frozenset({RESULT_OF})):
-                if node.kind == "observation" and edge.candidates == 1:
-                    group |= {each.ref: each for each in links.group(edge.target)}
+def _starts(links: Links, asked: Sequence[Node]) -> list[Node]:
+    """What was asked about; of an observation, also the action which it is the result of."""
+    results = [
+        edge.target
+        for node in asked
+        if node.kind == "observation"
+        for edge in links.of(node, frozenset({RESULT_OF}))
+        if edge.candidates == 1
+    ]
+    return [*asked, *results]
+
+
+def _accounts(links: Links, starts: Sequence[Node]) -> list[Node]:
+    """All accounts of it, in order of time."""
+    group = {each.ref: each for node in starts for each in links.group(node)}
     return sorted(group.values(), key=lambda node: (node.at, node.event_id, node.digest))
 
 
@@ -112,6 +120,8 @@ def _class(triggers: Sequence[Trigger], reasons: Sequence[str]) -> Class:
     if any(reason in _FORBID for reason in reasons):
         return "unattributed"
     began = [trigger for trigger in triggers if trigger.role != "steered"] or list(triggers)
+    if "ambiguous_join" in reasons and all(trigger.candidates > 1 for trigger in began):
+        return "unattributed"
     given = {class_of(trigger) for trigger in began}
     for class_ in CLASSES:
         if class_ in given:
@@ -165,8 +175,8 @@ def _differ(links: Links, asked: Sequence[Node]) -> bool:
     """Whether two events of one id lead to different people."""
     people = set()
     for node in asked:
-        group = _accounts(links, [node]) if node.effective else []
-        triggers = read_triggers(links, find_triggers(links, group))
+        starts = _starts(links, [node]) if node.effective else []
+        triggers = read_triggers(links, find_triggers(links, starts))
         people.add(frozenset(trigger.who.identity if trigger.who else () for trigger in triggers))
     return len(people) > 1
 

@@ -166,8 +166,8 @@ def namespace_of(name: str) -> str:
 
 def _joined(node: Node, target: Node, relation: str, name: str, candidates: int) -> Edge:
     namespace = namespace_of(name)
-    same_author = relation in SAME and node.author == target.author
-    return Edge(node, target, relation, "asserted" if same_author else "inferred", namespace, candidates)
+    own_word = relation in SAME and namespace == "action" and node.author == target.author
+    return Edge(node, target, relation, "asserted" if own_word else "inferred", namespace, candidates)
 
 
 def _relation(node: Node, target: Node, name: str) -> str | None:

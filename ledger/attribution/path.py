@@ -47,9 +47,9 @@ def read_path(
     triggers: Sequence[Trigger],
     rights: Sequence[tuple[Node, object, int]],
 ) -> list[Step]:
-    """The accounts, the ways to the triggers, and what authorized them, in order of time.
+    """The accounts, all that they come from by the causes they state, the ways to the triggers, and what authorized them.
 
-    Without a trigger: how far the walk came.
+    In order of time. Without a trigger: how far the walk came.
     """
     nodes: dict[Ref, Node] = {node.ref: node for node in group}
     for found in walk.found:
@@ -60,6 +60,7 @@ def read_path(
     nodes.update((node.ref, node) for node, _, _ in rights)
     set_up = {trigger.set_up for trigger in triggers}
     nodes.update((node.ref, node) for each in set_up if each for node in links.index.by_id[each] if node.effective)
+    _add_causes(links, nodes, group)
     kept = sorted(nodes.values(), key=lambda node: (node.at, node.event_id, node.digest))
     accounts = {node.ref for node in group}
     while len(kept) > STEPS:  # the accounts stay, and the oldest: the middle of a long run says least
@@ -69,6 +70,16 @@ def read_path(
         del kept[middle]
     shown = {node.ref for node in kept}
     return [Step(node, _step(links, node, shown)) for node in kept]
+
+
+def _add_causes(links: Links, nodes: dict[Ref, Node], group: Sequence[Node]) -> None:
+    """Adds what stated causes lead to, the nearest first, until there are enough."""
+    frontier, passed = list(group), {node.ref for node in group}
+    while frontier and len(nodes) < STEPS:
+        causes = [edge.target for node in frontier for edge in links.out.get(node.ref, ()) if edge.join is None]
+        frontier = list({node.ref: node for node in causes if node.ref not in passed}.values())
+        passed.update(node.ref for node in frontier)
+        nodes.update((node.ref, node) for node in frontier)
 
 
 def _step(links: Links, node: Node, shown: set[Ref]) -> PathStep:

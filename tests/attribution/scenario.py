@@ -1,0 +1,226 @@
+"""Stories of a few lines, from which real events are made: sealed for a store, or laid out as a subgraph for the pure core.
+
+A scenario file has these lines, in any order but that an event is named before it is cited::
+
+    # what the story is about
+    person alice Alice Example        a person by key and name; `person bob !erased` or `!unresolved` for one without a name
+    service aws importer              a service that signs as importer (or `unauthorized`: not for the kinds that it states)
+    a1 agent prompt by=alice channel=web           an event: its name, the service that signs, kind, fields
+    a2 agent api_action action_id=x <- a1:started_by     what it cites, after the arrow
+
+Fields are those of the payload, beside `by` (header: principal; of kinds with a `by`, write `principal`), `agent`, `run`,
+`corr` (a,b), `at` (seconds from the start). Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`;
+`act=x>y` is an act chain, outermost first, `act=!` a malformed one; `auth=pwd,otp` how somebody was authenticated.
+A citation is `name:relation`; with `?` without digest; with `~` with another digest than the event has. A name that no line
+makes is an event that is not there. `erased` as a field erases the payload.
+
+    ? a2                              asks who triggered a2; the lines after it say what must be in the answer
+    class: attributed
+    trigger: alice initiated sealed
+    contradictions: none
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ledger.attribution.subgraph import KnownPerson, Limits, Node, Subgraph
+from ledger.format.content import Person
+from ledger.format.event import Cause
+from ledger.format.kinds import KINDS, from_avro
+from tests.services.forge import START, Forge, Made, blank
+
+SECOND = 1_000_000
+HEADER = frozenset({"principal", "agent", "run", "corr", "at", "erased", "id"})
+
+
+class Expected(NamedTuple):
+    """What an answer must hold: the event asked about, and lines of `what: words`."""
+
+    asked: str
+    lines: tuple[tuple[str, str], ...]
+
+
+class Told(NamedTuple):
+    """An event of a story."""
+
+    name: str
+    service: str
+    made: Made
+    payload: Mapping[str, Any]
+    erased: bool
+
+
+@dataclass
+class Story:
+    """Events in the order in which they are told, and the people in them."""
+
+    tenant: str = "acme"
+    events: dict[str, Told] = field(default_factory=dict)
+    people: dict[str, KnownPerson] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    forges: dict[str, Forge] = field(default_factory=dict)
+    expected: list[Expected] = field(default_factory=list)
+
+    def person(self, key: str, name: str) -> None:
+        digest = digest_of(f"person/{key}")
+        if name.startswith("!"):
+            self.people[key] = KnownPerson(digest, name[1:])
+        else:
+            self.people[key] = KnownPerson(digest, "named", Person(issuer="idp", subject=key, name=name))
+
+    def event(self, name: str, service: str, kind: str, fields: Mapping[str, str], cites: Sequence[str] = ()) -> Told:
+        forge = self.forges.setdefault(service, Forge(name=service, service=service, tenant=self.tenant))
+        forge.now = START + len(self.events) * SECOND
+        payload = blank(kind)
+        for key, value in fields.items():
+            if key not in HEADER and not (key == "by" and "by" not in payload):
+                payload[key] = self._value(kind, key, value)
+        who = fields.get("principal") or (fields.get("by") if "by" not in payload else None)
+        given: dict[str, Any] = {"occurred_at": START + int(fields["at"]) * SECOND} if "at" in fields else {}
+        if "id" in fields:
+            given["event_id"] = self.events[fields["id"]].made.event_id
+        made = forge.make(
+            kind,
+            payload,
+            causes=[self._cause(cite) for cite in cites],
+            principal=self._digest(who) if who else None,
+            agent_id=fields.get("agent"),
+            execution_id=uuid.UUID(bytes=digest_of(fields["run"])[:16], version=4).bytes if "run" in fields else None,
+            correlation=fields["corr"].split(",") if "corr" in fields else [],
+            **given,
+        )
+        self.events[name] = Told(name, service, made, payload, "erased" in fields)
+        return self.events[name]
+
+    def _cause(self, cite: str) -> Cause:
+        name, _, relation = cite.partition(":")
+        told = self.events.get(name)
+        if told is None:
+            return Cause(forged_id(name), None if "?" in relation else digest_of(name), relation.rstrip("?~"))
+        digest = None if relation.endswith("?") else told.made.digest
+        return Cause(
+            told.made.event_id, digest_of("other") if relation.endswith("~") else digest, relation.rstrip("?~")
+        )
+
+    def _digest(self, word: str) -> bytes:
+        return self.people[word].digest if word in self.people else digest_of(word)
+
+    def _value(self, kind: str, key: str, value: str) -> Any:
+        if key == "auth":
+            raise ValueError("write authentication=")
+        if key.endswith("token"):
+            return {"issuer": "as", "jti": value, "digest": None}
+        if key == "act":
+            chain = [{"iss": "as", "sub": each, "person": None} for each in value.rstrip("!").split(">") if each]
+            return {
+                "chain": chain,
+                "truncated": 0,
+                "omitted": 0,
+                "malformed": ["act_not_object"] if "!" in value else [],
+            }
+        if key == "authentication":
+            return {"issuer": "idp", "acr": None, "amr": value.split(","), "auth_time": None}
+        default = blank(kind)[key]
+        if isinstance(default, list):
+            return value.split(",")
+        if key.endswith(("_at", "_before")):
+            return START + int(value) * SECOND
+        if key in ("subject", "by", "owner", "grantor") or key.endswith("_digest") or isinstance(default, bytes):
+            return self._digest(value)
+        return int(value) if re.fullmatch(r"\d+", value) and key in _NUMBERS else value
+
+    def node(self, name: str) -> Node:
+        """An event as the store would give it."""
+        told = self.events[name]
+        role = self.roles.get(told.service, "source")
+        payload = None if told.erased else told.payload
+        kind = told.made.header.kind
+        return Node(
+            event_id=told.made.event_id,
+            digest=told.made.digest,
+            header=told.made.header,
+            payload=payload,
+            fact=from_avro(kind, payload) if payload is not None and kind in KINDS else None,
+            service=told.service,
+            key_id=self.forges[told.service].signer.key_id,
+            chain_id=self.forges[told.service].chain_id,
+            importer=role == "importer",
+            effective=role != "unauthorized",
+            number=0,
+            sequence=list(self.events).index(name),
+            sealed_at=told.made.header.occurred_at,
+            append_time=told.made.header.occurred_at + 1000,
+            findings=("unauthorized_kind",) if role == "unauthorized" else (),
+        )
+
+    def subgraph(self, asked: str, **given: Any) -> Subgraph:
+        """The whole story as one subgraph."""
+        return Subgraph(
+            asked=self.events[asked].made.event_id,
+            nodes=[self.node(name) for name in self.events],
+            persons={known.digest: known for known in self.people.values() if known.state != "unresolved"},
+            limits=Limits(),
+            **given,
+        )
+
+    def name_of(self, event_id: bytes) -> str:
+        return next(name for name, told in self.events.items() if told.made.event_id == event_id)
+
+
+_NUMBERS = frozenset({"uses_allowed", "index", "attempt"})
+
+
+def digest_of(word: str) -> bytes:
+    return sha256(word.encode()).digest()
+
+
+def forged_id(name: str) -> bytes:
+    """The id of an event that nobody recorded."""
+    data = bytearray(START.to_bytes(8, "big")[2:] + digest_of(name)[:10])
+    data[6] = 0x70 | data[6] & 0x0F
+    data[8] = 0x80 | data[8] & 0x3F
+    return bytes(data)
+
+
+def read_scenario(text: str, tenant: str = "acme") -> Story:
+    """The story in a scenario file; raises ``ValueError`` with the line that cannot be read."""
+    story = Story(tenant=tenant)
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = re.split(r"(?:^|\s)#", raw, maxsplit=1)[0].strip()
+        if not line:
+            continue
+        try:
+            _read_line(story, line)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"line {number}: {raw!r}: {error!r}") from error
+    return story
+
+
+def _read_line(story: Story, line: str) -> None:
+    if line.startswith("?"):
+        story.expected.append(Expected(line[1:].strip(), ()))
+    elif found := re.match(r"([a-z_]+):(?: +(.*))?$", line):
+        last = story.expected[-1]
+        story.expected[-1] = last._replace(lines=(*last.lines, (found[1], found[2] or "")))
+    elif line.startswith("person "):
+        _, key, name = line.split(None, 2)
+        story.person(key, name)
+    elif line.startswith("service "):
+        _, name, role = line.split()
+        story.roles[name] = role
+    else:
+        what, _, cites = line.partition("<-")
+        name, service, kind, *fields = what.split()
+        given = dict(each.partition("=")[::2] for each in fields)
+        story.event(name, service, kind, given, cites.split())
+
+
+def scenario_files() -> list[Path]:
+    return sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
