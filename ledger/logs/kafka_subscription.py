@@ -1,0 +1,187 @@
+"""The reading half of ``KafkaLog``: a member of a consumer group, and nothing of Kafka's own bookkeeping.
+
+The group only deals out partitions. Where to read each from comes from the caller, offsets are never committed, and
+there is no auto reset. Transactions are not honoured (``read_uncommitted``): what is in the log is in the log, and an
+open transaction must not be able to hold readers back; its markers leave gaps in the offsets.
+
+kafka-python fetches by the topic's name, and would read on, unmoved, in a topic that was deleted and made anew. So no
+record is given before the log was asked, after the fetch, whether the topic is still the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from ledger.errors import BackendError, ConfigurationError, PositionLost, TopicMismatch
+from ledger.logs import kafka_records
+from ledger.ports import Record
+
+LOG_APPEND_TIME = 1
+_SLICE_SECONDS = 0.1
+_JOIN_SECONDS = 5.0
+_FETCH_BYTES = 16 << 20
+_ALL_FETCHES_BYTES = 64 << 20
+_LOST = (LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError)
+
+
+def open_consumer(connection: Mapping[str, Any], **group: Any) -> KafkaConsumer:
+    """A consumer that reads what is there and decides nothing by itself."""
+    kafka_records.install()
+    try:
+        return KafkaConsumer(
+            **connection,
+            **group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_uncommitted",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_bytes=_ALL_FETCHES_BYTES,
+            fetch_max_wait_ms=100,
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
+    except KafkaError as error:
+        raise BackendError(f"no Kafka broker answers at {connection['bootstrap_servers']}: {error}") from error
+
+
+def to_record(found: Any, topic: str) -> Record:
+    """Our record of kafka-python's; raises ``TopicMismatch`` where a publisher set its time."""
+    if found.timestamp_type != LOG_APPEND_TIME:
+        raise TopicMismatch(
+            f"record {found.offset} of {found.topic}[{found.partition}] bears its publisher's time: "
+            f"set message.timestamp.type=LogAppendTime on {found.topic}; records written before that stay refused"
+        )
+    return Record(topic, found.partition, found.offset, found.timestamp * 1000, found.key, found.value)
+
+
+def check_identity(name: str, before: str, ask: Callable[[], str]) -> None:
+    """Raises ``PositionLost`` where the topic is no longer the one that was read before."""
+    if ask() != before:
+        raise PositionLost(f"topic {name} was made anew while it was read: see 'answerable doctor' before going on")
+
+
+@contextlib.contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Kafka's errors as ours."""
+    try:
+        yield
+    except _LOST as error:
+        raise PositionLost(
+            f"{name} no longer holds the position to read from ({error}): retention or a new topic took it; "
+            "see 'answerable doctor' before going on"
+        ) from error
+    except KafkaError as error:
+        raise BackendError(f"Kafka failed while reading {name}: {error}") from error
+
+
+class KafkaSubscription:
+    """A member of ``group``. Made by ``KafkaLog.subscribe``."""
+
+    def __init__(
+        self,
+        connection: Mapping[str, Any],
+        *,
+        topic: str,
+        name: str,
+        group: str,
+        assigned: Callable[[Sequence[int]], Mapping[int, int]],
+        identity: Callable[[], str],
+        session_seconds: float,
+    ) -> None:
+        self._topic = topic
+        self._ask_identity = identity
+        self._identity = identity()
+        self._name = name
+        self._assigned = assigned
+        self._fresh: set[int] = set()
+        self._consumer = open_consumer(
+            connection,
+            group_id=group,
+            session_timeout_ms=int(session_seconds * 1000),
+            heartbeat_interval_ms=max(100, int(session_seconds * 100)),
+        )
+        self._consumer.subscribe([name], listener=_Listener(self._given, self._taken))
+        # A member that leads its group before it knows the topic's partitions deals out none, and then deals again.
+        self._consumer.partitions_for_topic(name)
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        deadline = time.monotonic() + timeout
+        while True:
+            self._join()
+            self._place()
+            wait = max(0.0, min(_SLICE_SECONDS, deadline - time.monotonic()))
+            with translated(self._name):
+                found = self._consumer.poll(timeout_ms=int(wait * 1000), max_records=max_records)
+            if found:
+                check_identity(self._name, self._identity, self._ask_identity)
+                return [to_record(record, self._topic) for records in found.values() for record in records]
+            if time.monotonic() >= deadline:
+                self._place()
+                return []
+
+    def assignment(self) -> frozenset[int]:
+        return frozenset(part.partition for part in self._consumer.assignment())
+
+    def seek(self, partition: int, offset: int) -> None:
+        part = TopicPartition(self._name, partition)
+        if part in self._consumer.assignment():
+            self._consumer.seek(part, offset)
+
+    def close(self) -> None:
+        with contextlib.suppress(KafkaError):
+            self._consumer.close(autocommit=False, timeout_ms=5000)
+
+    def _given(self, parts: Sequence[TopicPartition]) -> None:
+        # Runs on kafka-python's own thread, where a slow or failing callback would stop the heartbeat: the partitions
+        # stand still, at a position that keeps Kafka from looking for one, until our own thread has placed them.
+        for part in parts:
+            self._consumer.pause(part)
+            self._consumer.seek(part, 0)
+            self._fresh.add(part.partition)
+
+    def _taken(self, parts: Sequence[TopicPartition]) -> None:
+        self._fresh.difference_update(part.partition for part in parts)
+
+    def _join(self) -> None:
+        # kafka-python throws away a join that ends while nobody polls, and joins again: members that poll briefly and
+        # work long would make each other rebalance without end. So a join, once begun, is waited for.
+        coordinator = self._consumer._coordinator
+        if coordinator.need_rejoin():
+            with translated(self._name):
+                coordinator.poll(timeout_ms=int(_JOIN_SECONDS * 1000))
+
+    def _place(self) -> None:
+        fresh = sorted(self._fresh & self.assignment())
+        if not fresh:
+            return
+        offsets = self._assigned(fresh)
+        missing = set(fresh) - set(offsets)
+        if missing:
+            raise ConfigurationError(f"no position was given for partitions {sorted(missing)} of {self._topic}")
+        for partition in fresh:
+            part = TopicPartition(self._name, partition)
+            with contextlib.suppress(KafkaError, AssertionError):  # taken away again in this very moment
+                self._consumer.seek(part, offsets[partition])
+                self._consumer.resume(part)
+            self._fresh.discard(partition)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(
+        self, given: Callable[[Sequence[TopicPartition]], None], taken: Callable[[Sequence[TopicPartition]], None]
+    ) -> None:
+        self._given = given
+        self._taken = taken
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        self._given(assigned)
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        self._taken(revoked)

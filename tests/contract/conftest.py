@@ -1,0 +1,3 @@
+from tests.contract.logs import bench, log
+
+__all__ = ["bench", "log"]
