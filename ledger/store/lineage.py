@@ -45,7 +45,7 @@ select digest, value from contents
    and media_type = 'application/vnd.answerable.principal+json'"""
 _ERASED: Final = """
 select digest from erasures
- where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s)"""
+ where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s) and not is_event"""
 _FINDINGS: Final = """
 select f.event_id, null::bigint, null::bigint, f.name, f.digest from findings f
  where f.event_id = any(%(ids)s::uuid[]) and f.closed_at is null

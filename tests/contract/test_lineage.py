@@ -1,0 +1,91 @@
+"""The ``Lineage`` port on a real Postgres: what it fetches gives the same answers as the whole story does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledger.ask import lineage_of, who_triggered
+from ledger.attribution.explain import explain
+from ledger.attribution.graph import graph_of, node_link
+from ledger.attribution.subgraph import Limits
+from ledger.errors import NotFound
+from tests.attribution.scenario import Story, read_scenario, scenario_files
+from tests.attribution.stored import lineage, store
+from tests.attribution.test_scenarios import show
+from tests.services.databases import Databases
+
+
+@pytest.fixture(scope="module")
+def told(postgres: Databases) -> tuple[str, dict[str, Story]]:
+    """A store that holds every scenario, each as a tenant of its own."""
+    url = postgres.fresh()
+    stories = {path.stem: read_scenario(path.read_text(), path.stem) for path in scenario_files()}
+    store(url, *stories.values())
+    return url, stories
+
+
+@pytest.mark.parametrize("path", scenario_files(), ids=lambda path: path.stem)
+def test_the_store_gives_the_answer_that_the_whole_story_gives(path: Path, told: tuple[str, dict[str, Story]]) -> None:
+    url, stories = told
+    story = stories[path.stem]
+    for asked in story.expected:
+        answer = who_triggered(lineage(url), path.stem, story.events[asked.asked].made.event_id)
+        expected = explain(story.subgraph(asked.asked))
+        shown, wanted = show(story, answer), show(story, expected)
+        found = shown.pop("finding")
+        assert set(found) <= set(wanted.pop("finding"))  # the whole story also has what has nothing to do with it
+        assert shown == wanted
+
+
+def test_an_event_of_another_tenant_is_not_found(told: tuple[str, dict[str, Story]]) -> None:
+    url, stories = told
+    event = stories["schedule"].events["a1"].made.event_id
+    with pytest.raises(NotFound):
+        who_triggered(lineage(url), "erased", event)
+
+
+def test_as_of_shows_the_ledger_as_it_was_then(told: tuple[str, dict[str, Story]]) -> None:
+    url, stories = told
+    story = stories["booking_with_approval"]
+    intended = story.events["a1"].made
+    seen = story.node("a1").append_time
+    answer = who_triggered(lineage(url), "booking_with_approval", intended.event_id, as_of=seen)
+    assert answer.outcome is None
+    assert answer.coverage.as_of == seen
+    assert who_triggered(lineage(url), "booking_with_approval", intended.event_id).outcome == "success"
+    with pytest.raises(NotFound):
+        who_triggered(lineage(url), "booking_with_approval", intended.event_id, as_of=seen - 1)
+
+
+def test_what_came_of_a_prompt_reaches_the_uses_of_tokens_and_approvals(told: tuple[str, dict[str, Story]]) -> None:
+    url, stories = told
+    story = stories["booking_with_approval"]
+    below = lineage_of(lineage(url), "booking_with_approval", story.events["t1"].made.event_id, "down")
+    assert {story.name_of(node.event_id) for node in below.nodes} >= {"t1", "a1", "a2", "a3"}
+    graph = graph_of(below)
+    assert graph.number_of_nodes() >= 4
+    assert node_link(graph)["graph"]["truncated"] is False
+
+
+def test_a_limit_is_reported_and_never_called_a_dangling_cause(told: tuple[str, dict[str, Story]]) -> None:
+    url, stories = told
+    story = stories["steered"]
+    answer = who_triggered(lineage(url), "steered", story.events["a1"].made.event_id, limits=Limits(nodes=1))
+    assert answer.coverage.truncated == ("nodes",)
+    assert answer.reasons == ("limit_reached",)
+    assert not answer.findings
+
+
+def test_a_chain_that_missed_its_promise_is_silent_since_then(told: tuple[str, dict[str, Story]]) -> None:
+    url, stories = told
+    story = stories["schedule"]
+    node = story.node("a1")
+    hour = 3600 * 1_000_000
+    answer = who_triggered(lineage(url, node.append_time + hour), "schedule", node.event_id)
+    (chain,) = [each for each in answer.coverage.chains if each.chain_id == node.chain_id]
+    assert chain.silent_since == node.append_time + 60 * 1_000_000
+    assert chain.verified_up_to == 3
+    punctual = who_triggered(lineage(url, node.append_time), "schedule", node.event_id)
+    assert not any(each.silent_since for each in punctual.coverage.chains)
