@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from ledger.format import ids
 from ledger.format.codec import Datum, Malformed, Schemas
+from ledger.format.kinds.encode import GIVEN, NULL, array, given_text, number, text
 from ledger.format.limits import CAUSES, HEADER_BYTES, HEADER_STRING_BYTES
 from ledger.format.strict import HoldsNul, NotCanonical
 
@@ -61,8 +62,32 @@ class EventHeader(NamedTuple):
 
 
 def encode_header(schemas: Schemas, header: EventHeader) -> bytes:
-    """The framed bytes of ``header``. Limits are the caller's to check, by ``fault_of_header``."""
-    return schemas.encode("EventHeader", header_datum(header))
+    """The framed bytes of ``header``. Limits and lengths are the caller's to check, by ``fault_of_header``.
+
+    Written straight from the fields, being in the way of every event: the general encoder takes four times as long. A test
+    holds the two equal, byte for byte.
+    """
+    return b"".join(
+        (
+            schemas.by_name["EventHeader"].frame,
+            header.event_id,
+            text(header.kind),
+            number(header.occurred_at),
+            NULL if header.execution_id is None else GIVEN + header.execution_id,
+            NULL if header.agent_id is None else given_text(header.agent_id),
+            NULL if header.agent_instance is None else given_text(header.agent_instance),
+            NULL if header.principal is None else GIVEN + header.principal,
+            array(_cause, tuple(header.causes)),
+            array(text, tuple(header.correlation)),
+            array(bytes, tuple(header.contents)),
+            header.payload_digest,
+        )
+    )
+
+
+def _cause(cause: Cause) -> bytes:
+    event_id, digest, relation = cause
+    return b"".join((event_id, NULL if digest is None else GIVEN, digest or b"", text(relation)))
 
 
 def header_datum(header: EventHeader) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.errors import InvalidEvent
 from ledger.format import ids
@@ -46,7 +46,7 @@ class Encoder:
 
     def __init__(self, schemas: Schemas, ledger: str, tenant: str, service: str, randomness: Randomness) -> None:
         self._schemas = schemas
-        self._by_name = schemas.by_name
+        self._frames = {name: schema.frame for name, schema in schemas.by_name.items()}
         self._prefix = event_prefix(ledger, tenant, service)
         self._draw = randomness.draw
 
@@ -54,82 +54,99 @@ class Encoder:
         """The event of ``payload``; ``now`` (µs UTC) becomes the time in its id. Raises ``InvalidEvent``."""
         check(payload)
         kind = payload.KIND
-        body = self._payload(kind, payload)
-        draw = self._draw
-        salt = draw()
-        event_id = ids.uuid7(now, draw()[:10])
-        contents = content_digests(payload)
-        if about.principal is not None:
-            contents.append(about.principal)
-        contents.extend(about.contents)
-        if len(contents) > 1:
-            contents = list(dict.fromkeys(contents))
-        header = self._header(
-            EventHeader(
-                event_id,
-                kind,
-                about.occurred_at,
-                about.execution_id,
-                about.agent_id,
-                about.agent_instance,
-                about.principal,
-                about.causes,
-                about.correlation,
-                contents,
-                payload_digest(salt, body),
-            )
-        )
-        return Encoded(event_id, event_digest(self._prefix, header), header, salt, body)
-
-    def _payload(self, kind: str, payload: Kind) -> bytes:
-        if holds_nul(payload):
-            raise InvalidEvent(f"{kind}: a string holds U+0000, which no store takes; remove it")
         try:
-            body = self._by_name[kind].frame + encode_body(payload)
+            body = self._payload(payload)
+            salt = self._draw()
+            contents = content_digests(payload)
+            if about.principal is not None:
+                contents.append(about.principal)
+            if about.contents:
+                contents.extend(about.contents)
+            if len(contents) > 1:
+                contents = list(dict.fromkeys(contents))
+            event_id = ids.uuid7(now, self._draw()[:10])
+            header = self._header(event_id, kind, about, contents, payload_digest(salt, body))
         except UnicodeEncodeError:
             raise InvalidEvent(f"{kind}: a string holds half a surrogate pair; decode it properly before") from None
+        except (TypeError, AttributeError, ValueError) as error:
+            raise InvalidEvent(
+                f"{kind}: the header holds a value of a wrong type ({error}); see Circumstances"
+            ) from None
+        if fault := fault_of_bytes(header + body):
+            raise InvalidEvent(f"{kind}: the event {fault}")
+        return Encoded(event_id, event_digest(self._prefix, header), header, salt, body)
+
+    def _payload(self, payload: Kind) -> bytes:
+        kind = payload.KIND
+        if holds_nul(payload):
+            raise InvalidEvent(f"{kind}: a string holds U+0000, which no store takes; remove it")
+        body = self._frames[kind] + encode_body(payload)
         if len(body) > PAYLOAD_BYTES:
             raise InvalidEvent(
                 f"{kind}: the payload has {len(body)} bytes and the limit is {PAYLOAD_BYTES};"
                 " give long texts as contents, or their digests"
             )
-        if fault := fault_of_bytes(body):
-            raise InvalidEvent(f"{kind}: the payload {fault}")
         return body
 
-    def _header(self, header: EventHeader) -> bytes:
-        if len(header.causes) > CAUSES:
-            raise InvalidEvent(
-                f"{header.kind}: {len(header.causes)} causes and the limit is {CAUSES}; cite those that decided"
-            )
-        try:
-            if fault := fault_of_header(header):
-                raise InvalidEvent(f"{header.kind}: in the header, {fault}; shorten or correct it")
-            data = encode_header(self._schemas, header)
-        except UnicodeEncodeError:
-            raise InvalidEvent(f"{header.kind}: a string of the header holds half a surrogate pair") from None
+    def _header(self, event_id: bytes, kind: str, about: About, contents: list[bytes], digest: bytes) -> bytes:
+        if len(about.causes) > CAUSES:
+            raise InvalidEvent(f"{kind}: {len(about.causes)} causes and the limit is {CAUSES}; cite those that decided")
+        occurred_at, execution_id, agent_id, instance, principal, causes, correlation, _ = about
+        header = EventHeader(
+            event_id,
+            kind,
+            occurred_at,
+            execution_id,
+            agent_id,
+            instance,
+            principal,
+            causes,
+            correlation,
+            contents,
+            digest,
+        )
+        if fault := fault_of_links(about) or fault_of_header(header):
+            raise InvalidEvent(f"{kind}: in the header, {fault}; shorten or correct it")
+        data = encode_header(self._schemas, header)
         if len(data) > HEADER_BYTES:
             raise InvalidEvent(
-                f"{header.kind}: the header has {len(data)} bytes and the limit is {HEADER_BYTES};"
+                f"{kind}: the header has {len(data)} bytes and the limit is {HEADER_BYTES};"
                 " give fewer causes, contents or correlations"
             )
-        if fault := fault_of_bytes(data):
-            raise InvalidEvent(f"{header.kind}: the header {fault}")
         return data
+
+
+ID: Final = 16
+DIGEST: Final = 32
+INT64: Final = 1 << 63
 
 
 def holds_nul(payload: Part) -> bool:
     """Whether a string somewhere in a payload holds U+0000."""
-    for value in PLANS[payload.__class__].values(payload):
-        kind = type(value)
-        if kind is str:
-            if "\0" in value:
-                return True
-        elif kind is tuple:
-            if any(
-                "\0" in each if isinstance(each, str) else isinstance(each, Part) and holds_nul(each) for each in value
-            ):
-                return True
-        elif isinstance(value, Part) and holds_nul(value):
+    plan = PLANS[payload.__class__]
+    values = plan.values(payload)
+    if "\0" in "".join([each for each in values if each.__class__ is str]):
+        return True
+    for at in plan.arrays:
+        if (held := values[at]) and any("\0" in each for each in held if isinstance(each, str)):
+            return True
+    for at, _, many, _ in plan.parts:  # noqa: SIM110 - in the way of every event
+        if (part := values[at]) and any(map(holds_nul, part if many else (part,))):
             return True
     return False
+
+
+def fault_of_links(about: About) -> str | None:
+    """What is wrong with an id or digest of the header, in words; None if nothing is."""
+    if about.execution_id is not None and len(about.execution_id) != ID:
+        return f"the execution id has {len(about.execution_id)} bytes, not {ID}"
+    if about.principal is not None and len(about.principal) != DIGEST:
+        return f"the principal's digest has {len(about.principal)} bytes, not {DIGEST}"
+    for event_id, digest, _ in about.causes:
+        if len(event_id) != ID or (digest is not None and len(digest) != DIGEST):
+            return f"a cause is an event id of {ID} bytes and a digest of {DIGEST}, or none"
+    if about.contents and any(len(each) != DIGEST for each in about.contents):
+        return f"a content's digest has {DIGEST} bytes"
+    if not 0 <= about.occurred_at < INT64:
+        return f"occurred_at is {about.occurred_at}; it is µs since 1970"
+    return None
