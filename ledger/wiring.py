@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ledger.errors import BackendError, ConfigurationError
 from ledger.first_run import require_root
+from ledger.ports import EVENTS
 from ledger.recorder.clock import SystemClock
 from ledger.schema_files import load_schemas
 from ledger.settings import EMBEDDED, Settings, file_name_of, load_settings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from ledger.embedded import EmbeddedPostgres
+    from ledger.importers.sink import Sink
     from ledger.ports import Lineage, Log
     from ledger.recorder.recorder import Recorder
     from ledger.store.contents import PostgresContents
@@ -142,6 +144,23 @@ def open_lineage(settings: Settings) -> Lineage:
     return PostgresLineage(lambda: reading(settings), load_schemas(), CLOCK.now)
 
 
+def open_import(settings: Settings, service: str, log: Log) -> Sink:
+    """Where an importer puts what it reads: ``log``, signed by the importer's key."""
+    from ledger.importers.index import FileIndex
+    from ledger.importers.sink import Sink
+
+    return Sink(
+        log=log,
+        signer=load_key(settings.key_path(service)),
+        clock=CLOCK,
+        schemas=load_schemas(),
+        known=FileIndex(settings.data_dir / "imported.sqlite", log.identity(EVENTS)),
+        ledger=settings.require_ledger(),
+        tenant=settings.tenant,
+        service=service,
+    )
+
+
 def embedded_directories(settings: Settings) -> list[Path]:
     """The directories of the embedded servers that these settings name: none, one, or two."""
     urls = dict.fromkeys((settings.effective_store_url, settings.effective_log_url))
@@ -149,9 +168,11 @@ def embedded_directories(settings: Settings) -> list[Path]:
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[bool]:
+def running(settings: Settings, *, create: bool = False) -> Iterator[bool]:
     """The embedded servers that the settings name run inside the block: those that do not run yet are started, and
     stopped after it. Yields whether any was started. For commands, never for recorders.
+
+    Without ``create`` a directory that holds no data is refused: a question is not answered by making an empty store.
     """
     from ledger.embedded import attach, start
 
@@ -159,6 +180,10 @@ def running(settings: Settings) -> Iterator[bool]:
         started = False
         for directory in embedded_directories(settings):
             if attach(directory) is None:
+                if not create and not (directory / "data").exists():
+                    raise ConfigurationError(
+                        f"nothing is recorded in {directory} yet: run `answerable serve` or `import`"
+                    )
                 server: EmbeddedPostgres = start(directory)
                 stack.callback(server.stop)
                 started = True

@@ -29,7 +29,7 @@ def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
     console.print(Text(clean(answer.sentence), style="bold"))
     class_ = answer.class_ + (f" ({', '.join(answer.reasons)})" if answer.reasons else "")
     console.print(Text(clean(class_), style="dim" if answer.class_ == "attributed" else "bold yellow"))
-    for reason in answer.reasons:
+    for reason in answer.reasons if answer.class_ != "unattributed" or len(answer.reasons) > 1 else ():
         console.print(Text(f"  {reason}: {REASONS.get(reason, '')}", style="dim"))
     _section(console, "triggered by", [_trigger(each, utc=utc) for each in answer.triggers] or [_Line(_NOBODY)])
     _section(console, "authority", [_authority(each, utc=utc) for each in answer.authority] or [_Line("none recorded")])

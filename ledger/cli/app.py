@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import ask, doctor, keys, tokens, workers
+from ledger.cli import ask, doctor, evidence, imports, keys, tokens, workers
 from ledger.cli.invocation import Sentences
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 ask.register(app)
+imports.register(app)
+evidence.register(app)
 workers.register(app)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")

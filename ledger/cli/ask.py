@@ -8,9 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ledger import wiring
+from ledger import ask, wiring
 from ledger.attribution.answer import to_json
-from ledger.attribution.explain import explain
 from ledger.attribution.graph import graph_of, in_order, node_link
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
@@ -44,10 +43,9 @@ def who_triggered(
     settings = settings_of(ctx, tenant=tenant, utc=utc)
     time = None if as_of is None else read_time(as_of)
     with wiring.running(settings):
-        found = wiring.open_lineage(settings).above(
-            settings.tenant, event_id(event), as_of=time, limits=Limits(nodes=nodes)
-        )
-        answer = explain(found)
+        source = wiring.open_lineage(settings)
+        limits = Limits(nodes=nodes)
+        answer = ask.who_triggered(source, settings.tenant, event_id(event), as_of=time, limits=limits)
     if as_json:
         emit(to_json(answer))
     else:
@@ -73,9 +71,14 @@ def lineage(
     settings = settings_of(ctx, tenant=tenant, utc=utc)
     time = None if as_of is None else read_time(as_of)
     with wiring.running(settings):
-        source = wiring.open_lineage(settings)
-        ask = source.below if down else source.above
-        found = ask(settings.tenant, event_id(event), as_of=time, limits=Limits(nodes=nodes))
+        found = ask.lineage_of(
+            wiring.open_lineage(settings),
+            settings.tenant,
+            event_id(event),
+            "down" if down else "up",
+            as_of=time,
+            limits=Limits(nodes=nodes),
+        )
     if as_json:
         emit(node_link(graph_of(found)))
     else:

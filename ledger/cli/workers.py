@@ -7,9 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 
@@ -72,7 +71,7 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
         else:
             print(f"{url}  ledger {settings.ledger} in {settings.data_dir}", flush=True)
 
-    with _until_stopped(), wiring.running(settings):
+    with _until_stopped(), wiring.running(settings, create=True):
         wiring.prepare(settings)
         with _workers(settings):
             run_api(settings, ready)
@@ -81,19 +80,17 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
 def materialize(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
     """Verifies what is in the log and commits it to the store, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
-    make = application("consumers.materializer", "materializer")
-    trust = wiring.watch_bundle(settings)
-    with closing(wiring.open_projection(settings, trust())) as projection:
+    with materializer(settings, accept=accept_loss) as worker, _metrics(settings, worker.health.registry):
+        stop = application("consumers.worker", "stop_on_signals")()
         application("consumers.materializer", "tune_collector")()
-        _work(settings, "materializer", partial(make, projection=projection, trust=trust, accept=accept_loss))
+        worker.run(stop)
 
 
 def contents(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
     """Keeps the contents, and erases what an erasure names, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
-    make = application("consumers.contents", "contents_worker")
-    with closing(wiring.open_contents(settings)) as projection:
-        _work(settings, "contents", partial(make, projection=projection, accept=accept_loss))
+    with contents_worker(settings, accept=accept_loss) as worker, _metrics(settings, worker.health.registry):
+        worker.run(application("consumers.worker", "stop_on_signals")())
 
 
 def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
@@ -107,7 +104,7 @@ def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
 def migrate(ctx: typer.Context, as_json: Json = False) -> None:
     """Makes the log's topics and the store's tables, or brings them up to date. Safe to repeat."""
     settings = settings_of(ctx)
-    with wiring.running(settings):
+    with wiring.running(settings, create=True):
         applied = wiring.prepare(settings)
     if as_json:
         emit({"applied": applied})
@@ -115,12 +112,24 @@ def migrate(ctx: typer.Context, as_json: Json = False) -> None:
         tell(f"applied {', '.join(applied)}" if applied else "everything is there already")
 
 
-def _work(settings: Settings, name: str, make: Callable[..., Any]) -> None:
-    """Runs the worker that ``make`` gives until SIGTERM, with its log and its metrics."""
-    stop = application("consumers.worker", "stop_on_signals")()
-    health = application("consumers.health", "Health")(name)
-    with _metrics(settings, health.registry), closing(wiring.open_log(settings)) as log:
-        make(log=log, clock=wiring.CLOCK, health=health).run(stop)
+@contextlib.contextmanager
+def materializer(settings: Settings, *, accept: bool = False) -> Iterator[Any]:
+    """The worker for events, wired, inside the block."""
+    make = application("consumers.materializer", "materializer")
+    trust = wiring.watch_bundle(settings)
+    with (
+        closing(wiring.open_log(settings)) as log,
+        closing(wiring.open_projection(settings, trust())) as projection,
+    ):
+        yield make(log=log, projection=projection, trust=trust, clock=wiring.CLOCK, accept=accept)
+
+
+@contextlib.contextmanager
+def contents_worker(settings: Settings, *, accept: bool = False) -> Iterator[Any]:
+    """The worker for contents, wired, inside the block."""
+    make = application("consumers.contents", "contents_worker")
+    with closing(wiring.open_log(settings)) as log, closing(wiring.open_contents(settings)) as projection:
+        yield make(log=log, projection=projection, clock=wiring.CLOCK, accept=accept)
 
 
 @contextlib.contextmanager
