@@ -10,6 +10,7 @@ from ledger.format.batch import Chain
 from ledger.format.content import Content, decode_content
 from ledger.format.event import EventHeader
 from ledger.format.hashing import content_digest
+from ledger.format.kinds import ReasoningStep
 from ledger.ports import Record
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.recorder import Recorder
@@ -22,6 +23,7 @@ from tests.services.memory_log import MemoryLog
 
 LEDGER, TENANT, SERVICE = "test", "acme", "agent"
 SIGNER = Ed25519Signer(bytes(range(32)))
+STEP = ReasoningStep(status="completed", visibility="withheld")
 KINDS = frozenset({"*", "content_erasure", "token_revocation", "agent_registration", "oversight"})
 
 

@@ -22,7 +22,7 @@ from ledger.recorder.adoption import Left, look_over
 from ledger.recorder.chains import Chains, OpenChain, cut
 from ledger.recorder.frames import SpooledContent, SpooledEvent, read_entry, sealed_frame
 from ledger.recorder.losses import Losses
-from ledger.recorder.spool import Spool, adopt
+from ledger.recorder.spool import Orphan, Spool, adopt
 
 GROUP_BYTES: Final = 2 * 1024 * 1024
 GROUP_ENTRIES: Final = 4096
@@ -81,6 +81,7 @@ class Sender:
         self._log: Log | None = None
         self._cursor = spool.events.cursor()
         self._outbox: list[Outgoing] = []
+        self._orphans: list[Orphan] = []
         self._sealed = 0
         self._collected = 0
         self._collected_bytes = 0
@@ -137,6 +138,8 @@ class Sender:
                 f"the recorder's sender stopped ({self.state.error}); restart the service: what it recorded is kept"
             )
         finally:
+            for orphan in self._orphans:
+                orphan.close(delete=False)
             if self._closes_log and self._log is not None:
                 self._close_log(self._log)
             self.acked.end()
@@ -294,7 +297,8 @@ class Sender:
         """Sends what dead processes left: contents, sealed bytes as they are, then their unsealed events in new chains."""
         self.state.doing = "adopting"
         ledger, service = self._owner
-        orphans = self._insist(lambda: adopt(self._root, self._spool.directory, ledger=ledger, service=service))
+        own = self._spool.directory
+        orphans = self._orphans = self._insist(lambda: adopt(self._root, own, ledger=ledger, service=service))
         if not orphans:
             return
         left = look_over(self._schemas, orphans)
@@ -307,8 +311,8 @@ class Sender:
             orphan.mark_continued()
         self._seal_left(left)
         self.state.adopted = len(orphans)
-        for orphan in orphans:
-            orphan.close(delete=True)
+        while orphans:
+            orphans.pop().close(delete=True)
 
     def _send_again(self, left: Left) -> None:
         for each in left.spools:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from threading import Condition, Event
 
 from ledger.errors import BackendError, PositionLost
@@ -88,3 +90,23 @@ class MemoryLog:
     @property
     def contents(self) -> list[Record]:
         return [each for each in self.records if each.topic == CONTENTS]
+
+
+class KeptLog(MemoryLog):
+    """The same, with its records in a file as well, for processes that die one after the other."""
+
+    def __init__(self, clock: Clock, path: Path, partitions: int = 2) -> None:
+        super().__init__(clock, partitions)
+        self._path = path
+        if path.exists():
+            with path.open("rb") as file:
+                while file.peek(1):
+                    self.records += pickle.load(file)  # noqa: S301 - written by these tests
+
+    def append(self, records: Sequence[Outgoing], *, timeout: float) -> None:
+        before = len(self.records)
+        try:
+            super().append(records, timeout=timeout)
+        finally:
+            with self._path.open("ab") as file:
+                file.write(pickle.dumps(self.records[before:]))

@@ -1,0 +1,264 @@
+"""The spool: what survives a process, what is cut back, who may take what over. Processes that die are real ones."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import SpoolFailed, SpoolFull
+from ledger.format.kinds import ReasoningStep
+from ledger.recorder.clock import SystemClock
+from ledger.recorder.context import Recorded
+from ledger.recorder.frames import event_frame
+from ledger.recorder.journal import FRAME, HEAD, Cursor, Journal, recover
+from ledger.recorder.spool import Spool, adopt, take_lock
+from tests.recording import (
+    LEDGER,
+    SERVICE,
+    chain_events,
+    chain_findings,
+    contents,
+    recorder_on,
+    stated,
+)
+from tests.services.memory_log import MemoryLog
+
+STEP = ReasoningStep(status="completed", visibility="withheld")
+SEGMENT = 64 * 1024
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    return MemoryLog(SystemClock())
+
+
+def bodies(cursor: Cursor) -> list[bytes]:
+    found = []
+    while cursor.peek():
+        found.append(cursor.take().body)
+    return found
+
+
+def test_a_journal_gives_back_what_was_stored_across_segments(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096)
+    cursor = journal.cursor()
+    stored = [bytes([i]) * (i * 7 + 1) for i in range(200)]
+    assert [journal.append(each) for each in stored[:100]] == list(range(1, 101))
+    assert bodies(cursor) == stored[:100]
+    for each in stored[100:]:
+        journal.append(each)
+    assert bodies(cursor) == stored[100:]
+    journal.sync()
+    assert [each.body for each in recover(tmp_path, "j")] == stored
+    assert [each.number for each in recover(tmp_path, "j")] == list(range(1, 201))
+    journal.close()
+
+
+def test_a_body_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096)
+    journal.append(b"small")
+    journal.append(b"x" * 50_000)
+    journal.append(b"after")
+    assert [len(each.body) for each in recover(tmp_path, "j")] == [5, 50_000, 5]
+    journal.close()
+
+
+def test_segments_go_when_all_in_them_is_released_and_make_room(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096, limit=3 * 4096)
+    numbers = []
+    with pytest.raises(SpoolFull, match="12288 of 12288 bytes"):  # noqa: PT012 - which of them raises is not known
+        while True:
+            numbers.append(journal.append(b"x" * 1000))
+    assert len(list(tmp_path.iterdir())) == 3
+    journal.release(numbers[len(numbers) // 2])
+    assert len(list(tmp_path.iterdir())) == 2
+    journal.append(b"x" * 1000)
+    assert [each.number for each in recover(tmp_path, "j")][-1] == numbers[-1] + 1
+    journal.close()
+
+
+def test_the_next_segment_is_made_ahead(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096, limit=2 * 4096)
+    journal.prepare()
+    assert len(list(tmp_path.iterdir())) == 1
+    journal.append(b"x" * 3000)
+    journal.prepare()
+    journal.prepare()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert journal.bytes == 2 * 4096
+    journal.append(b"y" * 3000)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(recover(tmp_path, "j"))) == 2
+    journal.close()
+
+
+def test_a_torn_tail_is_cut_back_wherever_it_was_torn(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096)
+    for each in (b"first", b"second", b"third"):
+        journal.append(each)
+    journal.close()
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    last = HEAD + 2 * FRAME + len(b"firstsecond")
+    for torn in range(last, last + FRAME + len(b"third")):
+        path.write_bytes(whole[:torn] + bytes(len(whole) - torn))
+        assert [each.body for each in recover(tmp_path, "j")] == [b"first", b"second"]
+        path.write_bytes(whole[:torn])
+        assert [each.body for each in recover(tmp_path, "j")] == [b"first", b"second"]
+
+
+def test_no_flipped_bit_is_read_as_something_else(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096)
+    for each in (b"first", b"second"):
+        journal.append(each)
+    journal.close()
+    (path,) = tmp_path.iterdir()
+    whole = bytearray(path.read_bytes())
+    for at in range(HEAD + 2 * FRAME + len(b"firstsecond")):
+        whole[at] ^= 1
+        path.write_bytes(whole)
+        assert [each.body for each in recover(tmp_path, "j")] in ([], [b"first"])
+        whole[at] ^= 1
+
+
+def test_a_damaged_segment_does_not_hide_those_after_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096)
+    for number in range(6):
+        journal.append(bytes([number]) * 1500)
+    journal.close()
+    first = min(tmp_path.iterdir())
+    data = bytearray(first.read_bytes())
+    data[HEAD + FRAME] ^= 1
+    first.write_bytes(data)
+    assert [each.number for each in recover(tmp_path, "j")] == [3, 4, 5, 6]
+
+
+def make_spool(root: Path, service: str = SERVICE) -> Spool:
+    return Spool(root, ledger=LEDGER, service=service, limit=1 << 20, segment_bytes=SEGMENT)
+
+
+def test_a_spool_is_taken_over_only_when_its_process_is_gone_and_by_its_own_service(tmp_path: Path) -> None:
+    spool, other = make_spool(tmp_path), make_spool(tmp_path, "other")
+    nobody = tmp_path / "nobody"
+    assert adopt(tmp_path, nobody, ledger=LEDGER, service=SERVICE) == []
+    directory = spool.directory
+    spool.close()
+    other.close()
+    (orphan,) = adopt(tmp_path, nobody, ledger=LEDGER, service=SERVICE)
+    assert orphan.directory == directory
+    assert adopt(tmp_path, nobody, ledger=LEDGER, service=SERVICE) == []
+    assert adopt(tmp_path, nobody, ledger="another", service=SERVICE) == []
+    orphan.close(delete=True)
+    assert not directory.exists()
+    (orphan,) = adopt(tmp_path, nobody, ledger=LEDGER, service="other")
+    orphan.close(delete=False)
+
+
+def test_an_acknowledgement_that_does_not_hold_counts_as_none(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path)
+    spool.put([event_frame(b"t", 1, bytes(32), b"header", bytes(16), b"payload")])
+    spool.acknowledge(0, 1)
+    spool.close()
+    (orphan,) = adopt(tmp_path, tmp_path, ledger=LEDGER, service=SERVICE)
+    assert (orphan.acked_events, list(orphan.entries())) == (1, [])
+    orphan.close(delete=False)
+    (spool.directory / "acked").write_bytes(b"x" * 20)
+    (orphan,) = adopt(tmp_path, tmp_path, ledger=LEDGER, service=SERVICE)
+    assert (orphan.acked_events, len(list(orphan.entries()))) == (0, 1)
+    orphan.close(delete=False)
+
+
+def test_a_directory_that_cannot_be_written_is_refused_in_words(tmp_path: Path, log: MemoryLog) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolFailed, match="give a directory"):
+        recorder_on(log, tmp_path / "file")
+
+
+def test_a_full_spool_raises_and_takes_events_again_when_the_log_does(log: MemoryLog, tmp_path: Path) -> None:
+    log.gate.clear()
+    recorder = recorder_on(log, tmp_path, spool_bytes=3 * SEGMENT, segment_bytes=SEGMENT)
+    kept = []
+    with pytest.raises(SpoolFull, match="allow the spool more"):  # noqa: PT012
+        while True:
+            kept.append(recorder.record(STEP))
+    assert recorder.health().spool_bytes <= 3 * SEGMENT + (4 << 20)
+    with pytest.raises(SpoolFull):
+        recorder.prompt(trigger_kind="human", trust="trusted", text="x" * SEGMENT)
+    log.gate.set()
+    assert recorder.flush(10)
+    kept.append(recorder.record(STEP))
+    assert recorder.close(10)
+    assert [each.digest for each in stated(log)] == [each.digest for each in kept]
+    assert log.contents == []
+
+
+def test_best_effort_drops_what_the_spool_cannot_take_and_counts_it(log: MemoryLog, tmp_path: Path) -> None:
+    log.gate.clear()
+    recorder = recorder_on(log, tmp_path, mode="best_effort", spool_bytes=2 * SEGMENT, segment_bytes=SEGMENT)
+    recorded = [recorder.record(STEP, occurred_at=1_000_000 + i) for i in range(2000)]
+    dropped = [each for each in recorded if each.number == 0]
+    assert dropped
+    assert recorder.health().dropped == len(dropped)
+    assert not recorder.health().well
+    log.gate.set()
+    assert recorder.close(10)
+    assert len(stated(log)) == 2000 - len(dropped)
+    losses = [payload for _, header, payload in chain_events(log) if header.kind == "chain_loss"]
+    assert sum(each["count"] for each in losses) == len(dropped)
+    assert {each["reason"] for each in losses} == {"spool_full"}
+    assert losses[0]["kinds"] == [{"kind": "reasoning_step", "count": losses[0]["count"]}]
+    assert losses[0]["first_at"] == 1_000_000 + recorded.index(dropped[0])
+    assert max(each["last_at"] for each in losses) == 1_000_000 + 2000 - 1
+    assert chain_events(log)[-1][2]["lost_count"] == len(dropped)
+    assert chain_events(log)[0][2]["delivery"] == "best_effort"
+
+
+def test_a_disk_that_failed_is_told_to_every_caller(log: MemoryLog, tmp_path: Path) -> None:
+    recorder = recorder_on(log, tmp_path)
+    recorder.record(STEP)
+    process = recorder._process
+    assert process is not None
+    os.close(process.spool.events.cursor()._segment.fd)
+    process.spool.sync()
+    with pytest.raises(SpoolFailed, match="repair it and start the service again"):
+        recorder.record(STEP)
+    assert "repair" in (recorder.health().spool_failure or "")
+    process.spool.events.cursor()._segment.fd = os.open(os.devnull, os.O_RDONLY)
+    recorder.close(5)
+    assert len(stated(log)) == 1
+
+
+def test_the_lock_ends_with_the_process_that_held_it_not_with_its_forked_child(tmp_path: Path) -> None:
+    spool = make_spool(tmp_path)
+    assert take_lock(spool.directory) is None
+    spool.close()
+    lock = take_lock(spool.directory)
+    assert lock is not None
+    os.close(lock)
+
+
+def test_many_threads_fill_and_drain_a_small_spool_without_loss(log: MemoryLog, tmp_path: Path) -> None:
+    recorder = recorder_on(log, tmp_path, segment_bytes=SEGMENT, spool_bytes=1 << 20)
+    recorded: list[list[Recorded]] = [[] for _ in range(4)]
+
+    def work(mine: list[Recorded]) -> None:
+        while len(mine) < 1500:
+            try:
+                mine.append(recorder.prompt(trigger_kind="human", trust="trusted", text="x" * 500))
+            except SpoolFull:
+                recorder.flush(10)
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in recorded]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recorder.close(20)
+    assert sorted(each.header.event_id for each in stated(log)) == sorted(
+        each.event_id for mine in recorded for each in mine
+    )
+    assert len(contents(log)) == 6000
+    assert set(chain_findings(log).values()) == {frozenset()}
