@@ -18,7 +18,8 @@ from ledger.logs.kafka_subscription import KafkaSubscription, check_identity, op
 from ledger.logs.topics import DEFAULT_PARTITIONS, SETTINGS, mismatches, refuse_oversized, settings_to_make
 from ledger.ports import Bounds, Outgoing, Record, Subscription
 
-_ADMIN_SECONDS = 20.0
+_ADMIN_MS = 10_000
+_RECONNECT_MS = 1_000
 _READ_SLICE_MS = 500
 _READ_RECORDS = 500
 
@@ -45,7 +46,11 @@ class KafkaLog:
         self._partitions = partitions
         self._replication = replication
         self._session_seconds = session_seconds
-        self._connection: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), **(security or {})}
+        self._connection: dict[str, Any] = {
+            "bootstrap_servers": bootstrap.split(","),
+            "reconnect_backoff_max_ms": _RECONNECT_MS,
+            **(security or {}),
+        }
         self._producer = Producer(self._connection, linger_ms=linger_ms)
         self._admin: KafkaAdminClient | None = None
         self._lock = threading.Lock()
@@ -143,10 +148,13 @@ class KafkaLog:
             "replication_factor": self._replication,
             "configs": settings_to_make(topic),
         }
-        with self._administering() as admin:
+
+        def make(admin: KafkaAdminClient) -> None:
             with contextlib.suppress(TopicAlreadyExistsError):  # another process makes it at the same time
                 admin.create_topics({name: wanted})
             admin.wait_for_topics([name])
+
+        self._ask(make)
 
     def _required(self, topic: str) -> Mapping[str, Any]:
         found = self._found(topic)
@@ -158,25 +166,28 @@ class KafkaLog:
 
     def _found(self, topic: str) -> Mapping[str, Any] | None:
         name = self._prefix + topic
-        with self._administering() as admin:
-            for described in admin.describe_topics([name]):
-                if described["name"] == name and described["error_code"] == 0:
-                    return dict(described)
+        for described in self._ask(lambda admin: admin.describe_topics([name])):
+            if described["name"] == name and described["error_code"] == 0:
+                return dict(described)
         return None
 
     def _settings(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ConfigResourceType.TOPIC, name)
-        with self._administering() as admin:
-            found = admin.describe_configs([resource], config_filter="all")["topic"][name]
+        found = self._ask(lambda admin: admin.describe_configs([resource], config_filter="all")["topic"][name])
         return {setting: str(described["value"]) for setting, described in found.items()}
 
-    @contextlib.contextmanager
-    def _administering(self) -> Iterator[KafkaAdminClient]:
+    def _ask(self, question: Callable[[KafkaAdminClient], Any]) -> Any:
+        """Asks by the client at hand; one that has lost its broker does not find it again, so once more by a new one."""
         with self._lock:
-            try:
-                if self._admin is None:
-                    self._admin = KafkaAdminClient(**self._connection, bootstrap_timeout_ms=int(_ADMIN_SECONDS * 1000))
-                yield self._admin
-            except KafkaError as error:
-                bootstrap = ",".join(self._connection["bootstrap_servers"])
-                raise BackendError(f"Kafka at {bootstrap} does not do what was asked: {error}") from error
+            for _ in range(2):
+                try:
+                    if self._admin is None:
+                        self._admin = KafkaAdminClient(**self._connection, bootstrap_timeout_ms=_ADMIN_MS)
+                    return question(self._admin)
+                except KafkaError as error:
+                    failed = error
+                    admin, self._admin = self._admin, None
+                    if admin is not None:
+                        admin.close()
+        bootstrap = ",".join(self._connection["bootstrap_servers"])
+        raise BackendError(f"Kafka at {bootstrap} does not do what was asked: {failed}") from failed

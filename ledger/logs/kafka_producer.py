@@ -18,7 +18,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from ledger.errors import BackendError
+from ledger.errors import BackendError, ConfigurationError
 from ledger.ports import Outgoing
 
 _BATCH_BYTES = 256 << 10
@@ -45,7 +45,10 @@ class Producer:
             futures = [producer.send(r.topic, value=r.value, key=r.key, partition=r.partition) for r in records]
             for future in futures:
                 future.get(max(0.001, deadline - time.monotonic()))
-        except (KafkaError, AssertionError) as error:  # kafka-python asserts that a partition exists
+        except ValueError as error:  # a partition that does not exist; nothing was sent after it
+            self._give_up(producer)
+            raise ConfigurationError(f"Kafka does not take the record: {error}") from error
+        except KafkaError as error:
             self._give_up(producer)
             raise BackendError(f"Kafka did not acknowledge within {timeout:g} s: {error}") from error
         except BaseException:

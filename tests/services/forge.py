@@ -216,9 +216,7 @@ def _run(forge: Forge, rng: random.Random) -> list[Made]:
         "principal": rng.randbytes(32),
     }
     text = rng.randbytes(32)
-    prompt = forge.make(
-        "prompt", {**EMPTY["prompt"], "text": text}, correlation=[trace], contents=[text], **about
-    )
+    prompt = forge.make("prompt", {**EMPTY["prompt"], "text": text}, correlation=[trace], contents=[text], **about)
     made = [prompt]
 
     def then(kind: str, payload: Mapping[str, Any], relation: str, after: Made, *more: str) -> Made:
@@ -234,7 +232,9 @@ def _run(forge: Forge, rng: random.Random) -> list[Made]:
     for index in range(rng.randrange(2, 5)):
         decision = then("policy_decision", _decision(f"{reference}-{index}"), "informed_by", step)
         call = f"tool_call:{reference}-{index}"
-        intended = then("api_action", _action(f"{reference}-{index}", "intended", token), "authorized_by", decision, call)
+        intended = then(
+            "api_action", _action(f"{reference}-{index}", "intended", token), "authorized_by", decision, call
+        )
         done = then("api_action", _action(f"{reference}-{index}", "completed", token), "completes", intended, call)
         step = then("reasoning_step", _reasoning(index + 1), "informed_by", done)
     return made
@@ -245,7 +245,11 @@ def _reasoning(index: int) -> dict[str, Any]:
 
 
 def _token(token: Mapping[str, Any]) -> dict[str, Any]:
-    return blank("token_issuance") | {"issuer": token["issuer"], "jti": token["jti"], "scopes": ["flight:search", "flight:reserve"]}
+    return blank("token_issuance") | {
+        "issuer": token["issuer"],
+        "jti": token["jti"],
+        "scopes": ["flight:search", "flight:reserve"],
+    }
 
 
 def _decision(decision_id: str) -> dict[str, Any]:
@@ -253,8 +257,14 @@ def _decision(decision_id: str) -> dict[str, Any]:
 
 
 def _action(action_id: str, phase: str, token: Mapping[str, Any]) -> dict[str, Any]:
-    about = {"operation": "POST /bookings", "resource": "https://flights.example/bookings/7", "target_system": "flights.example"}
-    return blank("api_action") | about | {"action_id": action_id, "phase": phase, "token": token, "decision_id": action_id}
+    about = {
+        "operation": "POST /bookings",
+        "resource": "https://flights.example/bookings/7",
+        "target_system": "flights.example",
+    }
+    return (
+        blank("api_action") | about | {"action_id": action_id, "phase": phase, "token": token, "decision_id": action_id}
+    )
 
 
 _BLANK: dict[str, dict[str, Any]] = {}

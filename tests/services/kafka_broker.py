@@ -178,6 +178,9 @@ class KafkaBroker:
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
             "log.cleaner.backoff.ms": "500",
+            # A broker that was killed may come back only when its old session has run out.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
         }
 
 
