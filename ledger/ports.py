@@ -46,7 +46,11 @@ class Outgoing(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record as the log holds it. ``append_time`` is the log's clock, µs UTC."""
+    """A record as the log holds it. ``append_time`` is the log's clock, µs UTC (Kafka's has whole milliseconds).
+
+    Offsets grow within a partition and may leave gaps. ``key`` and ``value`` are whatever somebody wrote. A batch that
+    Kafka's client cannot unpack within bounds is one record without key, its value the bytes as they are.
+    """
 
     topic: str
     partition: int
@@ -84,7 +88,11 @@ class Position(NamedTuple):
 
 
 class Log(Protocol):
-    """An append-only, partitioned log: at least once, order inside one partition, append time set by the log."""
+    """An append-only, partitioned log: at least once, order inside one partition, append time set by the log.
+
+    Threads may share it. A forked child may go on using it: it gets connections of its own. Where nothing is prepared,
+    every method but ``prepare`` and ``problems`` raises ``ConfigurationError``.
+    """
 
     def prepare(self) -> None:
         """Makes the topics where they are missing; raises ``TopicMismatch`` where one exists with wrong settings."""
@@ -107,6 +115,7 @@ class Log(Protocol):
 
         Raises ``BackendError`` if that is not known for all of them within ``timeout`` seconds: any of them may then be
         in the log. The caller sends all of them again, in order; the adapter has abandoned its connection by then.
+        Raises ``InvalidEvent``, with nothing sent, where a record is larger than its topic ever takes.
         """
         ...
 
@@ -115,12 +124,17 @@ class Log(Protocol):
         ...
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
-        """The records with start ≤ offset < stop, in order; raises ``PositionLost`` if ``start`` is before the first kept."""
+        """The records with start ≤ offset < stop, in order, of those that are there now.
+
+        Raises ``PositionLost`` if ``start`` is before the first kept, or the topic is made anew while it is read.
+        """
         ...
 
     def subscribe(self, topic: str, group: str, assigned: Callable[[Sequence[int]], Mapping[int, int]]) -> Subscription:
         """Joins ``group``. ``assigned`` is called with the partitions newly given to this member, and returns the offset to
-        read each from: the store's positions are the truth, never the log's own. It is called inside ``poll``.
+        read each from: the store's positions are the truth, never the log's own. It is called inside ``poll``, by the
+        thread that polls, and what it raises comes out of ``poll``. A partition may be given again without having been
+        taken: each change of the group may deal all of them out anew.
         """
         ...
 
@@ -133,7 +147,9 @@ class Subscription(Protocol):
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         """Up to ``max_records`` next records, as soon as there are any, or none after ``timeout`` seconds.
 
-        Raises ``PositionLost`` where retention ate the next offset; there is no auto reset.
+        Raises ``PositionLost`` where retention ate the next offset, where the log holds less than was read, or where
+        the topic was made anew; there is no auto reset. After ``BackendError`` the next poll joins again. While a group
+        is dealt out, ``poll`` may take some seconds longer than ``timeout``.
         """
         ...
 
