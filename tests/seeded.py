@@ -33,7 +33,7 @@ KINDS: Final = ["*", "agent_registration", "oversight"]
 
 _EVENTS: Final = b"""
 select k.name, e.event_id, t.name from events e join names k on k.id = e.kind join names t on t.id = e.tenant
- order by e.event_id"""
+ order by e.seal, e.at"""
 
 
 class Story(NamedTuple):

@@ -1,0 +1,152 @@
+"""The verbs that ask, on a seeded store: exit status, JSON, and what a person reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ledger.cli.app import app
+from ledger.settings import Settings
+from ledger.trust.keys import b64url
+from tests.sealing import LEDGER, ROOT
+from tests.seeded import ACME, OTHER, Story, bundle_bytes, seed, story
+from tests.services.databases import Databases
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[str]:
+    made = postgres.fresh(seed)
+    yield made
+    postgres.drop(made)
+
+
+@pytest.fixture
+def told(url: str) -> Story:
+    return story(url)
+
+
+@pytest.fixture
+def run(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """The command, configured by the environment for the seeded store."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"ANSWERABLE_{name.upper()}", raising=False)
+    (tmp_path / "trust.jsonl").write_bytes(bundle_bytes())
+    given = {
+        "DATA_DIR": str(tmp_path),
+        "STORE_URL": url,
+        "LOG_URL": url,
+        "LEDGER": LEDGER,
+        "TENANT": ACME,
+        "TRUST_ROOT": b64url(ROOT.public.raw),
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"ANSWERABLE_{name}", value)
+
+    def invoke(*arguments: str, status: int = 0) -> Result:
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+def test_the_first_line_is_for_a_tired_person(run: Run, told: Story) -> None:
+    first, *rest = run("who-triggered", told.outcome, "--utc").stdout.splitlines()
+    assert first.startswith("Agent travel agent (owner Olga) for Alice, started by Alice")
+    text = "\n".join(rest)
+    for heading in ("triggered by", "authority", "accountable", "path, from the trigger on", "what this covers"):
+        assert f"\n{heading}\n" in text
+    assert "sealed" in text
+    assert "verified up to sequence" in text
+
+
+def test_json_is_the_whole_answer(run: Run, told: Story) -> None:
+    answer = json.loads(run("who-triggered", told.outcome, "--json").stdout)
+    assert (answer["asked"], answer["class"], answer["action_id"]) == (told.outcome, "attributed", "book-1")
+    assert {step["event_id"] for step in answer["path"]} >= {told.prompt, told.step, told.action, told.outcome}
+
+
+def test_nobody_to_be_named_is_exit_1(run: Run, told: Story) -> None:
+    result = run("who-triggered", told.orphan, status=1)
+    assert "not known" in result.stdout.splitlines()[0]
+    assert "unattributed (no_trigger)" in result.stdout
+
+
+@pytest.mark.parametrize("verb", ["who-triggered", "lineage"])
+def test_another_tenants_event_is_as_unknown_as_one_that_never_was(run: Run, told: Story, verb: str) -> None:
+    foreign = run(verb, told.foreign, status=1).stderr
+    assert foreign == run(verb, told.orphan.replace("0", "1"), status=1).stderr.replace(
+        told.orphan.replace("0", "1"), told.foreign
+    )
+    assert "somebody unnamed" in run("who-triggered", told.foreign, "--tenant", OTHER, status=1).stdout
+
+
+def test_before_it_was_in_the_log_there_was_no_event(run: Run, told: Story) -> None:
+    run("who-triggered", told.outcome, "--as-of", "2020-01-01T00:00:00Z", status=1)
+    run("who-triggered", told.outcome, "--as-of", "2100-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("name", ["", "book-1", "018f4c1e", "\x1b[31m", "'; drop table events; --", "x" * 100_000])
+def test_what_is_no_id_is_misuse_told_in_one_sentence(run: Run, name: str) -> None:
+    said = run("who-triggered", name, status=2).stderr
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+def test_lineage_goes_up_and_down(run: Run, told: Story) -> None:
+    down = json.loads(run("lineage", told.prompt, "--down", "--json").stdout)
+    assert {node["event_id"] for node in down["nodes"]} >= {told.prompt, told.step, told.action, told.outcome}
+    text = run("lineage", told.outcome, "--up", "--utc").stdout
+    assert text.index("human prompt") < text.index("POST /bookings intended")
+    assert run("lineage", told.outcome, "--up", "--down", status=2).stderr
+
+
+def test_doctor_finds_nothing_wrong_here_and_says_where_everything_came_from(run: Run) -> None:
+    report = json.loads(run("doctor", "--json").stdout)
+    assert {check["status"] for check in report["checks"]} == {"ok"}, report["checks"]
+    origins = {each["name"]: each["origin"] for each in report["settings"]}
+    assert (origins["ANSWERABLE_LEDGER"], origins["ANSWERABLE_API_PORT"]) == ("environment", "default")
+
+
+def test_doctor_names_what_is_wrong_and_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "trust.jsonl").write_bytes(bundle_bytes()[:-1])
+    monkeypatch.setenv("ANSWERABLE_STORE_URL", "postgresql://nobody:secret@127.0.0.1:1/none")
+    monkeypatch.setenv("ANSWERABLE_STOREURL", "misspelt")
+    text = run("doctor", status=1).stdout
+    assert "cut short" in text
+    assert "ANSWERABLE_STOREURL is no setting" in text
+    assert "check STORE_URL" in text
+    assert "secret" not in text.replace("importer.secret", "").replace("IMPORTER_SECRET", "")
+
+
+def test_an_archive_holds_every_record_and_is_never_overwritten(run: Run, tmp_path: Path) -> None:
+    made = json.loads(run("archive", str(tmp_path / "log.avro"), "--json").stdout)
+    assert made["records"] > 0
+    assert "never overwritten" in run("archive", str(tmp_path / "log.avro"), status=2).stderr
+
+
+def test_a_store_that_is_what_the_log_says_is_rebuilt_the_same(run: Run, url: str, told: Story) -> None:
+    report = json.loads(run("rebuild", "--json").stdout)
+    assert (report["before"], report["differs"]) == (report["after"], False)
+    run("who-triggered", told.outcome)
+
+
+def test_a_store_that_was_tampered_with_is_mended_and_told(run: Run, url: str, told: Story) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("delete from events where event_id = %s", [told.orphan])
+    assert "was not what the log says" in run("rebuild", status=1).stdout
+    run("who-triggered", told.orphan, status=1)
+    assert json.loads(run("rebuild", "--json").stdout)["differs"] is False
+
+
+def test_nothing_that_an_event_says_moves_the_terminal(run: Run, told: Story) -> None:
+    assert "\x1b" not in run("who-triggered", told.outcome).output
