@@ -6,12 +6,11 @@ whose principal is its caller. The keys are identifiers and stay readable; sessi
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
-
-import rfc8785
 
 from ledger.format.event import RESULT_OF
 from ledger.format.kinds import ApiAction, Authentication, TokenIssuance, TokenReference
@@ -128,7 +127,7 @@ def _name_of(record: Table) -> bytes:
     """What makes the record this one: account and eventID; its digest where it has none."""
     if event_id := text(record.get("eventID")):
         return f"cloudtrail\0{text(record.get('recipientAccountId')) or ''}\0{event_id}".encode()
-    return b"cloudtrail\0" + sha256(rfc8785.dumps(dict(record))).digest()
+    return b"cloudtrail\0" + sha256(json.dumps(record, sort_keys=True).encode()).digest()
 
 
 def _describe_caller(draft: Draft, record: Table, identity: Identity) -> None:

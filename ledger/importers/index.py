@@ -1,4 +1,4 @@
-"""What was imported before, on disk: a digest of 16 bytes an event. It spares the log what it already holds; it is never the truth.
+"""What was imported before, on disk: 16 bytes an event. It spares the log what it already holds; it is never the truth.
 
 An entry is made after the log has acknowledged the event. If the process dies in between, or the file is lost, the next
 import sends the same bytes again, which the ledger counts as another sighting of one event. Entries belong to one log: where

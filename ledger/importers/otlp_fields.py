@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from ledger.importers.json_text import Json, dumps, items, table, text
@@ -21,6 +22,8 @@ from ledger.importers.otlp_names import (
     USERS,
 )
 from ledger.importers.otlp_span import Span
+
+_USER: Final = re.compile(r"\A([a-zA-Z0-9+.\-]+://)[^/@]*@")
 
 
 class Fields:
@@ -235,10 +238,10 @@ class Fields:
         if whole is None:
             return self._plain("url.template", "http.route", "url.path")
         try:
-            parts = urlsplit(whole)
+            parts = urlsplit(_USER.sub(r"\1", whole))
         except ValueError:
             return None
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl() or None
+        return parts._replace(query="", fragment="").geturl() or None
 
     @property
     def target(self) -> str | None:

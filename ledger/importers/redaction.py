@@ -37,11 +37,12 @@ _HIDDEN: Final = re.compile(
 )
 """What a source wrote in the place of a secret: it says more than a digest of it."""
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]+")
-_NAME: Final = re.compile(r"[\w.\-]{2,80}(?=\\{0,8}[\"']?\s{0,4}(?:=>|[:=]))")
+_NAME: Final = re.compile(r"(?<![\w.\-:])[\w.\-]{2,80}(?=\\{0,8}[\"']?\s{0,4}(?:=>|[:=]))")
 _AFTER_NAME: Final = re.compile(r"\\{0,8}[\"']?\s{0,4}(?:=>|[:=])\s{0,4}(?:[A-Za-z]{1,20}\()?(\\{0,8}[\"'])?")
 _BARE_END: Final = re.compile(r"[\s\"',;&}\])\\<]")
 _SCHEME: Final = re.compile(r"(?:bearer|basic|digest|negotiate|token|aws4-hmac-sha256)\s{1,4}", re.IGNORECASE)
-_RUN: Final = re.compile(r"[A-Za-z0-9_\-.+/=~]{16,}")
+_RUN: Final = re.compile(r"(\\[nrtbf])?([A-Za-z0-9_\-.+/=~]{16,})")
+"""Token characters, after an escape such as a line's end in JSON, whose letter is none of them."""
 _AWS_TOKEN: Final = re.compile(
     r"(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz|FQoDYXdz|AQoDYXdz|AQoEXAMPLE|Fwo[A-Za-z0-9]{5})[A-Za-z0-9+/=]{40}"
 )
@@ -84,7 +85,7 @@ def mask_text(text: str, mask: Mask) -> str:
     text = _mask_named(text, mask)
     text = _URL_USER.sub(lambda found: found[1] + mask(found[2]), text)
     text = _BEARER.sub(lambda found: found[1] + found[2] + mask(found[3]), text)
-    return _RUN.sub(lambda found: mask(found[0]) if _is_secret_run(found[0]) else found[0], text)
+    return _RUN.sub(lambda found: (found[1] or "") + mask(found[2]) if _is_secret_run(found[2]) else found[0], text)
 
 
 def _walk(value: Json, name: str, secret: bool, mask: Mask) -> Json:

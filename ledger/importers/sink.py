@@ -67,6 +67,7 @@ class Sink:
         self._head = ChainHead()
         self._sealed_at = 0
         self._partitions: dict[str, int] = {}
+        self._unsent: Outgoing | None = None
         self._events: dict[bytes, SealedEvent] = {}
         self._contents: dict[bytes, bytes] = {}
         self._bytes = 0
@@ -78,6 +79,8 @@ class Sink:
 
     def add(self, record: Imported) -> Literal["imported", "duplicate"]:
         """Takes what of a record is not in the log yet; a duplicate is one whose every event is. Raises ``BackendError``."""
+        if self._unsent is not None:
+            self.flush()
         digests = [event_digest(self._prefix, each.header) for each in record.events]
         held = self._known.known(digests)
         new = {
@@ -100,7 +103,9 @@ class Sink:
         if not self._events:
             return
         self._send_contents()
-        self._seal(list(self._events.values()), closes=False)
+        if self._unsent is None:
+            self._seal(list(self._events.values()), closes=False)
+        self._deliver()
         self._known.remember(list(self._events))
         self.events_sent += len(self._events)
         self._events.clear()
@@ -109,9 +114,10 @@ class Sink:
     def close(self) -> None:
         """Sends what is held, and the end of the chain."""
         self.flush()
-        if self._head.seal_number:
+        if self._head.seal_number and self._unsent is None:
             count = self._head.first_sequence + 1
             self._seal([self._own(ChainClose(reason="shutdown", event_count=count, lost_count=0))], closes=True)
+        self._deliver()
 
     def _hold(self, contents: Sequence[ImportedContent]) -> None:
         for each in contents:
@@ -123,18 +129,24 @@ class Sink:
 
     def _send_contents(self) -> None:
         """Before the events that refer to them: nobody shall read an event and not find what it says."""
-        records = []
-        for digest, value in self._contents.items():
-            key = record_key(self.tenant, digest)
-            records.append(Outgoing(CONTENTS, self._partition(CONTENTS, key), key, value))
-        if records:
+        while self._contents:
+            part: dict[bytes, bytes] = {}
+            size = 0
+            for digest, value in self._contents.items():
+                if part and size + len(value) > CONTENT_BYTES_HELD:
+                    break
+                part[digest] = value
+                size += len(value)
+            keys = [(record_key(self.tenant, digest), value) for digest, value in part.items()]
+            records = [Outgoing(CONTENTS, self._partition(CONTENTS, key), key, value) for key, value in keys]
             self._log.append(records, timeout=self._timeout)
-        self.contents_sent += len(records)
-        self._contents.clear()
-        self._content_bytes = 0
+            self.contents_sent += len(part)
+            self._content_bytes -= size
+            for digest in part:
+                del self._contents[digest]
 
     def _seal(self, events: list[SealedEvent], *, closes: bool) -> None:
-        """The same batch is sealed again if appending it failed: one number, one head, so that no two seals differ."""
+        """Seals what is then sent until the log has it: nothing is ever sealed twice under one number."""
         if self._head.seal_number == 0:
             events = [self._own(self._opening()), *events]
         self._sealed_at = max(self._clock.now(), self._sealed_at)
@@ -148,8 +160,13 @@ class Sink:
             sign=self._signer.sign,
         )
         key = self._chain.chain_id
-        self._log.append([Outgoing(EVENTS, self._partition(EVENTS, key), key, sealed.value)], timeout=self._timeout)
+        self._unsent = Outgoing(EVENTS, self._partition(EVENTS, key), key, sealed.value)
         self._head = sealed.head
+
+    def _deliver(self) -> None:
+        if self._unsent is not None:
+            self._log.append([self._unsent], timeout=self._timeout)
+            self._unsent = None
 
     def _opening(self) -> ChainOpen:
         return ChainOpen(
