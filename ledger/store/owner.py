@@ -19,7 +19,11 @@ class Owner:
         self._lock = Lock()
         self._starts: dict[int, int] = {}
         self._connect()
-        check_migrated(self._commits)
+        try:
+            check_migrated(self._commits)
+        except BaseException:
+            self.close()
+            raise
 
     def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
         """See ``Projection``. After a failure the connections are made anew."""

@@ -78,7 +78,11 @@ class PostgresProjection(Owner):
         self._drawing = Lock()
         self._held = Chains()
         super().__init__(url, schema=schema, stuck=stuck)
-        self.adopt(bundle)
+        try:
+            self.adopt(bundle)
+        except BaseException:
+            self.close()
+            raise
 
     def adopt(self, bundle: TrustBundle) -> int:
         """Judges under ``bundle`` from now on, and again what it changes; returns how many seals and records that were.

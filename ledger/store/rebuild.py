@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -78,11 +79,7 @@ def fill(log: Log, topic: str, projection: Projection[Prepared], progress: Progr
                 f"{topic}/{partition}: records {offset} to {here.first - 1} are in none of the logs given; add the archive"
             )
         projection.reset(topic, partition, identity, offset)
-        _copy(
-            log.read(topic, partition, offset, here.end),
-            projection,
-            lambda tally, at=partition: progress(topic, at, tally),
-        )
+        _copy(log.read(topic, partition, offset, here.end), projection, partial(progress, topic, partition))
     projection.release(topic, sorted(bounds))
 
 

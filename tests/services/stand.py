@@ -41,7 +41,13 @@ class Stand:
         return self.projection.commit(self.projection.prepare(placed))
 
     def put(
-        self, forge: Forge, sealed: Sealed | bytes, *, at: int | None = None, partition: int = 0, key: bytes | None = None
+        self,
+        forge: Forge,
+        sealed: Sealed | bytes,
+        *,
+        at: int | None = None,
+        partition: int = 0,
+        key: bytes | None = None,
     ) -> Tally:
         """Commits one batch of ``forge``, or bytes in its place, with append time ``at``."""
         value = sealed.value if isinstance(sealed, Sealed) else sealed
