@@ -1,0 +1,65 @@
+"""Real records, imported into a real log: all accounted for, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ledger.importers.index import FileIndex
+from ledger.importers.run import import_files
+from ledger.importers.sink import Sink
+from ledger.logs import open_log
+from ledger.ports import EVENTS, Log
+from ledger.trust.bundle import read_bundle
+from ledger.trust.verdict import Judge, VerifiedBatch
+from tests.importing import SCHEMAS, SECRET, TENANT, data_files
+from tests.sealing import LEDGER, ROOT, START, bundle_of, key_statement, signer
+
+
+@pytest.fixture
+def log(database: str) -> Iterator[Log]:
+    with closing(open_log(database)) as made:
+        made.prepare()
+        yield made
+
+
+class Stopped:
+    """A clock that stands still."""
+
+    def now(self) -> int:
+        return START
+
+
+def sink(log: Log, index: Path) -> Sink:
+    return Sink(
+        log=log,
+        signer=signer("importer"),
+        clock=Stopped(),
+        schemas=SCHEMAS,
+        known=FileIndex(index, log.identity(EVENTS)),
+        ledger=LEDGER,
+        tenant=TENANT,
+        service="import",
+    )
+
+
+@pytest.mark.parametrize(("name", "records"), [("otlp", 56), ("cloudtrail", 310)])
+def test_recorded_files_are_in_the_log_once(log: Log, tmp_path: Path, name: str, records: int) -> None:
+    paths = data_files(name)
+    first = import_files(name, paths, sink(log, tmp_path / "index"), secret=SECRET)
+    again = import_files(name, paths[::-1], sink(log, tmp_path / "index"), secret=SECRET)
+    assert (first.read, first.imported, again.duplicate, again.events) == (records, records, records, 0)
+    judge = Judge(
+        SCHEMAS, LEDGER, read_bundle(bundle_of(key_statement(signer("importer"), role="importer")), ROOT.public, LEDGER)
+    )
+    events = []
+    for partition, bounds in log.bounds(EVENTS).items():
+        for record in log.read(EVENTS, partition, bounds.first, bounds.end):
+            batch = judge.judge(record.key, record.value, record.append_time)
+            assert isinstance(batch, VerifiedBatch), batch
+            assert batch.role == "importer"
+            events += [each.digest for each in batch.events if not each.header.kind.startswith("chain_")]
+    assert len(set(events)) == len(events) == first.events
