@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 import psycopg
@@ -27,17 +25,12 @@ from ledger.errors import NotFound, VerificationError
 from ledger.format import ids
 from ledger.format.codec import Schemas
 from ledger.format.content import decode_content, read_person
-from ledger.format.event import decode_header
-from ledger.format.kinds import KINDS, content_digests, from_avro
+from ledger.format.kinds import content_digests
 from ledger.store.connect import translated
+from ledger.store.nodes import CHAIN, Row, node_of, query_events, query_file
+from ledger.store.observed import continuations
 
 Connection = psycopg.Connection[Any]
-Row = tuple[Any, ...]
-
-_VISIBLE: Final = """and (
-    exists (select 1 from seals v where v.id = e.seal and v.append_time <= %(as_of)s)
-    or exists (select 1 from sightings o join seals v on v.id = o.seal
-                where o.event_id = e.event_id and o.digest = e.digest and v.append_time <= %(as_of)s))"""
 
 _PEOPLE: Final = """
 select digest, value from contents
@@ -146,14 +139,14 @@ class _Question:
         return self._fetch("lineage_keys.sql", keys=keys, candidates=candidates) if keys else set()
 
     def _fetch(self, file: str, **given: object) -> set[bytes]:
-        query = query_text(file, self.as_of is not None)
+        query = query_events(file, self.as_of is not None)
         parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
         walked = set()
         for row in self.connection.execute(query, parameters, binary=True):
             walked.add(row[0].bytes)
             if row[1] is not None and (row[0].bytes, row[1]) not in self.rows:
                 self.rows[row[0].bytes, row[1]] = row
-                self.decoded[row[0].bytes, row[1]] = self._decode(row)
+                self.decoded[row[0].bytes, row[1]] = node_of(self.schemas, row)
         return walked
 
     def surroundings(self) -> None:
@@ -186,7 +179,7 @@ class _Question:
 
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each."""
-        chains = {row[11] for row in self.rows.values()}
+        chains = {row[CHAIN] for row in self.rows.values()}
         given = {"ids": [event_id.hex() for event_id, _ in self.rows], "chains": list(chains)}
         by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
         by_seal: dict[tuple[int, int], list[str]] = {}
@@ -198,7 +191,7 @@ class _Question:
         nodes = []
         for key, node in self.decoded.items():
             found = [name for name, digest in by_event.get(key[0], ()) if digest is None or digest == key[1]]
-            found += by_seal.get((self.rows[key][11], node.number), ())
+            found += by_seal.get((self.rows[key][CHAIN], node.number), ())
             nodes.append(node._replace(findings=tuple(sorted({*node.findings, *found}))) if found else node)
         return tuple(nodes)
 
@@ -220,15 +213,15 @@ class _Question:
             return KnownPerson(digest, "unresolved")
 
     def chains(self, now: int) -> tuple[ChainCoverage, ...]:
-        """How far each chain met is known at ``now``."""
-        given = {"chains": list({row[11] for row in self.rows.values()}), "as_of": self.as_of}
-        found = []
-        for row in self.connection.execute(query_file("lineage_around.sql"), given):
-            _, service, key_id, chain_id, closed, last, within, verified, findings = row
-            due = last + within * 1_000_000 if within and last is not None and not closed else None
-            silent = due if due is not None and due < now else None
-            found.append(ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings)))
-        return tuple(found)
+        """How far each chain met is known at ``now``. A chain that another one continues promises nothing any more."""
+        given = {"chains": list({row[CHAIN] for row in self.rows.values()}), "as_of": self.as_of}
+        found = [_coverage(row, now) for row in self.connection.execute(query_file("lineage_around.sql"), given)]
+        silent = sorted({each.service for each in found if each.silent_since is not None})
+        if not silent:
+            return tuple(found)
+        continued = continuations(self.connection, self.schemas, self.tenant, services=silent, as_of=self.as_of)
+        ended = {each.chain_id for each in continued}
+        return tuple(each._replace(silent_since=None) if each.chain_id in ended else each for each in found)
 
     def refused(self, dangling: Collection[bytes]) -> Mapping[bytes, Refusal]:
         """Which of the causes that are not there came and were refused, as far as the latest refusals tell."""
@@ -239,38 +232,12 @@ class _Question:
                     found.setdefault(event_id, Refusal(event_id, reason, detail))
         return found
 
-    def _decode(self, row: Row) -> Node:
-        event_id, digest, header_bytes, payload_bytes, effective, at, number, first, sealed_at, append, importer = row[
-            :11
-        ]
-        header = decode_header(self.schemas, header_bytes)
-        findings: tuple[str, ...] = () if effective else ("unauthorized_kind",)
-        payload = fact = None
-        if payload_bytes is not None:
-            try:
-                payload = self.schemas.decode(payload_bytes)
-                fact = from_avro(header.kind, payload) if header.kind in KINDS else None
-            except VerificationError:
-                payload = fact = None
-                findings += ("schema_unknown",)
-        return Node(
-            event_id=event_id.bytes,
-            digest=digest,
-            header=header,
-            payload=payload,
-            fact=fact,
-            service=row[14],
-            key_id=row[12],
-            chain_id=row[13],
-            importer=importer,
-            effective=effective,
-            number=number,
-            sequence=first + at,
-            sealed_at=sealed_at,
-            append_time=append,
-            sightings=row[15],
-            findings=findings,
-        )
+
+def _coverage(row: Row, now: int) -> ChainCoverage:
+    _, service, key_id, chain_id, closed, last, within, verified, findings = row
+    due = last + within * 1_000_000 if within and last is not None and not closed else None
+    silent = due if due is not None and due < now else None
+    return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings))
 
 
 def _people(node: Node) -> set[bytes]:
@@ -279,15 +246,3 @@ def _people(node: Node) -> set[bytes]:
     if node.fact is not None:
         people.update(content_digests(node.fact))
     return people
-
-
-@cache
-def query_file(name: str) -> bytes:
-    return (files("ledger.store") / name).read_bytes()
-
-
-@cache
-def query_text(walk: str, bounded: bool) -> bytes:
-    """A walk and the events that it wants; ``bounded`` leaves out what came after ``as_of``."""
-    text = query_file(walk) + query_file("lineage_events.sql")
-    return text.replace(b"/*visible*/", _VISIBLE.encode() if bounded else b"")

@@ -1,0 +1,11 @@
+-- The opening events of a tenant's chains: each chain's first sealed event, by which it says what it continues.
+select e.payload, c.chain_id, c.key_id, n.name, e.event_id
+  from chains c
+  join names n on n.id = c.service
+  join seals s on s.chain = c.id and s.number = 0
+  join events e on e.seal = s.id and e.at = 0 and e.effective
+ where c.tenant = (select id from names where name = %(tenant)s)
+   and (%(services)s::text[] is null or n.name = any(%(services)s)) and e.payload is not null
+   and (%(as_of)s::bigint is null or s.append_time <= %(as_of)s)
+ order by c.id desc
+ limit %(limit)s

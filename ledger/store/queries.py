@@ -1,0 +1,227 @@
+"""Looking events up: one by id, those of an action or a run in order, and those that match a search. Pages, never the whole.
+
+Every function takes a connection whose search path is the schema to read; a driver's error is ``BackendError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from ledger.attribution.joins import key_of, names_of
+from ledger.attribution.subgraph import Limits, Node, Subgraph
+from ledger.errors import NotFound
+from ledger.format import ids
+from ledger.format.codec import Schemas
+from ledger.store.connect import translated
+from ledger.store.nodes import node_of, query_events, query_file
+
+Connection = psycopg.Connection[Any]
+
+PSEUDONYMS: Final = 5000
+"""Digests of one person that a search looks for: each process of each publisher draws its own."""
+
+
+class Cursor(NamedTuple):
+    """Where a page ended. ``at`` is its last event's ``occurred_at``; searches are ordered by id alone."""
+
+    event_id: bytes
+    digest: bytes
+    at: int = 0
+
+
+class Page(NamedTuple):
+    """Events in order. ``next`` leads to those after them, None at the end; ``truncated`` names limits of the search itself."""
+
+    events: Sequence[Node]
+    next: Cursor | None
+    truncated: tuple[str, ...] = ()
+
+
+class Search(NamedTuple):
+    """What events must match, all of it. ``principal`` is `issuer#subject` or a digest in hex; since ≤ occurred_at < until."""
+
+    correlation: str | None = None
+    principal: str | None = None
+    agent: str | None = None
+    resource: str | None = None
+    kind: str | None = None
+    execution: bytes | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+def find_events(
+    connection: Connection,
+    schemas: Schemas,
+    tenant: str,
+    search: Search,
+    *,
+    after: Cursor | None = None,
+    limit: int = 100,
+) -> Page:
+    """The events that match, those with the latest ids first."""
+    with translated():
+        people, truncated = _pseudonyms(connection, tenant, search.principal)
+        sets = [
+            [f"correlation:{search.correlation}"] if search.correlation is not None else None,
+            [f"principal:{digest}" for digest in people] if people is not None else None,
+            [f"resource:{search.resource}"] if search.resource is not None else None,
+        ]
+        names = [each for each in sets if each is not None]
+        given: dict[str, Any] = {
+            "tenant": tenant,
+            "as_of": None,
+            "agent": search.agent,
+            "kind": search.kind,
+            "execution": search.execution.hex() if search.execution else None,
+            "since": search.since,
+            "until": search.until,
+            "limit": limit + 1,
+        }
+        given |= {f"keys{i}": [key_of(tenant, name) for name in each] for i, each in enumerate(names)}
+        found: list[Node] = []
+        while len(found) <= limit:
+            rows = _page(connection, _find_query(search, names, after), {**given, **_after(after)})
+            nodes = [node_of(schemas, row) for row in rows]
+            found += [node for node in nodes if _answers(node, names)]
+            if len(rows) <= limit:
+                break
+            after = Cursor(nodes[-1].event_id, nodes[-1].digest)
+    return _paged(found, limit, truncated)
+
+
+def _find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | None) -> bytes:
+    """Only the conditions that are asked for, so that each search has the plan that fits it."""
+    conditions = ["e.tenant = (select id from names where name = %(tenant)s)"]
+    for i in range(len(names)):
+        conditions.append(f"e.event_id in (select event_id from joins where key = any(%(keys{i})s))")  # noqa: S608, PERF401
+    if search.agent is not None:
+        conditions.append("e.agent = (select id from names where name = %(agent)s)")
+    if search.kind is not None:
+        conditions.append("e.kind = (select id from names where name = %(kind)s)")
+    if search.execution is not None:
+        conditions.append("e.execution_id = %(execution)s::uuid")
+    if search.since is not None:
+        conditions.append("e.occurred_at >= %(since)s")
+    if search.until is not None:
+        conditions.append("e.occurred_at < %(until)s")
+    if after is not None:
+        conditions.append("(e.event_id, e.digest) < (%(after_id)s::uuid, %(after_digest)s)")
+    where = "\n   and ".join(conditions)
+    found = f"select event_id, digest from events e\n where {where}\n order by e.event_id desc, e.digest desc limit %(limit)s"  # noqa: S608 - constants
+    return (
+        b"with found as (\n"
+        + found.encode()
+        + b"\n)\n"
+        + query_file("events_found.sql")
+        + b" order by e.event_id desc, e.digest desc"
+    )
+
+
+def _answers(node: Node, names: Sequence[Sequence[str]]) -> bool:
+    """Keys are hints: whether the event really answers to one name of each set."""
+    if not names:
+        return True
+    answers = set(names_of(node.header, node.payload)[0])
+    return all(not answers.isdisjoint(each) for each in names)
+
+
+def _pseudonyms(connection: Connection, tenant: str, principal: str | None) -> tuple[list[str] | None, tuple[str, ...]]:
+    """The digests, in hex, under which a person appears; None where none was asked for."""
+    if principal is None:
+        return None, ()
+    if len(principal) == 64 and not set(principal) - set("0123456789abcdef"):
+        return [principal], ()
+    query = (
+        "select digest from contents where tenant = (select id from names where name = %s)"
+        " and subjects @> array[%s::text] and media_type = 'application/vnd.answerable.principal+json' limit %s"
+    )
+    found = [digest.hex() for (digest,) in connection.execute(query, [tenant, principal, PSEUDONYMS + 1])]
+    return found[:PSEUDONYMS], ("pseudonyms",) if len(found) > PSEUDONYMS else ()
+
+
+def event_by_id(connection: Connection, schemas: Schemas, tenant: str, event_id: bytes) -> tuple[Node, ...]:
+    """Every event of this id, for there may be two; raises ``NotFound``."""
+    with translated():
+        query = query_events("events_by_id.sql", bounded=False)
+        rows = connection.execute(query, {"tenant": tenant, "id": event_id.hex()}, binary=True).fetchall()
+    nodes = [node_of(schemas, row) for row in rows if row[1] is not None]
+    if not nodes:
+        raise NotFound(f"this ledger has no event {ids.text(event_id)}")
+    return tuple(sorted(nodes, key=lambda node: node.digest))
+
+
+def events_of_action(
+    connection: Connection, schemas: Schemas, tenant: str, action_id: str, *, limit: int = 100
+) -> Page:
+    """All accounts of an action, the decisions about it and the approvals that refer to it, in order of time.
+
+    Raises ``NotFound``. There is no next page: what is beyond ``limit`` is named in ``truncated``.
+    """
+    name = f"action:{action_id}"
+    given = {"tenant": tenant, "keys": [key_of(tenant, name)], "candidates": limit + 1}
+    with translated():
+        rows = connection.execute(query_events("lineage_keys.sql", bounded=False), given, binary=True).fetchall()
+    nodes = [node_of(schemas, row) for row in rows if row[1] is not None]
+    nodes = [node for node in nodes if _answers(node, [[name]])]
+    if not nodes:
+        raise NotFound(f"this ledger has no action {action_id!r}")
+    nodes.sort(key=_in_time)
+    return Page(nodes[:limit], None, ("events",) if len(rows) > limit else ())
+
+
+def replay(
+    connection: Connection,
+    schemas: Schemas,
+    tenant: str,
+    execution_id: bytes,
+    *,
+    after: Cursor | None = None,
+    limit: int = 100,
+) -> Page:
+    """The events of a run in the order in which they occurred; raises ``NotFound`` where there is none at all."""
+    given = {"tenant": tenant, "execution": execution_id.hex(), "limit": limit + 1, "as_of": None, **_after(after)}
+    query = query_file("events_replay.sql").replace(b"/*after*/", _LATER if after is not None else b"")
+    with translated():
+        rows = connection.execute(query + query_file("events_found.sql") + _IN_TIME, given, binary=True).fetchall()
+    nodes = [node_of(schemas, row) for row in rows]
+    if not nodes and after is None:
+        raise NotFound(f"this ledger has no execution {ids.text(execution_id)}")
+    return _paged(nodes, limit)
+
+
+def execution_subgraph(
+    connection: Connection, schemas: Schemas, tenant: str, execution_id: bytes, *, limits: Limits
+) -> Subgraph:
+    """A run as a graph: its first events, up to ``limits.nodes``. Causes outside the run are shown as ends, not as missing."""
+    page = replay(connection, schemas, tenant, execution_id, limit=limits.nodes)
+    inside = {node.event_id for node in page.events}
+    outside = {cause.event_id for node in page.events for cause in node.header.causes} - inside
+    return Subgraph(asked=page.events[0].event_id, nodes=page.events, cut=frozenset(outside), limits=limits)
+
+
+_LATER: Final = b"and (e.occurred_at, e.event_id, e.digest) > (%(after_at)s, %(after_id)s::uuid, %(after_digest)s)"
+_IN_TIME: Final = b" order by e.occurred_at, e.event_id, e.digest"
+
+
+def _page(connection: Connection, query: bytes, given: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return connection.execute(query, given, binary=True).fetchall()
+
+
+def _after(after: Cursor | None) -> dict[str, Any]:
+    if after is None:
+        return {}
+    return {"after_id": after.event_id.hex(), "after_digest": after.digest, "after_at": after.at}
+
+
+def _paged(nodes: Sequence[Node], limit: int, truncated: tuple[str, ...] = ()) -> Page:
+    shown = list(nodes[:limit])
+    last = shown[-1] if len(nodes) > limit else None
+    return Page(shown, Cursor(last.event_id, last.digest, last.at) if last is not None else None, truncated)
+
+
+def _in_time(node: Node) -> tuple[int, bytes, bytes]:
+    return node.at, node.event_id, node.digest
