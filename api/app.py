@@ -14,7 +14,7 @@ from api.door import Door
 from api.metrics import Measured, Metrics
 from api.problems import Problem, install
 from api.pulse import Pulse
-from api.routes import answers, records
+from api.routes import answers, events, records
 from api.store import Store
 from ledger.ports import Log
 from ledger.schema_files import load_schemas
@@ -26,7 +26,7 @@ DESCRIPTION: Final = (
     "Who triggered this? Reads a ledger of signed events. Ids are UUIDs, digests lower-case hex, times RFC 3339. "
     "Every list goes on by the cursor in `next`; every failure is a problem (RFC 9457)."
 )
-ROUTERS: Final[Sequence[APIRouter]] = (health.router, answers.router, records.router)
+ROUTERS: Final[Sequence[APIRouter]] = (health.router, answers.router, events.router, records.router)
 
 
 def create_app(
@@ -59,7 +59,8 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.store, app.state.ledger, app.state.tokens = store, ledger, tokens
-    app.state.lineage = PostgresLineage(store.connection, load_schemas(), CLOCK.now)
+    app.state.schemas = load_schemas()
+    app.state.lineage = PostgresLineage(store.connection, app.state.schemas, CLOCK.now)
     app.state.bundle, app.state.pulse, app.state.metrics = bundle, pulse, Metrics()
     install(app)
     for router in ROUTERS:

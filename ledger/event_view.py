@@ -66,6 +66,11 @@ def show_event(node: Node, persons: Mapping[bytes, KnownPerson], *, payload: boo
     return shown
 
 
+def people_of(node: Node) -> set[bytes]:
+    """The digests whose names ``show_event`` shows."""
+    return set() if node.header.principal is None else {node.header.principal}
+
+
 def show_person(digest: bytes, persons: Mapping[bytes, KnownPerson]) -> dict[str, Any]:
     """Whom a digest names, as far as their content stands."""
     known = persons.get(digest)

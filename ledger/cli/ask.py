@@ -1,8 +1,8 @@
-"""The verbs that ask the store: ``who-triggered`` and ``lineage``."""
+"""The verbs that ask the store: ``who-triggered``, ``lineage``, ``find`` and ``replay``."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,22 +12,34 @@ from ledger import ask, wiring
 from ledger.attribution.answer import to_json
 from ledger.attribution.graph import graph_of, in_order, node_link
 from ledger.attribution.path import summary
-from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node, Subgraph
 from ledger.cli.answer_text import print_answer
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
-from ledger.cli.output import clean, console, emit, read_time, show_time
+from ledger.cli.output import clean, console, emit, read_time, show_time, tell
 from ledger.errors import ConfigurationError
+from ledger.event_view import people_of, show_event
 from ledger.format import ids
+from ledger.schema_files import load_schemas
+from ledger.settings import Settings
+from ledger.store import queries
+from ledger.store.persons import persons_named
+
+if TYPE_CHECKING:
+    import psycopg
 
 EventArgument = Annotated[str, typer.Argument(metavar="ID", help="The event's id.")]
 AsOf = Annotated[str | None, typer.Option(help="Answer from what the log had by this append time.")]
 Nodes = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to look at.")]
+
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to show.")]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs."""
     app.command("who-triggered")(who_triggered)
     app.command()(lineage)
+    app.command()(find)
+    app.command()(replay)
 
 
 def who_triggered(
@@ -87,6 +99,82 @@ def lineage(
         exit_with(NO)
 
 
+def find(
+    ctx: typer.Context,
+    correlation: Annotated[str | None, typer.Option(help="namespace:value, such as trace:0af7…")] = None,
+    principal: Annotated[str | None, typer.Option(help="A person: issuer#subject, or a digest of theirs.")] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent's URI.")] = None,
+    resource: Annotated[str | None, typer.Option(help="What was acted upon.")] = None,
+    kind: Annotated[str | None, typer.Option(help="The kind of event.")] = None,
+    execution: Annotated[str | None, typer.Option(help="Of this run.")] = None,
+    action: Annotated[str | None, typer.Option(help="All accounts of this action; alone.")] = None,
+    since: Annotated[str | None, typer.Option(help="Occurred at or after.")] = None,
+    until: Annotated[str | None, typer.Option(help="Occurred before.")] = None,
+    limit: Limit = 50,
+    tenant: Tenant = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Finds events, the latest first. Exit 1 where there is none."""
+    settings = settings_of(ctx, tenant=tenant, utc=utc)
+    search = queries.Search(
+        correlation=correlation,
+        principal=principal,
+        agent=agent,
+        resource=resource,
+        kind=kind,
+        execution=None if execution is None else event_id(execution),
+        since=None if since is None else read_time(since),
+        until=None if until is None else read_time(until),
+    )
+    if action is not None and any(each is not None for each in search):
+        raise ConfigurationError("--action is asked alone: it finds every account of one action")
+    with wiring.running(settings), wiring.reading(settings) as connection:
+        schemas = load_schemas()
+        if action is not None:
+            page = queries.events_of_action(connection, schemas, settings.tenant, action, limit=limit)
+        else:
+            page = queries.find_events(connection, schemas, settings.tenant, search, limit=limit)
+        _show(connection, page, settings, as_json=as_json)
+
+
+def replay(
+    ctx: typer.Context,
+    execution: Annotated[str, typer.Argument(metavar="EXECUTION", help="The execution's id.")],
+    limit: Limit = 1000,
+    tenant: Tenant = None,
+    as_json: Json = False,
+    utc: Utc = False,
+) -> None:
+    """Tells a run step by step, in the order in which it happened. Exit 1 where there is none of this id."""
+    settings = settings_of(ctx, tenant=tenant, utc=utc)
+    with wiring.running(settings), wiring.reading(settings) as connection:
+        page = queries.replay(connection, load_schemas(), settings.tenant, event_id(execution), limit=limit)
+        _show(connection, page, settings, as_json=as_json)
+
+
+def _show(connection: psycopg.Connection, page: queries.Page, settings: Settings, *, as_json: bool) -> None:
+    """A page of events; exit 1 where it is empty."""
+    people = {digest for node in page.events for digest in people_of(node)}
+    persons = persons_named(connection, load_schemas(), settings.tenant, people)
+    if as_json:
+        more = page.next is not None
+        emit(
+            {
+                "items": [show_event(node, persons) for node in page.events],
+                "more": more,
+                "truncated": list(page.truncated),
+            }
+        )
+    else:
+        for node in page.events:
+            print_event(console(), node, utc=settings.utc)
+        if page.next is not None or page.truncated:
+            tell("there are more: narrow the search, or give a larger --limit")
+    if not page.events:
+        exit_with(NO)
+
+
 def event_id(text: str) -> bytes:
     """The 16 bytes of an event id; raises ``ConfigurationError``."""
     try:
@@ -100,18 +188,22 @@ def event_id(text: str) -> bytes:
 def print_events(out: Console, found: Subgraph, *, utc: bool) -> None:
     """A line an event in order of time, each with the causes that it cites."""
     for node in in_order(found.nodes):
-        asked = node.event_id == found.asked
-        out.print(
-            Text.assemble(
-                (f"{show_time(node.at, utc=utc)}  ", "dim"),
-                (node.kind, "bold reverse" if asked else "bold"),
-                f"  {clean(summary(node))}  ",
-                (clean(node.service + (", imported" if node.importer else "")), "cyan"),
-            )
-        )
-        out.print(Text(f"    {ids.text(node.event_id)}", style="dim"))
-        for cause in node.header.causes:
-            how = "sealed" if cause.digest is not None else "asserted"
-            out.print(Text(f"    ← {clean(cause.relation)} {ids.text(cause.event_id)}  {how}", style="dim"))
+        print_event(out, node, utc=utc, asked=node.event_id == found.asked)
     if found.cut:
         out.print(Text(f"CUT SHORT at {found.limits.nodes} events: ask with a larger --nodes", style="bold yellow"))
+
+
+def print_event(out: Console, node: Node, *, utc: bool, asked: bool = False) -> None:
+    """An event and the causes that it cites."""
+    out.print(
+        Text.assemble(
+            (f"{show_time(node.at, utc=utc)}  ", "dim"),
+            (node.kind, "bold reverse" if asked else "bold"),
+            f"  {clean(summary(node))}  ",
+            (clean(node.service + (", imported" if node.importer else "")), "cyan"),
+        )
+    )
+    out.print(Text(f"    {ids.text(node.event_id)}", style="dim"))
+    for cause in node.header.causes:
+        how = "sealed" if cause.digest is not None else "asserted"
+        out.print(Text(f"    ← {clean(cause.relation)} {ids.text(cause.event_id)}  {how}", style="dim"))

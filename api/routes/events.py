@@ -1,0 +1,164 @@
+"""``/v1/events``, ``/v1/actions`` and ``/v1/executions``: events found, one by one, by action, by run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from api.access import Reader
+from api.cursors import read_cursor, write_cursor
+from api.event_models import EventList, Events, Execution
+from api.parameters import PAGE, TEXT_MOST, Cursor, EventId, Limit, read_id, read_text, read_time
+from api.problems import InvalidRequest, responses
+from api.routes.answers import Graph, Nodes
+from ledger.attribution.graph import graph_of, node_link
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node
+from ledger.event_view import people_of, show_event
+from ledger.store import queries
+from ledger.store.persons import persons_named
+
+router = APIRouter(prefix="/v1", tags=["events"])
+
+ACCOUNTS_MOST = 500
+_SHAPE: Sequence[type] = (str, str, int)
+
+ExecutionId = Annotated[str, Path(description="The execution's id, a UUID.", max_length=64)]
+ActionId = Annotated[str, Path(description="The action's id, as its accounts state it.", max_length=TEXT_MOST)]
+Correlation = Annotated[
+    str | None,
+    Query(max_length=TEXT_MOST, description="`namespace:value`.", examples=["trace:0af7651916cd43dd8448eb211c80319c"]),
+]
+Principal = Annotated[
+    str | None, Query(max_length=TEXT_MOST, description="A person: `issuer#subject`, or a digest of theirs in hex.")
+]
+Agent = Annotated[str | None, Query(max_length=TEXT_MOST, description="The logical agent's URI.")]
+Resource = Annotated[
+    str | None, Query(max_length=TEXT_MOST, description="What was acted upon, as the event states it.")
+]
+KindName = Annotated[str | None, Query(max_length=64, description="The kind of event.", examples=["api_action"])]
+ExecutionQuery = Annotated[str | None, Query(max_length=64, description="Of this execution.")]
+Since = Annotated[str | None, Query(max_length=40, description="Occurred at or after: RFC 3339.")]
+Until = Annotated[str | None, Query(max_length=40, description="Occurred before: RFC 3339.")]
+
+
+@router.get("/events", response_model=Events, responses=responses(400, 401, 403, 503), summary="Find events")
+def find(
+    request: Request,
+    caller: Reader,
+    correlation: Correlation = None,
+    principal: Principal = None,
+    agent: Agent = None,
+    resource: Resource = None,
+    kind: KindName = None,
+    execution: ExecutionQuery = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Response:
+    """Those that match everything that is given, the latest ids first. Without their payloads: ask for each by id."""
+    search = queries.Search(
+        correlation=read_text(correlation, "correlation"),
+        principal=read_text(principal, "principal"),
+        agent=read_text(agent, "agent"),
+        resource=read_text(resource, "resource"),
+        kind=read_text(kind, "kind"),
+        execution=None if execution is None else read_id(execution, "execution"),
+        since=read_time(since, "since"),
+        until=read_time(until, "until"),
+    )
+    scope = ("events", caller.tenant, *search)
+    after = _read(scope, cursor)
+    with request.app.state.store.connection() as connection:
+        schemas = request.app.state.schemas
+        page = queries.find_events(connection, schemas, caller.tenant, search, after=after, limit=limit)
+        items = _shown(request, connection, caller.tenant, page.events, payload=False)
+    return JSONResponse({"items": items, "next": _write(scope, page.next), "truncated": list(page.truncated)})
+
+
+@router.get(
+    "/events/{event_id}", response_model=EventList, responses=responses(400, 401, 403, 404, 503), summary="One event"
+)
+def event(request: Request, caller: Reader, event_id: EventId) -> Response:
+    """What it says and who signed it. Two where one id has two digests: both are kept."""
+    wanted = read_id(event_id, "event id")
+    with request.app.state.store.connection() as connection:
+        found = queries.event_by_id(connection, request.app.state.schemas, caller.tenant, wanted)
+        return JSONResponse({"items": _shown(request, connection, caller.tenant, found)})
+
+
+@router.get(
+    "/actions/{action_id:path}",
+    response_model=EventList,
+    responses=responses(400, 401, 403, 404, 503),
+    summary="All accounts of one action",
+)
+def action(request: Request, caller: Reader, action_id: ActionId) -> Response:
+    """Attempts and outcomes by every observer, the decisions about it and the approvals of it, in order of time."""
+    wanted = read_text(action_id, "action id") or ""
+    with request.app.state.store.connection() as connection:
+        schemas = request.app.state.schemas
+        page = queries.events_of_action(connection, schemas, caller.tenant, wanted, limit=ACCOUNTS_MOST)
+        items = _shown(request, connection, caller.tenant, page.events)
+    return JSONResponse({"items": items, "truncated": list(page.truncated)})
+
+
+@router.get(
+    "/executions/{execution_id}",
+    response_model=Execution,
+    responses=responses(400, 401, 403, 404, 503),
+    summary="A run, step by step",
+)
+def execution(
+    request: Request, caller: Reader, execution_id: ExecutionId, limit: Limit = PAGE, cursor: Cursor = None
+) -> Response:
+    """The events of a run in the order in which they occurred."""
+    wanted = read_id(execution_id, "execution id")
+    scope = ("execution", caller.tenant, wanted.hex())
+    after = _read(scope, cursor)
+    with request.app.state.store.connection() as connection:
+        schemas = request.app.state.schemas
+        page = queries.replay(connection, schemas, caller.tenant, wanted, after=after, limit=limit)
+        items = _shown(request, connection, caller.tenant, page.events)
+    body = {"execution_id": execution_id.lower(), "items": items, "next": _write(scope, page.next)}
+    return JSONResponse(body)
+
+
+@router.get(
+    "/executions/{execution_id}/graph",
+    response_model=Graph,
+    responses=responses(400, 401, 403, 404, 503),
+    summary="A run as a graph",
+)
+def graph(request: Request, caller: Reader, execution_id: ExecutionId, nodes: Nodes = DEFAULT_LIMITS.nodes) -> Response:
+    """Its first events, up to `nodes`, and the causes outside of it as ends."""
+    wanted = read_id(execution_id, "execution id")
+    with request.app.state.store.connection() as connection:
+        schemas = request.app.state.schemas
+        found = queries.execution_subgraph(connection, schemas, caller.tenant, wanted, limits=Limits(nodes=nodes))
+    return JSONResponse(node_link(graph_of(found)))
+
+
+def _shown(
+    request: Request, connection: Any, tenant: str, nodes: Sequence[Node], *, payload: bool = True
+) -> list[dict[str, Any]]:
+    people = {digest for node in nodes for digest in people_of(node)}
+    persons = persons_named(connection, request.app.state.schemas, tenant, people)
+    return [show_event(node, persons, payload=payload) for node in nodes]
+
+
+def _read(scope: Sequence[object], cursor: str | None) -> queries.Cursor | None:
+    if cursor is None:
+        return None
+    event_id, digest, at = read_cursor(scope, cursor, _SHAPE)
+    try:
+        return queries.Cursor(bytes.fromhex(str(event_id)), bytes.fromhex(str(digest)), int(at))
+    except ValueError:
+        raise InvalidRequest("the cursor is not one of this list; begin without it") from None
+
+
+def _write(scope: Sequence[object], cursor: queries.Cursor | None) -> str | None:
+    return None if cursor is None else write_cursor(scope, [cursor.event_id.hex(), cursor.digest.hex(), cursor.at])
