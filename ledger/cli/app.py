@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import ask, doctor, evidence, imports, keys, tokens, workers
+from ledger.cli import ask, doctor, evidence, imports, keys, tokens, verify, workers
 from ledger.cli.invocation import Sentences
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 ask.register(app)
 imports.register(app)
 evidence.register(app)
+verify.register(app)
 workers.register(app)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 import typer
 
 from ledger import wiring
-from ledger.cli.invocation import Json, application, settings_of
+from ledger.cli.invocation import Json, application, exit_with, settings_of
 from ledger.cli.output import complain, emit, tell
 from ledger.embedded import attach
 from ledger.embedded.child import Child
@@ -46,8 +46,13 @@ class Stopped(BaseException):
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs."""
-    for verb in (serve, materialize, contents, api, migrate):
+    for verb in (demo, serve, materialize, contents, api, migrate):
         app.command()(verb)
+
+
+def demo() -> None:
+    """Plays the flight booking over HTTP on loopback, and asks who triggered it. Needs a checkout."""
+    exit_with(application("examples.flight_booking.story", "main")())
 
 
 def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Json = False) -> None:

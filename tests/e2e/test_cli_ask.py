@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -150,3 +151,19 @@ def test_a_store_that_was_tampered_with_is_mended_and_told(run: Run, url: str, t
 
 def test_nothing_that_an_event_says_moves_the_terminal(run: Run, told: Story) -> None:
     assert "\x1b" not in run("who-triggered", told.outcome).output
+
+
+def test_an_untouched_log_verifies_and_a_changed_byte_is_named(run: Run, told: Story, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.avro"
+    run("archive", str(copy))
+    whole = json.loads(run("verify", "--canonical", "--log", f"file:{copy}", "--json").stdout)
+    assert whole["faults"] == []
+    assert whole["events"] > 5
+    assert json.loads(run("verify", "--json").stdout) == whole
+    data = copy.read_bytes()
+    place = data.index(UUID(told.action).bytes) + 40  # inside its header, which a later event cites by digest
+    copy.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    result = run("verify", "--log", f"file:{copy}", "--json", status=1)
+    faults = json.loads(result.stdout)["faults"]
+    assert any(each["seal"] is not None and each["first"] is not None for each in faults), faults
+    assert "chain" in run("verify", "--log", f"file:{copy}", status=1).stdout
