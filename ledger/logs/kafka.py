@@ -67,7 +67,7 @@ class KafkaLog:
         for topic in SETTINGS:
             name = self._prefix + topic
             if self._found(topic) is None:
-                wrong.append(f"topic {name} does not exist: 'answerable serve' and 'answerable materialize' make it")
+                wrong.append(f"topic {name} does not exist: run 'answerable migrate' to make it")
             else:
                 wrong += mismatches(topic, name, self._settings(name))
         return wrong
@@ -160,7 +160,7 @@ class KafkaLog:
         found = self._found(topic)
         if found is None:
             raise ConfigurationError(
-                f"topic {self._prefix + topic} does not exist: 'answerable serve' and 'answerable materialize' make it"
+                f"topic {self._prefix + topic} does not exist: run 'answerable migrate' to make it"
             )
         return found
 

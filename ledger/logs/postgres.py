@@ -122,7 +122,5 @@ class PostgresLog:
         with self._session.use() as connection:
             found = connection.execute(_DESCRIBE, (topic,)).fetchone()
         if found is None or found[0] is None:
-            raise ConfigurationError(
-                f"the log has no topic {topic}: 'answerable serve' and 'answerable materialize' make it"
-            )
+            raise ConfigurationError(f"the log has no topic {topic}: run 'answerable migrate' to make it")
         return found[0], found[1]

@@ -91,9 +91,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _NOT_PREPARED as error:
-        raise ConfigurationError(
-            "this database holds no log: 'answerable serve' and 'answerable materialize' make it"
-        ) from error
+        raise ConfigurationError("this database holds no log: run 'answerable migrate' to make it") from error
     except errors.InsufficientPrivilege as error:
         raise ConfigurationError(f"the role of the log's URL may not do that: {error}") from error
     except errors.InvalidParameterValue as error:
