@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -72,7 +73,8 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
 
     def ready(url: str) -> None:
         if as_json:
-            emit({"url": url, "ledger": settings.ledger, "data_dir": str(settings.data_dir)})
+            told = {"url": url, "ledger": settings.ledger, "data_dir": str(settings.data_dir)}
+            print(json.dumps(told), flush=True)  # one line: whoever started us reads until its end
         else:
             print(f"{url}  ledger {settings.ledger} in {settings.data_dir}", flush=True)
 

@@ -67,7 +67,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
         )
     try:
         assert process.stdout is not None
-        told = "".join(process.stdout.readline() for _ in range(5))
+        told = process.stdout.readline()
         yield process, json.loads(told)["url"], tmp_path / "home"
     finally:
         process.kill()
