@@ -50,6 +50,6 @@ class Store:
 
 def _configure(connection: psycopg.Connection) -> None:
     connection.execute(
-        b"set default_transaction_read_only = on; set jit = off; set plan_cache_mode = force_custom_plan;"
+        b"set default_transaction_read_only = on; set jit = off;"
         b"set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000" % STATEMENT_MS
     )
