@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger.format.batch import Chain
-from ledger.format.content import Content, decode_content
+from ledger.format.content import Content, Person, decode_content
 from ledger.format.event import EventHeader
 from ledger.format.hashing import content_digest
 from ledger.format.kinds import ReasoningStep
@@ -23,6 +23,7 @@ from tests.services.memory_log import MemoryLog
 
 LEDGER, TENANT, SERVICE = "test", "acme", "agent"
 SIGNER = Ed25519Signer(bytes(range(32)))
+ALICE = Person(issuer="https://login.example", subject="alice", name="Alice Archer")
 STEP = ReasoningStep(status="completed", visibility="withheld")
 KINDS = frozenset({"*", "content_erasure", "token_revocation", "agent_registration", "oversight"})
 
