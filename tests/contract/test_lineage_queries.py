@@ -1,0 +1,145 @@
+"""Looking events up on a real Postgres: searches, pages, runs, actions, and findings computed when read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from ledger.attribution.graph import graph_of
+from ledger.attribution.subgraph import Limits, Node
+from ledger.errors import NotFound
+from ledger.schema_files import load_schemas
+from ledger.store.observed import dangling_causes, double_continuations, duplicate_ids, overdue
+from ledger.store.queries import (
+    Cursor,
+    Search,
+    event_by_id,
+    events_of_action,
+    execution_subgraph,
+    find_events,
+    replay,
+)
+from tests.attribution.scenario import Story, read_scenario
+from tests.attribution.stored import store
+from tests.services.databases import Databases
+from tests.services.forge import START
+
+TENANT = "acme"
+TEXT = """
+person alice Alice
+p1 agent prompt trigger_kind=human trust=trusted principal=alice agent=travel run=r1 corr=trace:T
+s1 agent reasoning_step status=success visibility=full principal=alice agent=travel run=r1 corr=trace:T <- p1:started_by
+a1 agent api_action action_id=x phase=completed operation=book resource=r/1 observer=agent agent=travel run=r1 <- p1:started_by
+d1 policy policy_decision decision=allow decision_id=d action=book action_id=x
+a2 flights api_action action_id=x phase=completed operation=book resource=r/1 observer=resource <- a1:same_action
+b1 other api_action action_id=y phase=completed operation=book observer=agent <- lost:started_by
+b2 other api_action action_id=z phase=completed operation=book observer=agent id=b1
+"""
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return read_scenario(TEXT, TENANT)
+
+
+@pytest.fixture(scope="module")
+def connection(postgres: Databases, story: Story) -> Iterator[psycopg.Connection]:
+    url = postgres.fresh()
+    store(url, story)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("update contents set subjects = '{idp#alice}'")
+        yield connection
+
+
+def named(story: Story, nodes: object) -> list[str]:
+    by_digest = {told.made.digest: name for name, told in story.events.items()}
+    assert isinstance(nodes, (list, tuple))
+    return [by_digest[node.digest] for node in nodes if isinstance(node, Node) and node.digest in by_digest]
+
+
+@pytest.mark.parametrize(
+    ("search", "wanted"),
+    [
+        (Search(correlation="trace:T"), ["s1", "p1"]),
+        (Search(principal="idp#alice"), ["s1", "p1"]),
+        (Search(principal="idp#nobody"), []),
+        (Search(agent="travel", kind="api_action"), ["a1"]),
+        (Search(resource="r/1"), ["a2", "a1"]),
+        (Search(resource="r/1", agent="travel"), ["a1"]),
+        (Search(kind="policy_decision"), ["d1"]),
+        (Search(correlation="trace:T", principal="idp#alice", kind="prompt"), ["p1"]),
+        (Search(agent="nobody"), []),
+        (Search(agent="travel", since=START + 1_000_000, until=START + 2_000_000), ["s1"]),
+    ],
+)
+def test_a_search_finds_what_matches_all_of_it(
+    connection: psycopg.Connection, story: Story, search: Search, wanted: list[str]
+) -> None:
+    page = find_events(connection, load_schemas(), TENANT, search)
+    assert named(story, page.events) == wanted
+    assert page.next is None
+    assert not find_events(connection, load_schemas(), "another", search).events
+
+
+def test_pages_join_up_to_the_whole(connection: psycopg.Connection, story: Story) -> None:
+    whole = find_events(connection, load_schemas(), TENANT, Search(kind="api_action"))
+    found: list[Node] = []
+    after: Cursor | None = None
+    while True:
+        page = find_events(connection, load_schemas(), TENANT, Search(kind="api_action"), after=after, limit=1)
+        found += page.events
+        after = page.next
+        if after is None:
+            break
+    assert found == whole.events
+    assert len(found) == 4
+
+
+def test_an_id_with_two_events_gives_both(connection: psycopg.Connection, story: Story) -> None:
+    nodes = event_by_id(connection, load_schemas(), TENANT, story.events["b1"].made.event_id)
+    assert sorted(named(story, nodes)) == ["b1", "b2"]
+    with pytest.raises(NotFound):
+        event_by_id(connection, load_schemas(), "another", story.events["b1"].made.event_id)
+
+
+def test_an_action_has_all_its_accounts_and_decisions(connection: psycopg.Connection, story: Story) -> None:
+    page = events_of_action(connection, load_schemas(), TENANT, "x")
+    assert named(story, page.events) == ["a1", "d1", "a2"]
+    cut = events_of_action(connection, load_schemas(), TENANT, "x", limit=2)
+    assert (len(cut.events), cut.truncated) == (2, ("events",))
+    with pytest.raises(NotFound):
+        events_of_action(connection, load_schemas(), TENANT, "unheard of")
+
+
+def test_a_run_is_replayed_in_order_and_page_by_page(connection: psycopg.Connection, story: Story) -> None:
+    run = story.events["p1"].made.header.execution_id
+    assert run is not None
+    first = replay(connection, load_schemas(), TENANT, run, limit=2)
+    assert named(story, first.events) == ["p1", "s1"]
+    second = replay(connection, load_schemas(), TENANT, run, limit=2, after=first.next)
+    assert (named(story, second.events), second.next) == (["a1"], None)
+    graph = graph_of(execution_subgraph(connection, load_schemas(), TENANT, run, limits=Limits()))
+    assert (graph.number_of_nodes(), graph.graph["truncated"]) == (3, False)
+    with pytest.raises(NotFound):
+        replay(connection, load_schemas(), TENANT, bytes(16))
+
+
+def test_what_depends_on_the_time_of_reading_is_found(connection: psycopg.Connection, story: Story) -> None:
+    dangling = dangling_causes(connection, TENANT)
+    assert [each.event_id for each in dangling.findings] == [story.events["b1"].made.event_id]
+    assert dangling.next is not None
+    assert dangling_causes(connection, TENANT, after=dangling.next).next is None
+    doubled = duplicate_ids(connection, TENANT, scan=1)
+    seen = []
+    after: bytes | None = bytes(16)
+    while after is not None:
+        doubled = duplicate_ids(connection, TENANT, after=after, scan=1)
+        seen += [each.event_id for each in doubled.findings]
+        after = doubled.next if isinstance(doubled.next, bytes) else None
+    assert seen == [story.events["b1"].made.event_id]
+    late = overdue(connection, load_schemas(), TENANT, START + 3600 * 1_000_000)
+    assert len(late.findings) == len(story.forges)
+    assert not overdue(connection, load_schemas(), TENANT, START).findings
+    assert not double_continuations(connection, load_schemas(), TENANT)
