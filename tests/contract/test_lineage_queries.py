@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from ledger.attribution.graph import graph_of
+from ledger.attribution.joins import key_of
 from ledger.attribution.subgraph import Limits, Node
 from ledger.errors import NotFound
 from ledger.schema_files import load_schemas
@@ -143,3 +144,13 @@ def test_what_depends_on_the_time_of_reading_is_found(connection: psycopg.Connec
     assert len(late.findings) == len(story.forges)
     assert not overdue(connection, load_schemas(), TENANT, START).findings
     assert not double_continuations(connection, load_schemas(), TENANT)
+
+
+def test_a_key_is_a_hint_and_the_name_itself_decides(connection: psycopg.Connection, story: Story) -> None:
+    collision = key_of(TENANT, "correlation:trace:T")
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "insert into joins values (%s, %s::uuid)", [collision, story.events["d1"].made.event_id.hex()]
+        )
+        page = find_events(connection, load_schemas(), TENANT, Search(correlation="trace:T"))
+    assert named(story, page.events) == ["s1", "p1"]
