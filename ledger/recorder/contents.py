@@ -106,11 +106,11 @@ class Contents:
 class Gathered:
     """The contents of one event while it is made: into the spool with it, or not at all."""
 
-    __slots__ = ("_about", "_contents", "_people", "_tenant", "frames")
+    __slots__ = ("_about", "_contents", "_people", "frames", "tenant")
 
     def __init__(self, contents: Contents, tenant: str, about: Person | None) -> None:
         self._contents = contents
-        self._tenant = tenant
+        self.tenant = tenant
         self._about = about
         self._people: list[tuple[Person, bytes]] = []
         self.frames: list[bytes] = []
@@ -123,7 +123,7 @@ class Gathered:
             raise InvalidEvent(
                 f"a content is given as {type(given).__name__}; give str, bytes, Text or what keep() returned"
             )
-        return self._add(self._contents.text(self._tenant, given, self._about))
+        return self._add(self._contents.text(self.tenant, given, self._about))
 
     def person(self, given: Named) -> bytes:
         """The digest that stands for a person; raises ``InvalidEvent``."""
@@ -133,7 +133,7 @@ class Gathered:
             raise InvalidEvent(
                 f"a person is given as {type(given).__name__}; give a Person or what identify() returned"
             )
-        known = self._contents.person(self._tenant, given)
+        known = self._contents.person(self.tenant, given)
         if isinstance(known, bytes):
             return known
         self._people.append((given, known.digest))
@@ -142,7 +142,7 @@ class Gathered:
     def spooled(self) -> None:
         """All of it is in the spool."""
         for person, digest in self._people:
-            self._contents.spooled(self._tenant, person, digest)
+            self._contents.spooled(self.tenant, person, digest)
 
     def _add(self, prepared: Prepared) -> bytes:
         self.frames.append(content_frame(prepared.key, prepared.value))

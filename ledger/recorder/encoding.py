@@ -125,15 +125,19 @@ def holds_nul(payload: Part) -> bool:
     """Whether a string somewhere in a payload holds U+0000."""
     plan = PLANS[payload.__class__]
     values = plan.values(payload)
-    if "\0" in "".join([each for each in values if each.__class__ is str]):
-        return True
+    texts = [each for each in values if each.__class__ is str]
+    for at, _, many, part in plan.parts:
+        if held := values[at]:
+            for each in held if many else (held,):
+                if part.parts or part.arrays:
+                    if holds_nul(each):
+                        return True
+                else:
+                    texts += [one for one in part.values(each) if one.__class__ is str]
     for at in plan.arrays:
-        if (held := values[at]) and any("\0" in each for each in held if isinstance(each, str)):
-            return True
-    for at, _, many, _ in plan.parts:  # noqa: SIM110 - in the way of every event
-        if (part := values[at]) and any(map(holds_nul, part if many else (part,))):
-            return True
-    return False
+        if held := values[at]:
+            texts += [each for each in held if each.__class__ is str]
+    return "\0" in "".join(texts)
 
 
 def fault_of_links(about: About) -> str | None:

@@ -111,12 +111,9 @@ class Recorder(KindFunctions):
         """Records the payload of ``fields``, in which texts and people stand as they were given."""
         process = self._process or self._begin()
         gathered = self._gather(process, about)
-        plan = PLANS[kind]
-        for at, many in plan.digests:
-            name = plan.names[at]
+        for name, many, person in _REFERRING[kind]:
             if given := fields[name]:
-                fixed = plan.fields[at].fixed
-                take = gathered.person if fixed is not None and fixed.refers == "person" else gathered.text
+                take = gathered.person if person else gathered.text
                 fields[name] = tuple(map(take, given)) if many else take(given)
         return self._put(process, kind(**fields), gathered, **about)
 
@@ -133,7 +130,7 @@ class Recorder(KindFunctions):
         agent_instance: str | None = None,
         execution_id: bytes | None = None,
         occurred_at: int | None = None,
-        tenant: str | None = None,
+        tenant: str | None = None,  # noqa: ARG002 - it was gathered for
         strict: bool | None = None,
         contents: Sequence[Textual] = (),
     ) -> Recorded:
@@ -158,16 +155,15 @@ class Recorder(KindFunctions):
             (*context.correlation, *correlation) if context.correlation else correlation,
             [gathered.text(each) for each in contents] if contents else (),
         )
-        recorded = self._spool(process, self._tenant_of(tenant), payload, about, now, gathered)
+        recorded = self._spool(process, payload, about, now, gathered)
         if kind == "prompt" and execution is not None:
             execution.prompted(recorded)
         if self._strict if strict is None else strict:
             self._await(process, recorded)
         return recorded
 
-    def _spool(
-        self, process: Process, tenant: str, payload: Kind, about: About, now: int, gathered: Gathered
-    ) -> Recorded:
+    def _spool(self, process: Process, payload: Kind, about: About, now: int, gathered: Gathered) -> Recorded:
+        tenant = gathered.tenant
         encoded = process.encoder(tenant).encode(payload, about, now)
         frame = event_frame(
             tenant.encode(), about.occurred_at, encoded.digest, encoded.header, encoded.salt, encoded.payload
@@ -331,9 +327,6 @@ class Recorder(KindFunctions):
         tenant = about.get("tenant") or context.tenant or self._tenant
         return Gathered(process.contents, tenant, principal if isinstance(principal, Person) else None)
 
-    def _tenant_of(self, tenant: str | None) -> str:
-        return tenant or CURRENT.get().tenant or self._tenant
-
     def _begin(self) -> Process:
         """This process's part: raises once closed, made anew after a fork."""
         with self._starting:
@@ -364,6 +357,21 @@ class Recorder(KindFunctions):
         process, self._process = self._process, None
         if process is not None:
             process.forget()
+
+
+class _Referring(dict[type[Kind], tuple[tuple[str, bool, bool], ...]]):
+    """The fields of a kind that refer to contents: name, whether an array, whether a person. Found once a kind."""
+
+    def __missing__(self, kind: type[Kind]) -> tuple[tuple[str, bool, bool], ...]:
+        fields = [each for each in PLANS[kind].fields if each.fixed is not None and each.fixed.refers is not None]
+        found = tuple(
+            (each.name, each.many, each.fixed is not None and each.fixed.refers == "person") for each in fields
+        )
+        self[kind] = found
+        return found
+
+
+_REFERRING: Final = _Referring()
 
 
 def _number(recorded: Recorded) -> int:

@@ -18,11 +18,28 @@ Write = Callable[[Any], bytes]
 NULL: Final = b"\x00"
 GIVEN: Final = b"\x02"
 """The index of the second branch of a union with null."""
+SINGLE: Final = tuple(bytes((each,)) for each in range(0x80))
 
 
 def number(value: int) -> bytes:
     """A long: zig-zag, then seven bits a byte, lowest first."""
     value = (value << 1) ^ (value >> 63)
+    if value < 0x80:
+        return SINGLE[value]
+    if 1 << 49 <= value < 1 << 56:  # every time since 1978 in µs: eight bytes, without a loop
+        high = value >> 28
+        return bytes(
+            (
+                value & 0x7F | 0x80,
+                value >> 7 & 0x7F | 0x80,
+                value >> 14 & 0x7F | 0x80,
+                value >> 21 & 0x7F | 0x80,
+                high & 0x7F | 0x80,
+                high >> 7 & 0x7F | 0x80,
+                high >> 14 & 0x7F | 0x80,
+                high >> 21,
+            )
+        )
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
