@@ -128,14 +128,18 @@ _NOTHING: Final[AbstractSet[bytes]] = frozenset()
 class Judge:
     """Judges records of ``ledger.events`` under one bundle and one set of schemas.
 
-    ``canonical`` also looks for ``non_canonical`` headers and payloads, at the price of reading each again.
+    ``canonical`` also looks for ``non_canonical`` headers and payloads, at the price of reading each again. Without
+    ``payloads`` they are hashed and not decoded, but for erasures': seals are judged in full, ``unprojectable`` is not seen.
     """
 
-    def __init__(self, schemas: Schemas, ledger: str, bundle: TrustBundle, *, canonical: bool = False) -> None:
+    def __init__(
+        self, schemas: Schemas, ledger: str, bundle: TrustBundle, *, canonical: bool = False, payloads: bool = True
+    ) -> None:
         self._schemas = schemas
         self._ledger = ledger
         self._bundle = bundle
         self._canonical = canonical
+        self._payloads = payloads or canonical
 
     def judge(
         self, key: bytes | None, value: bytes | None, append_time: int, erased: Erased | None = None
@@ -277,7 +281,7 @@ class Judge:
     def _payload(self, kind: str, raw: SealedEvent, findings: list[str]) -> Payload | None:
         """The decoded payload; None where erased, or, with a finding, where its schema is unknown here."""
         data = raw.payload
-        if data is None:
+        if data is None or not (self._payloads or kind == "content_erasure"):
             return None
         if len(data) > PAYLOAD_BYTES:
             raise Malformed(f"the payload has {len(data)} bytes; the limit is {PAYLOAD_BYTES}")
