@@ -98,7 +98,7 @@ class Links:
                 for each in fits
                 if each.effective and each.ref != node.ref
             ]
-            if not fits:
+            if not fits and node.ref not in self.index.graph.nearby:
                 self.missing.setdefault(node.ref, []).append(Missing(node, cause, self._why(cause, found)))
         return edges
 

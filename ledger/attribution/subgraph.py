@@ -110,13 +110,14 @@ DEFAULT_LIMITS: Final = Limits()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subgraph:
     """Everything that one answer is made from. ``cut`` are ids that a limit kept from being fetched; ``archived`` those whose
-    events were moved out of the store."""
+    events were moved out of the store; ``nearby`` are events fetched for themselves alone: their causes were not asked for."""
 
     asked: bytes
     nodes: Sequence[Node]
     persons: Mapping[bytes, KnownPerson] = field(default_factory=dict)
     refused: Mapping[bytes, Refusal] = field(default_factory=dict)
     archived: frozenset[bytes] = frozenset()
+    nearby: frozenset[Ref] = frozenset()
     cut: frozenset[bytes] = frozenset()
     chains: Sequence[ChainCoverage] = ()
     limits: Limits = DEFAULT_LIMITS

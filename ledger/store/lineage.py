@@ -21,24 +21,17 @@ from ledger.attribution.subgraph import (
     Refusal,
     Subgraph,
 )
-from ledger.errors import NotFound, VerificationError
+from ledger.errors import NotFound
 from ledger.format import ids
 from ledger.format.codec import Schemas
-from ledger.format.content import decode_content, read_person
 from ledger.format.kinds import content_digests
 from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Row, node_of, query_events, query_file
 from ledger.store.observed import continuations
+from ledger.store.persons import persons_named
 
 Connection = psycopg.Connection[Any]
 
-_PEOPLE: Final = """
-select digest, value from contents
- where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s)
-   and media_type = 'application/vnd.answerable.principal+json'"""
-_ERASED: Final = """
-select digest from erasures
- where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s) and not is_event"""
 _FINDINGS: Final = """
 select f.event_id, null::bigint, null::bigint, f.name, f.digest from findings f
  where f.event_id = any(%(ids)s::uuid[]) and f.closed_at is null
@@ -97,10 +90,12 @@ class PostgresLineage:
     ) -> Subgraph:
         if not any(row[0].bytes == event_id for row in question.rows.values()):
             raise NotFound(f"this ledger has no event {ids.text(event_id)}")
+        met = frozenset(question.decoded)
         question.surroundings()
         nodes = question.nodes()
+        nearby = frozenset(node.ref for node in nodes if node.ref not in met)
         full = len(walked) >= question.limits.nodes
-        causes = {cause.event_id for node in nodes for cause in node.header.causes}
+        causes = {cause.event_id for node in nodes if node.ref in met for cause in node.header.causes}
         dangling = causes - {node.event_id for node in nodes} if up else set()
         cut = (dangling - set(walked) if up else set(walked)) if full else set()
         return Subgraph(
@@ -108,6 +103,7 @@ class PostgresLineage:
             nodes=nodes,
             persons=question.persons(nodes),
             refused=question.refused(dangling - cut),
+            nearby=nearby,
             cut=frozenset(cut),
             chains=question.chains(self._now() if question.as_of is None else question.as_of),
             limits=question.limits,
@@ -198,19 +194,7 @@ class _Question:
     def persons(self, nodes: Iterable[Node]) -> Mapping[bytes, KnownPerson]:
         """Everybody whom the events name, as far as their contents stand and verify."""
         digests = {each for node in nodes for each in _people(node)}
-        given = {"tenant": self.tenant, "digests": list(digests)}
-        erased = {row[0] for row in self.connection.execute(_ERASED, given)} if digests else set()
-        persons = {digest: KnownPerson(digest, "erased") for digest in erased}
-        for digest, value in self.connection.execute(_PEOPLE, given) if digests else ():
-            if digest not in erased:
-                persons[digest] = self._person(digest, value)
-        return persons
-
-    def _person(self, digest: bytes, value: bytes) -> KnownPerson:
-        try:
-            return KnownPerson(digest, "named", read_person(decode_content(self.schemas, value)))
-        except VerificationError:
-            return KnownPerson(digest, "unresolved")
+        return persons_named(self.connection, self.schemas, self.tenant, digests)
 
     def chains(self, now: int) -> tuple[ChainCoverage, ...]:
         """How far each chain met is known at ``now``. A chain that another one continues promises nothing any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
@@ -15,7 +16,7 @@ from ledger.store.connect import translated
 
 _ERASED: Final = """
 select digest from erasures
- where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s)"""
+ where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s) and not is_event"""
 _NAMED: Final = """
 select digest, value from contents
  where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s) and media_type = %(type)s"""
@@ -35,7 +36,22 @@ def persons_named(
     for digest, value in named:
         if digest not in erased:
             persons[digest] = _person(schemas, digest, value)
-    return persons
+    return _with_names(persons)
+
+
+def _with_names(persons: Mapping[bytes, KnownPerson]) -> Mapping[bytes, KnownPerson]:
+    """The same, where a service that knew no name of a person gets the one that others state, if they agree on it."""
+    names: dict[str, set[str]] = {}
+    for known in persons.values():
+        if known.person is not None and known.person.name is not None:
+            names.setdefault(known.person.key, set()).add(known.person.name)
+    return {digest: _named(known, names) for digest, known in persons.items()}
+
+
+def _named(known: KnownPerson, names: Mapping[str, Collection[str]]) -> KnownPerson:
+    if known.person is None or known.person.name is not None or len(names.get(known.person.key, ())) != 1:
+        return known
+    return known._replace(person=replace(known.person, name=next(iter(names[known.person.key]))))
 
 
 def _person(schemas: Schemas, digest: bytes, value: bytes) -> KnownPerson:
