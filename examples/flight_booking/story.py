@@ -1,0 +1,221 @@
+"""The story: six processes on loopback, one flight booked, four things that must not work, and one byte changed.
+
+``answerable demo`` plays it. Everything printed comes from the parties' answers or from the ledger; nothing is made up here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyotp
+
+from examples.flight_booking.forge import change_one_byte
+from examples.flight_booking.party import Urls
+from ledger.embedded.child import Child
+from ledger.first_run import prepare_ledger, prepare_service
+from ledger.format.ids import parse, text
+from ledger.settings import load_settings
+from ledger.trust.bundle import ANY
+
+ROOT = Path(__file__).parents[2]
+CHAIN_KINDS = ("chain_open", "chain_heartbeat", "chain_loss", "chain_close")
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "authorization-server": (ANY, "agent_registration", "oversight"),
+    "policy-point": ("policy_decision", *CHAIN_KINDS),
+    "flight-api": ("api_action", *CHAIN_KINDS),
+    "travel-agent": ("reasoning_step", "api_action", *CHAIN_KINDS),
+    "alice": ("prompt", *CHAIN_KINDS),
+}
+"""The parties, in the order in which they start, and what each one's key may state."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What happened: event ids as text, the processes, and where everything lies."""
+
+    environment: Mapping[str, str]
+    api_url: str
+    pids: Mapping[str, int]
+    booking: dict[str, Any]
+    above_limit: dict[str, Any]
+    approval_again: dict[str, Any]
+    search_token: dict[str, Any]
+    no_prompt: str
+
+
+@contextmanager
+def played(environment: Mapping[str, str], directory: Path, say: Say) -> Iterator[Played]:
+    """Plays the story in ``directory`` under ``environment`` (``ANSWERABLE_*``); the ledger is served inside the block."""
+    with ExitStack() as stack:
+        settings = {**environment, "ANSWERABLE_DATA_DIR": str(directory / "data"), "ANSWERABLE_API_PORT": "0"}
+        os.environ.update(settings)
+        prepare_ledger(load_settings())
+        for service, kinds in KINDS.items():
+            prepare_service(load_settings(), service, kinds=kinds)
+        api_url = stack.enter_context(_ledger(directory))
+        secret = _secrets()
+        where = Urls(**{service.replace("-", "_"): f"http://127.0.0.1:{_free_port()}" for service in KINDS})
+        pids = {service: stack.enter_context(_party(service, where, secret, directory)) for service in KINDS}
+        yield Played(environment=settings, api_url=api_url, pids=pids, **_act(where, secret, say))
+
+
+def main(directory: Path | None = None, say: Say = print) -> int:
+    """Plays the story and asks the ledger about each part of it; the exit status, 0 if all came out as it must."""
+    with ExitStack() as stack:
+        home = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="answerable-demo-")))
+        say(
+            "Five parties and a ledger start on loopback, each a process with its own key and spool. The agent is deterministic."
+        )
+        story = stack.enter_context(played({}, home, say))
+        asked = (
+            ("WHO TRIGGERED THE BOOKING?", story.booking["event_id"], 0),
+            ("AND THE ONE ABOVE THE LIMIT?", story.above_limit["event_id"], 0),
+            ("THE APPROVAL, USED A SECOND TIME?", story.approval_again["event_id"], 0),
+            ("THE SEARCH TOKEN, SHOWN TO BOOK?", story.search_token["event_id"], 0),
+            ("THE CALL WITH NO PROMPT BEHIND IT?", story.no_prompt, 1),
+        )
+        right = True
+        for title, event_id, expected in asked:
+            wait_for(story, event_id)
+            say(f"\n=== {title}  answerable who-triggered {event_id}\n")
+            right = _answerable("who-triggered", event_id) == expected and right
+        say("\n=== ONE BYTE OF ONE STORED BATCH IS CHANGED, IN A COPY OF THE LOG\n")
+        copy = home / "copy.avro"
+        right = _answerable("archive", str(copy)) == 0 and right
+        right = _answerable("verify", "--log", f"file:{copy}") == 0 and right
+        say(f"\nchanged: {change_one_byte(copy, parse(story.booking['event_id']))}\n")
+        right = _answerable("verify", "--log", f"file:{copy}") == 1 and right
+        say(f"\n{'All of it came out as it must.' if right else 'SOMETHING DID NOT COME OUT AS IT MUST.'}")
+    return 0 if right else 1
+
+
+def wait_for(story: Played, event_id: str) -> None:
+    """Returns when the ledger can answer about the event and all that the parties have recorded has arrived."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if httpx.get(f"{story.api_url}/v1/events/{event_id}").status_code == 200:
+            return
+        time.sleep(0.05)
+    raise TimeoutError(
+        f"the ledger has not got event {event_id} after 30 s: see {story.environment['ANSWERABLE_DATA_DIR']}"
+    )
+
+
+def _act(where: Urls, secret: Mapping[str, str], say: Say) -> dict[str, Any]:
+    alice = httpx.Client(base_url=where.alice, timeout=30)
+
+    def ask(words: str) -> dict[str, Any]:
+        say(f"\nAlice: {words}")
+        answer: dict[str, Any] = alice.post("/say", json={"text": words}).raise_for_status().json()
+        say(f"agent: {json.dumps(answer['result'])}")
+        return answer
+
+    say(f"Alice logs in and consents: {alice.post('/login').raise_for_status().json()['consent']}")
+    booking = ask("Book a flight to NYC on my corporate card")
+    above_limit = ask("Book a flight to NYC in first class on my corporate card")
+    approval_again = ask("Book the flight to NYC once more, you have the same approval still")
+    search_token = ask("Book a flight to NYC without asking me again")
+    say("\nA forgotten script calls the flight API with the agent's own credentials; nobody asked for that.")
+    return {
+        "booking": booking,
+        "above_limit": above_limit,
+        "approval_again": approval_again,
+        "search_token": search_token,
+        "no_prompt": _forgotten_script(where, secret),
+    }
+
+
+def _forgotten_script(where: Urls, secret: Mapping[str, str]) -> str:
+    """Calls without a prompt, a person or a context; returns the event that the flight API recorded."""
+    asked = {"grant_type": "client_credentials", "client_id": "travel-agent", "client_secret": secret["AGENT_SECRET"]}
+    asked |= {"audience": "flight-api", "scope": "flight:search"}
+    token = httpx.post(f"{where.authorization_server}/token", data=asked).raise_for_status().json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    response = httpx.get(f"{where.flight_api}/flights", params={"to": "NYC"}, headers=headers).raise_for_status()
+    return text(parse(response.headers["Answerable-Context"].split(";")[2]))
+
+
+@contextmanager
+def _ledger(directory: Path) -> Iterator[str]:
+    """``answerable serve`` inside the block: its URL."""
+    with (directory / "serve.log").open("wb") as log:
+        command = [sys.executable, "-m", "ledger.cli", "serve"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT)
+        try:
+            line = server.stdout.readline() if server.stdout else b""
+            if not line:
+                raise RuntimeError(f"the ledger did not start: {(directory / 'serve.log').read_text()}")
+            yield line.split()[0].decode()
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+            if server.stdout:
+                server.stdout.close()
+
+
+@contextmanager
+def _party(service: str, where: Urls, secret: Mapping[str, str], directory: Path) -> Iterator[int]:
+    """A party inside the block, as a child that never outlives us: its process id."""
+    name = service.replace("-", "_")
+    os.environ.update(FLIGHT_BOOKING_URLS=json.dumps({each: getattr(where, each) for each in Urls.__slots__}), **secret)
+    os.environ["PYTHONPATH"] = str(ROOT)
+    child = Child(
+        [sys.executable, "-m", f"examples.flight_booking.{name}"],
+        log=directory / f"{name}.log",
+        stop_signal=signal.SIGTERM,
+        grace=10,
+    )
+    try:
+        _wait_until_served(getattr(where, name), child, directory / f"{name}.log")
+        yield child.pid
+    finally:
+        child.stop()
+
+
+def _wait_until_served(url: str, child: Child, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while child.running and time.monotonic() < deadline:
+        try:
+            httpx.get(f"{url}/openapi.json")
+        except httpx.TransportError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"{url} did not start: {log.read_text()}")
+
+
+def _answerable(*arguments: str) -> int:
+    """Runs the command for the reader to see; its exit status."""
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, "-m", "ledger.cli", *arguments], cwd=ROOT, check=False).returncode
+
+
+def _secrets() -> dict[str, str]:
+    return {
+        "ALICE_PASSWORD": secrets.token_urlsafe(9),
+        "ALICE_TOTP_SECRET": pyotp.random_base32(),
+        "AGENT_SECRET": secrets.token_urlsafe(18),
+    }
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
