@@ -29,7 +29,8 @@ GROUP_ENTRIES: Final = 4096
 FIRST_DELAY: Final = 0.05
 LAST_DELAY: Final = 5.0
 BREATH: Final = 0.0001
-"""Seconds in which the other threads may have the interpreter, after each seal."""
+"""Seconds in which the other threads may have the interpreter, after sealing ``LONG`` events or more."""
+LONG: Final = 32
 
 T = TypeVar("T")
 
@@ -197,7 +198,7 @@ class Sender:
         return contents, events
 
     def _acknowledge(self, contents: Sequence[SpooledContent], events: Sequence[SpooledEvent]) -> None:
-        self._spool.acknowledge(self._sealed, self._collected)
+        self._spool.acknowledge(self._sealed, self._collected)  # first: who is told may need the room
         if contents or events:
             self.state.acked_events += len(events)
             self.state.acked_bytes += self._collected_bytes
@@ -241,7 +242,8 @@ class Sender:
             return Outgoing(EVENTS, chain.partition, chain.chain.chain_id, sealed.value)
 
         self._outbox.append(self._insist(attempt))
-        sleep(BREATH)
+        if len(events) >= LONG:
+            sleep(BREATH)
 
     def _deliver(self, contents: Sequence[SpooledContent], batches: Sequence[Outgoing]) -> None:
         """Contents first: nobody shall read an event and not find what it refers to."""

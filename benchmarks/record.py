@@ -1,0 +1,103 @@
+"""``record()`` in spool mode: µs a call with a payload of 300 bytes, while the sender waits for the log and while it works.
+
+    python -m benchmarks.record
+
+A JSON line a figure; the median of five interleaved runs, ``spread`` being the lowest and the highest.
+"""
+
+# ruff: noqa: ARG002 - the signatures are the port's
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median, quantiles
+from threading import Event
+from time import perf_counter_ns
+
+from ledger import Person, Recorder
+from ledger.format.kinds import TokenReference
+from ledger.ports import Outgoing
+from ledger.signers import Ed25519Signer
+
+RUNS = 5
+EVENTS = 20_000
+WARM = 500
+TOKEN = TokenReference(issuer="https://as.example.com", jti="jti-00000001")
+
+
+class Sink:
+    """As much of a log as a recorder needs: takes everything after 3 ms, or holds the sender while it is shut."""
+
+    def __init__(self, *, shut: bool) -> None:
+        self.open = Event()
+        self._pause = Event()
+        if not shut:
+            self.open.set()
+
+    def partitions(self, topic: str) -> int:
+        return len(topic)
+
+    def append(self, records: Sequence[Outgoing], *, timeout: float) -> None:
+        self._pause.wait(0.003)
+        self.open.wait()
+
+    def close(self) -> None:
+        self.open.set()
+
+
+def run(*, shut: bool) -> list[float]:
+    """µs of each call. The typed function is timed, in a context as a service has it."""
+    times: list[float] = []
+    sink = Sink(shut=shut)
+    with tempfile.TemporaryDirectory() as spool:
+        recorder = Recorder(
+            log=sink,  # type: ignore[arg-type]
+            signer=Ed25519Signer(bytes(32)),
+            spool=Path(spool),
+            ledger="bench",
+            tenant="acme",
+            service="agent",
+        )
+        alice = Person(issuer="https://login.example.com", subject="alice")
+        with recorder.execution(agent_id="https://as.example.com#agent", principal=alice):
+            recorder.prompt(trigger_kind="human", trust="trusted", text="Book a flight to NYC")
+            for number in range(EVENTS + WARM):
+                start = perf_counter_ns()
+                recorder.api_action(
+                    action_id=f"action-{number:08d}",
+                    phase="completed",
+                    operation="POST /v1/bookings/{id}/confirm",
+                    resource_type="booking",
+                    resource=f"https://flights.example.com/v1/bookings/{number:08d}",
+                    target_system="flights.example.com",
+                    domain="api",
+                    parameter_digest=bytes(32),
+                    token=TOKEN,
+                    outcome="success",
+                    effect="full",
+                    status="200",
+                    observer="agent",
+                )
+                times.append((perf_counter_ns() - start) / 1000)
+        sink.open.set()
+        recorder.close()
+    return times[WARM:]
+
+
+def main() -> None:
+    figures: dict[str, list[float]] = {}
+    for _ in range(RUNS):
+        for name, shut in (("idle", True), ("working", False)):
+            cuts = quantiles(run(shut=shut), n=100)
+            figures.setdefault(f"record_p50_sender_{name}", []).append(cuts[49])
+            figures.setdefault(f"record_p99_sender_{name}", []).append(cuts[98])
+    for name, values in figures.items():
+        spread = [round(min(values), 1), round(max(values), 1)]
+        print(json.dumps({"name": name, "value": round(median(values), 1), "unit": "us", "n": RUNS, "spread": spread}))
+
+
+if __name__ == "__main__":
+    main()
