@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,15 @@ def played(environment: Mapping[str, str], directory: Path, say: Say) -> Iterato
     """Plays the story in ``directory`` under ``environment`` (``ANSWERABLE_*``); the ledger is served inside the block."""
     with ExitStack() as stack:
         settings = {**environment, "ANSWERABLE_DATA_DIR": str(directory / "data"), "ANSWERABLE_API_PORT": "0"}
-        os.environ.update(settings)
+        stack.enter_context(_environment({**settings, "PYTHONPATH": str(ROOT)}))
         prepare_ledger(load_settings())
         for service, kinds in KINDS.items():
             prepare_service(load_settings(), service, kinds=kinds)
         api_url = stack.enter_context(_ledger(directory))
         secret = _secrets()
         where = Urls(**{service.replace("-", "_"): f"http://127.0.0.1:{_free_port()}" for service in KINDS})
-        pids = {service: stack.enter_context(_party(service, where, secret, directory)) for service in KINDS}
+        stack.enter_context(_environment({**secret, "FLIGHT_BOOKING_URLS": json.dumps(asdict(where))}))
+        pids = {service: stack.enter_context(_party(service, where, directory)) for service in KINDS}
         yield Played(environment=settings, api_url=api_url, pids=pids, **_act(where, secret, say))
 
 
@@ -151,6 +152,18 @@ def _forgotten_script(where: Urls, secret: Mapping[str, str]) -> str:
 
 
 @contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """What child processes are given, inside the block."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
 def _ledger(directory: Path) -> Iterator[str]:
     """``answerable serve`` inside the block: its URL."""
     with (directory / "serve.log").open("wb") as log:
@@ -169,11 +182,9 @@ def _ledger(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _party(service: str, where: Urls, secret: Mapping[str, str], directory: Path) -> Iterator[int]:
+def _party(service: str, where: Urls, directory: Path) -> Iterator[int]:
     """A party inside the block, as a child that never outlives us: its process id."""
     name = service.replace("-", "_")
-    os.environ.update(FLIGHT_BOOKING_URLS=json.dumps({each: getattr(where, each) for each in Urls.__slots__}), **secret)
-    os.environ["PYTHONPATH"] = str(ROOT)
     child = Child(
         [sys.executable, "-m", f"examples.flight_booking.{name}"],
         log=directory / f"{name}.log",

@@ -1,0 +1,114 @@
+"""The story of the demo, whole, on both sets of URLs: six processes record, the ledger answers, a forged byte is found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from examples.flight_booking.forge import change_one_byte
+from examples.flight_booking.story import KINDS, ROOT, Played, played, wait_for
+from ledger.format.ids import parse
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module", params=["embedded", pytest.param("production", marks=pytest.mark.kafka)])
+def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    environment: dict[str, str] = {}
+    if request.param == "production":
+        kafka, postgres = request.getfixturevalue("kafka"), request.getfixturevalue("postgres")
+        environment = {"ANSWERABLE_LOG_URL": f"kafka://{kafka}/story", "ANSWERABLE_STORE_URL": postgres.fresh()}
+    with played(environment, tmp_path_factory.mktemp("story"), lambda _: None) as story:
+        for event_id in (story.booking["event_id"], story.search_token["event_id"], story.no_prompt):
+            wait_for(story, event_id)
+        yield story
+
+
+@pytest.fixture
+def answer(story: Played) -> Callable[[str], Any]:
+    def ask(event_id: str) -> Any:
+        return httpx.get(f"{story.api_url}/v1/events/{event_id}/who-triggered").raise_for_status().json()
+
+    return ask
+
+
+def rules(answer: Any) -> set[str]:
+    return {each["rule"] for each in answer["contradictions"]}
+
+
+def test_each_party_is_a_process_with_a_chain_of_its_own(story: Played) -> None:
+    assert len(set(story.pids.values())) == len(KINDS)
+    chains = httpx.get(f"{story.api_url}/v1/chains").raise_for_status().json()["items"]
+    assert sorted(each["service"] for each in chains) == sorted(KINDS)
+    assert len({each["key_id"] for each in chains}) == len({each["chain_id"] for each in chains}) == len(KINDS)
+
+
+def test_alice_triggered_the_booking_and_the_answer_says_how_it_knows(
+    story: Played, answer: Callable[[str], Any]
+) -> None:
+    found = answer(story.booking["event_id"])
+    assert found["class"] == "attributed"
+    assert not found["contradictions"]
+    assert not found["findings"]
+    assert "for Alice Ash" in found["sentence"]
+    assert "owner Dana Okafor" in found["sentence"]
+    assert [(each["role"], each["grade"]) for each in found["triggers"]] == [("initiated", "sealed")]
+    (approval,) = found["approvals"]
+    assert approval["by"]["name"] == "Alice Ash"
+    assert [each["decision"] for each in found["decisions"]] == ["allow"]
+    assert [each["sub"] for each in found["actors"]] == ["travel-agent"]
+
+
+def test_the_booking_above_the_limit_was_denied_by_a_policy_of_that_version(
+    story: Played, answer: Callable[[str], Any]
+) -> None:
+    (decision,) = answer(story.above_limit["event_id"])["decisions"]
+    assert decision["decision"] == "deny"
+    assert decision["policy_version"]
+
+
+def test_the_approval_used_a_second_time_is_a_contradiction(story: Played, answer: Callable[[str], Any]) -> None:
+    assert rules(answer(story.approval_again["event_id"])) == {"approval_reused"}
+
+
+def test_the_search_token_shown_to_book_is_a_contradiction(story: Played, answer: Callable[[str], Any]) -> None:
+    assert rules(answer(story.search_token["event_id"])) == {"scope_missing"}
+
+
+def test_an_action_with_no_prompt_behind_it_is_unattributed_and_says_why(
+    story: Played, answer: Callable[[str], Any]
+) -> None:
+    found = answer(story.no_prompt)
+    assert found["class"] == "unattributed"
+    assert found["reasons"] == ["no_trigger"]
+    assert found["triggers"] == []
+
+
+def test_an_honest_story_leaves_no_finding(story: Played) -> None:
+    assert httpx.get(f"{story.api_url}/v1/findings").raise_for_status().json()["items"] == []
+
+
+def test_one_byte_changed_in_a_copy_of_the_log_is_named(
+    story: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in story.environment.items():
+        monkeypatch.setenv(name, value)
+    copy = tmp_path / "copy.avro"
+    assert answerable("archive", str(copy)).returncode == 0
+    assert answerable("verify", "--log", f"file:{copy}").returncode == 0
+    change_one_byte(copy, parse(story.booking["event_id"]))
+    judged = answerable("verify", "--log", f"file:{copy}")
+    assert judged.returncode == 1
+    assert "bad_root" in judged.stdout
+    assert "travel-agent" in judged.stdout
+
+
+def answerable(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ledger.cli", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
