@@ -109,7 +109,7 @@ class Forge:
     ledger: str = LEDGER
     now: int = START
     schemas: Schemas = field(default_factory=load_schemas)
-    head: ChainHead = ChainHead()
+    head: ChainHead = ChainHead()  # noqa: RUF009 - immutable
     next_within: int | None = 60
 
     def __post_init__(self) -> None:

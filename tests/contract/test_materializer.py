@@ -1,0 +1,204 @@
+"""The materializer over a real store: it resumes, stops clean, sets aside what kills it, and asks where the log lost records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event, Thread
+
+import pytest
+
+from consumers.materializer import materializer
+from consumers.worker import Pace, Worker
+from ledger.errors import PositionLost
+from ledger.ports import EVENTS, Outgoing, Record, Subscription
+from ledger.schema_files import load_schemas
+from ledger.store.digest import state_digest
+from ledger.store.migrations import migrate
+from ledger.store.projection import Flush, PostgresProjection
+from ledger.store.rebuild import rebuild
+from tests.services import Databases
+from tests.services.forge import LEDGER, START, Forge, Trust, signer
+from tests.services.memory_log import MemoryLog
+from tests.services.stand import migrated
+
+PACE = Pace(poll_records=4, poll_seconds=0.02, tend_seconds=0.1, retry_seconds=0.02)
+
+
+class At:
+    """A clock that stands."""
+
+    def now(self) -> int:
+        return START + 60_000
+
+
+class Follow:
+    """The subscription of a group's only member."""
+
+    def __init__(self, log: OneMember, topic: str, assigned: Callable[[Sequence[int]], Mapping[int, int]]) -> None:
+        self._log, self._topic, self._assigned = log, topic, assigned
+        self._offsets: dict[int, int] | None = None
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        if self._offsets is None:
+            self._offsets = dict(self._assigned(range(self._log.partitions(self._topic))))
+        found: list[Record] = []
+        for partition, offset in self._offsets.items():
+            found += list(self._log.read(self._topic, partition, offset, offset + max_records))
+        for record in found:
+            self._offsets[record.partition] = record.offset + 1
+        if not found:
+            Event().wait(timeout)
+        return found
+
+    def assignment(self) -> frozenset[int]:
+        return frozenset(self._offsets or ())
+
+    def seek(self, partition: int, offset: int) -> None:
+        if self._offsets is not None:
+            self._offsets[partition] = offset
+
+    def close(self) -> None:
+        self._offsets = None
+
+
+class OneMember(MemoryLog):
+    """A log in memory that one member can follow; every one made is another topic."""
+
+    def identity(self, topic: str) -> str:
+        return f"{topic}/{id(self)}"
+
+    def subscribe(
+        self,
+        topic: str,
+        group: str,  # noqa: ARG002 - one member, whatever the group
+        assigned: Callable[[Sequence[int]], Mapping[int, int]],
+    ) -> Subscription:
+        return Follow(self, topic, assigned)
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[str]:
+    made = postgres.fresh(migrated)
+    yield made
+    postgres.drop(made)
+
+
+@pytest.fixture
+def trust() -> Trust:
+    return Trust().key(signer("alpha"))
+
+
+def projection(url: str, trust: Trust) -> PostgresProjection:
+    return PostgresProjection(url, load_schemas(), LEDGER, trust.bundle, stuck=0.3)
+
+
+def filled(forge: Forge, batches: int) -> OneMember:
+    log = OneMember(At(), partitions=1)
+    for _ in range(batches):
+        log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make()).value)], timeout=1)
+    return log
+
+
+def run_until(worker: Worker[Flush], done: Callable[[], bool]) -> None:
+    """Runs a worker until ``done``, then stops it and waits for its end."""
+    stop = Event()
+    raised: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            worker.run(stop)
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            raised.append(error)
+
+    thread = Thread(target=target)
+    thread.start()
+    while not done() and thread.is_alive():
+        thread.join(0.01)
+    stop.set()
+    thread.join()
+    if raised:
+        raise raised[0]
+
+
+def worker_of(log: MemoryLog, to: PostgresProjection, trust: Trust, *, accept: bool = False) -> Worker[Flush]:
+    return materializer(log=log, projection=to, trust=lambda: trust.bundle, clock=At(), pace=PACE, accept=accept)
+
+
+def test_what_was_committed_is_not_read_again_after_a_stop(url: str, trust: Trust) -> None:
+    forge = Forge()
+    log, to = filled(forge, 10), projection(url, trust)
+    first = worker_of(log, to, trust)
+    run_until(first, lambda: first.health.snapshot.records == 10)
+    log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make()).value)], timeout=1)
+    second = worker_of(log, to, trust)
+    run_until(second, lambda: second.health.snapshot.records == 1)
+    assert (second.health.snapshot.events, second.health.snapshot.state) == (1, "stopped")
+    assert state_digest(url).rows["seal"] == 11
+    to.close()
+
+
+class _Fragile(PostgresProjection):
+    """Fails on one record as if it were poison."""
+
+    poison = -1
+
+    def prepare(self, records: Sequence[Record]) -> Flush:
+        if any(record.offset == self.poison for record in records):
+            raise RecursionError("poison")
+        return super().prepare(records)
+
+
+def test_a_record_that_ends_two_attempts_is_set_aside_and_the_stream_goes_on(url: str, trust: Trust) -> None:
+    log = filled(Forge(), 9)
+    to = _Fragile(url, load_schemas(), LEDGER, trust.bundle, stuck=0.3)
+    to.poison = 5
+    worker = worker_of(log, to, trust)
+    run_until(worker, lambda: worker.health.snapshot.records == 8)
+    assert worker.health.snapshot.quarantined == 1
+    assert state_digest(url).rows["quarantine"] == 1
+    assert state_digest(url).rows["seal"] == 8
+    to.close()
+
+
+def test_a_log_made_anew_stops_the_worker_until_a_person_accepts_it(url: str, trust: Trust) -> None:
+    to = projection(url, trust)
+    first = worker_of(filled(Forge(), 5), to, trust)
+    run_until(first, lambda: first.health.snapshot.records == 5)
+    other = Forge(name="alpha", service="another")
+    anew = filled(other, 7)
+    with pytest.raises(PositionLost, match="accept"):
+        run_until(worker_of(anew, to, trust), lambda: False)
+    accepting = worker_of(anew, to, trust, accept=True)
+    run_until(accepting, lambda: accepting.health.snapshot.records == 7)
+    assert state_digest(url).rows["seal"] == 12
+    to.close()
+
+
+def test_a_bundle_that_grows_while_it_runs_is_adopted(url: str, trust: Trust) -> None:
+    to = projection(url, trust)
+    log = filled(Forge(name="beta"), 3)
+    worker = worker_of(log, to, trust)
+    run_until(worker, lambda: worker.health.snapshot.records == 3)
+    assert state_digest(url).rows["rejected"] == 3
+    trust.key(signer("beta"))
+    again = worker_of(log, to, trust)
+    run_until(again, lambda: len(to.bundle.lines) == 2)
+    assert (state_digest(url).rows["rejected"], state_digest(url).rows["seal"]) == (0, 3)
+    to.close()
+
+
+def test_a_store_rebuilt_from_the_log_has_the_same_digest_and_its_worker_goes_on(database: str, trust: Trust) -> None:
+    migrate(database)
+    forge = Forge()
+    log, to = filled(forge, 6), projection(database, trust)
+    log.append([Outgoing(EVENTS, 0, forge.chain_id, b"junk")], timeout=1)
+    worker = worker_of(log, to, trust)
+    run_until(worker, lambda: worker.health.snapshot.records == 7)
+    before = state_digest(database)
+    assert rebuild(database, [log], load_schemas(), LEDGER, trust.bundle).digest == before.digest
+    assert state_digest(database) == before
+    log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make()).value)], timeout=1)
+    again = worker_of(log, to, trust)
+    run_until(again, lambda: again.health.snapshot.records == 1)
+    assert state_digest(database).rows["seal"] == 7
+    to.close()
