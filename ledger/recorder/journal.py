@@ -113,14 +113,20 @@ class Journal:
 
     def prepare(self) -> None:
         """Makes the next segment before it is needed. For a thread of its own: it waits for the disk."""
-        live = self._live
-        wanted = live.size < 2 * (live.end - HEAD) and self._spare is None
-        if not wanted or (self._limit is not None and self.bytes + self._segment_bytes > self._limit):
-            return
-        spare = self._create(self._segment_bytes)
+        size = self._segment_bytes
         with self.lock:
-            self._spare = spare
-            self.bytes += spare.size
+            live = self._live
+            wanted = live.size < 2 * (live.end - HEAD) and self._spare is None
+            if not wanted or (self._limit is not None and self.bytes + size > self._limit):
+                return
+            self.bytes += size
+        spare = None
+        try:
+            spare = self._create(size)
+        finally:
+            with self.lock:
+                self._spare = spare
+                self.bytes -= size if spare is None else 0
 
     def sync(self) -> None:
         """Waits until all that was stored before is on the disk."""
