@@ -67,6 +67,14 @@ class Bounds(NamedTuple):
     end: int
 
 
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where a record goes, by the last 8 bytes of its key, which are random in a chain's id and in a digest alike.
+
+    All that publish or erase a content must choose alike, or a tombstone misses it.
+    """
+    return int.from_bytes(key[-8:], "big") % partitions
+
+
 def record_digest(record: Record) -> bytes:
     """SHA-256 over key and value, each after its length: by it a topic that was made anew is told from the one before."""
     digest = sha256()

@@ -20,7 +20,7 @@ from ledger.format.hashing import event_digest, event_prefix, payload_digest
 from ledger.format.kinds import ChainClose, ChainOpen, Kind, to_avro
 from ledger.format.limits import BATCH_BYTES, EVENTS_PER_SEAL
 from ledger.importers.draft import Imported, ImportedContent
-from ledger.ports import CONTENTS, EVENTS, Clock, Log, Outgoing, Signer
+from ledger.ports import CONTENTS, EVENTS, Clock, Log, Outgoing, Signer, partition_of
 
 EVENTS_HELD: Final = EVENTS_PER_SEAL - 2
 BYTES_HELD: Final = BATCH_BYTES - 16 * 1024
@@ -185,8 +185,7 @@ class Sink:
         return SealedEvent(encode_header(self.schemas, header), salt, body)
 
     def _partition(self, topic: str, key: bytes) -> int:
-        """By the key's last bytes, as recorders choose: a content's key must always lead to one partition."""
         count = self._partitions.get(topic)
         if count is None:
             count = self._partitions[topic] = self._log.partitions(topic)
-        return int.from_bytes(key[-8:], "big") % count
+        return partition_of(key, count)

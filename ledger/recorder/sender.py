@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeVar
 from ledger.format.batch import SealedEvent
 from ledger.format.codec import Schemas
 from ledger.format.limits import EVENTS_PER_SEAL
-from ledger.ports import CONTENTS, EVENTS, Log, Outgoing
+from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, partition_of
 from ledger.recorder.acknowledgements import Acknowledgements
 from ledger.recorder.adoption import Left, look_over
 from ledger.recorder.chains import Chains, OpenChain, cut
@@ -287,13 +287,12 @@ class Sender:
         return self._partition(CONTENTS, key)
 
     def _partition(self, topic: str, key: bytes) -> int:
-        """By the key's last bytes, which are random in an id and a digest alike."""
         log = self._log
         assert log is not None  # noqa: S101
         count = self._partitions.get(topic)
         if count is None:
             count = self._partitions[topic] = self._insist(lambda: log.partitions(topic))
-        return int.from_bytes(key[-8:], "big") % count
+        return partition_of(key, count)
 
     def _adopt(self) -> None:
         """Sends what dead processes left: contents, sealed bytes as they are, then their unsealed events in new chains."""

@@ -14,7 +14,7 @@ from ledger.format.codec import Malformed, Schemas
 from ledger.format.content import Content, decode_content, record_key, split_record_key
 from ledger.format.hashing import content_digest
 from ledger.format.limits import CONTENT_BYTES
-from ledger.ports import CONTENTS, Record, Tally
+from ledger.ports import CONTENTS, Record, Tally, partition_of
 from ledger.store import copies, erasures, findings, positions
 from ledger.store.connect import translated
 from ledger.store.copies import Copy
@@ -139,9 +139,9 @@ class PostgresContents(Owner):
 
 
 def tombstone_key(tenant: str, digest: bytes, partitions: int) -> tuple[int, bytes]:
-    """Partition and key of a content's record: by the key's last bytes, as publishers choose."""
+    """Partition and key of a content's record."""
     key = record_key(tenant, digest)
-    return int.from_bytes(key[-8:], "big") % partitions, key
+    return partition_of(key, partitions), key
 
 
 _INSERT: Final = "insert into contents values (%s, %s, %s, %s, %s, %s) on conflict do nothing"
