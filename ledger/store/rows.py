@@ -27,6 +27,7 @@ _BIGINT: Final = 20
 _HEAD: Final = Struct(">hi16si32siiiqihiiiq").pack
 _LENGTH: Final = Struct(">i").pack
 _INT: Final = Struct(">ii").pack
+_EIGHT_BYTES: Final = Struct(">iq").pack
 _ARRAY: Final = Struct(">iiiiii").pack  # bytes, dimensions, nulls?, element type, size, lower bound
 _SALT: Final = b"\0\0\0\x10"
 _EDGE: Final = Struct(">hi16si16s").pack
@@ -117,5 +118,5 @@ def _uuids(values: list[bytes]) -> bytes:
 
 
 def _bigints(values: Sequence[int]) -> bytes:
-    body = Struct(">" + "iq" * len(values)).pack(*[part for value in values for part in (8, value)])
+    body = b"".join([_EIGHT_BYTES(8, value) for value in values])
     return _ARRAY(20 + len(body), 1, 0, _BIGINT, len(values), 1) + body
