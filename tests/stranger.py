@@ -1,4 +1,5 @@
-"""A second verifier, written from docs/format.md and the schema files alone by somebody who had not seen the code.
+"""A second verifier, written from docs/format.md and the schema files by somebody who had not seen the code, and brought up to
+date with the page when its section 2.3 was tightened.
 
     python tests/stranger.py VECTORS_DIR
 
