@@ -1,0 +1,38 @@
+"""Verification of every chain from Kafka: events/s, without and with the check that each encoding is the only one."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+from benchmarks.figures import RATE_EVENTS, RUNS, figure
+from benchmarks.generate import Generator, bundle
+from benchmarks.services import Services, fill
+from ledger.ports import Log
+from ledger.schema_files import load_schemas
+from ledger.trust.verdict import Judge
+from ledger.verify import ChainResult, verify_log
+from tests.services.forge import LEDGER
+
+
+def measure(services: Services) -> None:
+    log, _ = services.log()
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    with closing(log):
+        fill(log, Generator().batches(RATE_EVENTS))
+        for _ in range(RUNS):
+            for canonical, values in rates.items():
+                values.append(_run(log, canonical=canonical))
+    figure("verify_chains", rates[False], "events/s", 0)
+    figure("verify_chains_canonical", rates[True], "events/s", 0)
+
+
+def _run(log: Log, *, canonical: bool) -> float:
+    schemas = load_schemas()
+    judge = Judge(schemas, LEDGER, bundle(), canonical=canonical, payloads=canonical)
+    began, events = time.perf_counter(), 0
+    for result in verify_log(log, judge, schemas):
+        assert isinstance(result, ChainResult), result
+        assert not result.findings, result
+        events += result.events
+    return events / (time.perf_counter() - began)
