@@ -113,7 +113,8 @@ class Links:
     def _joins(self, node: Node) -> list[Edge]:
         stated = {(edge.target.ref, edge.relation in TO_TRIGGERS): edge.grade for edge in self.out[node.ref]}
         edges: dict[Ref, Edge] = {}
-        for name in self.index.follows.get(node.ref, ()):
+        # The surer join of one event to another stands for it: circumstance comes last.
+        for name in sorted(self.index.follows.get(node.ref, ()), key=lambda each: namespace_of(each) in CIRCUMSTANCE):
             fitting: dict[str, list[Node]] = {}
             for target in self.index.answering.get(name, ()):
                 relation = _relation(node, target, name) if target.ref != node.ref else None
@@ -148,7 +149,9 @@ class Links:
 STATED: Final = frozenset({"token", "token_digest", "decision", "oversight", "grant", "trigger"})
 """Namespaces of joins on an id that the event itself states as what it relied on; the others are circumstance."""
 _TOKENS: Final = frozenset({"token", "token_digest"})
-_EARLIER: Final = frozenset({"run_start", "trace_start", "memory", "bound"})
+CIRCUMSTANCE: Final = frozenset({"run_start", "trace_start"})
+"""Namespaces of joins on what began the run or trace that an event was in: they count only where nothing else leads on."""
+_EARLIER: Final = CIRCUMSTANCE | {"memory", "bound"}
 """Namespaces in which only an earlier event is a candidate."""
 _AUTHORITY: Final = {
     "decision": "policy_decision",
@@ -165,9 +168,11 @@ def namespace_of(name: str) -> str:
 
 
 def _joined(node: Node, target: Node, relation: str, name: str, candidates: int) -> Edge:
+    """What the event itself states, without a digest, is asserted: its own action, and its parent in a trace of that name."""
     namespace = namespace_of(name)
     own_word = relation in SAME and namespace == "action" and node.author == target.author
-    return Edge(node, target, relation, "asserted" if own_word else "inferred", namespace, candidates)
+    parent = namespace == "span" and candidates == 1 and bool(_traces(node) & _traces(target))
+    return Edge(node, target, relation, "asserted" if own_word or parent else "inferred", namespace, candidates)
 
 
 def _relation(node: Node, target: Node, name: str) -> str | None:
@@ -242,4 +247,4 @@ def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
     return groups
 
 
-__all__ = ["SAME", "STATED", "TO_TRIGGERS", "Edge", "Links", "Missing", "namespace_of"]
+__all__ = ["CIRCUMSTANCE", "SAME", "STATED", "TO_TRIGGERS", "Edge", "Links", "Missing", "namespace_of"]

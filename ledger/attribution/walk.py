@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade
 from ledger.attribution.grades import RANK, grade_of_claim, weakest
-from ledger.attribution.links import SAME, TO_TRIGGERS, Edge, Links
+from ledger.attribution.links import CIRCUMSTANCE, SAME, TO_TRIGGERS, Edge, Links
 from ledger.attribution.subgraph import Node, Ref
 
 
@@ -37,8 +37,9 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
     found: dict[Ref, Found] = {}
     seen: dict[Ref, Node] = {}
     ends: list[tuple[Node, str]] = []
+    led = _led_on(links)
     for least in (RANK["corroborated"], RANK["sealed"], RANK["asserted"], RANK["inferred"]):
-        way = _search(links, starts, least)
+        way = _search(links, led, starts, least)
         for ref, (node, _, _) in way.items():
             seen[ref] = node
             if is_trigger(node) and ref not in found:
@@ -46,22 +47,47 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
                 grade = weakest([edge.grade for edge in edges], grade_of_claim(node))
                 found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
         if least == 0:
-            ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, node, depth))]
-    kept = tuple(each for each in found.values() if is_origin(each.node) or not _leads_on(links, each.node))
+            ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, led, node, depth))]
+    kept = tuple(each for each in found.values() if is_origin(each.node) or not _leads_on(links, led, each.node))
     return Walk(kept, tuple(ends), tuple(seen.values()))
 
 
-def leads_up(links: Links, node: Node) -> Iterator[Edge]:
-    """The links from ``node`` towards triggers, and across to other accounts of the same thing, both ways."""
+def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> Iterator[Edge]:
+    """The links from ``node`` towards triggers, and across to other accounts of the same thing, both ways.
+
+    Joins count where no cause leads on, circumstance only for groups of accounts not in ``led``; None: for no group.
+    """
     group = links.group(node)
     joins = not any(edge.join is None for each in group for edge in links.of(each, TO_TRIGGERS))
+    circumstance = led is not None and group[0].ref not in led
     for edge in links.of(node, _LEADS):
-        if edge.relation in SAME or edge.join is None or joins:
+        counts = joins and (circumstance or edge.join not in CIRCUMSTANCE)
+        if edge.relation in SAME or edge.join is None or counts:
             yield edge
     for other in group:
         for edge in links.of(other, SAME):
             if edge.target.ref == node.ref:
                 yield edge._replace(source=node, target=other)
+
+
+def _led_on(links: Links) -> frozenset[Ref]:
+    """The groups of accounts, by their first, from which more than circumstance leads to a trigger."""
+    below: dict[Ref, set[Ref]] = {}
+    triggers: dict[Ref, None] = {}
+    for node in (each for nodes in links.index.by_id.values() for each in nodes if each.effective):
+        own = links.group(node)[0].ref
+        if is_trigger(node):
+            triggers[own] = None
+        for edge in leads_up(links, node):
+            if (above := links.group(edge.target)[0].ref) != own:
+                below.setdefault(above, set()).add(own)
+    led: set[Ref] = set()
+    queue = deque(triggers)
+    while queue:
+        for each in below.pop(queue.popleft(), ()):
+            led.add(each)
+            queue.append(each)
+    return frozenset(led)
 
 
 def is_trigger(node: Node) -> bool:
@@ -117,14 +143,14 @@ _Way = dict[Ref, tuple[Node, Edge | None, int]]
 """By event: the event, the link that led to it, and how many links from the start."""
 
 
-def _search(links: Links, starts: Iterable[Node], least: int) -> _Way:
+def _search(links: Links, led: Container[Ref], starts: Iterable[Node], least: int) -> _Way:
     way: _Way = {node.ref: (node, None, 0) for node in starts}
     queue = deque(way)
     while queue:
         node, _, depth = way[queue.popleft()]
         if depth == links.index.graph.limits.depth:
             continue
-        for edge in leads_up(links, node):
+        for edge in leads_up(links, node, led):
             if RANK[edge.grade] >= least and edge.target.ref not in way:
                 way[edge.target.ref] = (edge.target, edge, depth + 1)
                 queue.append(edge.target.ref)
@@ -139,13 +165,13 @@ def _way_to(way: _Way, ref: Ref) -> tuple[Edge, ...]:
     return tuple(reversed(edges))
 
 
-def _leads_on(links: Links, node: Node) -> bool:
+def _leads_on(links: Links, led: Container[Ref], node: Node) -> bool:
     """Whether another trigger stands above this one."""
-    way = _search(links, [node], 0)
+    way = _search(links, led, [node], 0)
     return any(is_trigger(each) and ref != node.ref for ref, (each, _, _) in way.items())
 
 
-def _end(links: Links, node: Node, depth: int) -> str | None:
+def _end(links: Links, led: Container[Ref], node: Node, depth: int) -> str | None:
     """Why the search ended at ``node``; None where it went on or needs not."""
     if is_trigger(node) and is_origin(node):
         return None
@@ -156,6 +182,6 @@ def _end(links: Links, node: Node, depth: int) -> str | None:
         for missing in links.missing.get(each.ref, ()):
             if missing.cause.relation in TO_TRIGGERS:
                 return missing.why
-    if any(edge.relation in TO_TRIGGERS for each in group for edge in leads_up(links, each)):
+    if any(edge.relation in TO_TRIGGERS for each in group for edge in leads_up(links, each, led)):
         return None
     return "no_trigger"
