@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -11,13 +11,14 @@ import typer
 from ledger import wiring
 from ledger.cli.invocation import NO, Json, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, progress
-from ledger.errors import VerificationError
+from ledger.errors import LedgerError, VerificationError
 from ledger.format import ids
-from ledger.format.batch import Chain, Seal, split_batch
+from ledger.format.batch import Chain, Seal, SealedEvent, split_batch
 from ledger.format.event import EventHeader, decode_header
-from ledger.format.hashing import event_digest, event_prefix
+from ledger.format.hashing import event_digest, event_prefix, payload_digest
 from ledger.ports import EVENTS, Log, Record
 from ledger.schema_files import load_schemas
+from ledger.settings import Settings
 from ledger.trust.chain import Mark, mark_of, replay
 from ledger.trust.reasons import REASONS
 from ledger.trust.verdict import Judge, Rejected, VerifiedBatch
@@ -106,18 +107,37 @@ class Verification:
         return _fault(verdict.reason, verdict.detail, record, verdict.seal, events)
 
     def _changed(self, record: Record, seal: Seal | None) -> Iterator[str]:
-        """The events of a changed batch whose digest is not the one by which a later event cites them."""
-        if seal is None or record.value is None:
-            return
-        schemas, prefix = load_schemas(), event_prefix(seal.ledger, seal.tenant, seal.service)
-        for event in split_batch(schemas, record.value).events:
-            try:
-                header: EventHeader = decode_header(schemas, event.header)
-            except VerificationError:
-                continue
-            cited = self._cited.get(header.event_id)
-            if cited is not None and event_digest(prefix, event.header) not in cited:
+        """The events of a changed batch with another digest than a later event, or the store, knows them by; those whose
+        payload is not the one of their header.
+        """
+        for header, digest, event in _events_of(record, seal):
+            known = self._cited.get(header.event_id)
+            payload = event.payload is None or payload_digest(event.salt, event.payload) == header.payload_digest
+            if (known is not None and digest not in known) or not payload:
                 yield ids.text(header.event_id)
+
+    def doubtful(self) -> set[bytes]:
+        """The ids of events in batches that do not verify, as far as they are legible."""
+        return {
+            header.event_id for record, verdict in self._refused for header, _, _ in _events_of(record, verdict.seal)
+        }
+
+    def know(self, digests: Iterable[tuple[bytes, bytes]]) -> None:
+        """Takes over from elsewhere by which digests events are known. It names what is at fault, and decides nothing."""
+        for event_id, digest in digests:
+            self._cited.setdefault(event_id, set()).add(digest)
+
+
+def _events_of(record: Record, seal: Seal | None) -> Iterator[tuple[EventHeader, bytes, SealedEvent]]:
+    """Header, digest and parts of each event of a record that does not verify, as far as they are legible."""
+    if seal is None or record.value is None:
+        return
+    schemas, prefix = load_schemas(), event_prefix(seal.ledger, seal.tenant, seal.service)
+    for event in split_batch(schemas, record.value).events:
+        try:
+            yield decode_header(schemas, event.header), event_digest(prefix, event.header), event
+        except VerificationError:
+            continue
 
 
 def register(app: typer.Typer) -> None:
@@ -141,10 +161,23 @@ def verify(
             stack.enter_context(wiring.running(settings))
         source = stack.enter_context(closing(wiring.open_log(settings)))
         done = _verify(source, judge)
+        if doubtful := done.doubtful():
+            done.know(_stored(settings, doubtful))
     faults = done.faults()
     _report(done, faults, as_json=as_json)
     if faults:
         exit_with(NO)
+
+
+def _stored(settings: Settings, event_ids: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+    """The digests by which the store knows these events; nothing where there is no store to ask."""
+    query = "select event_id, digest from events where event_id = any(%s::uuid[])"
+    try:
+        with wiring.reading(settings) as connection:
+            rows = connection.execute(query, [[each.hex() for each in event_ids]]).fetchall()
+    except LedgerError:
+        return []
+    return [(event_id.bytes, digest) for event_id, digest in rows]
 
 
 def _verify(log: Log, judge: Judge) -> Verification:

@@ -106,6 +106,7 @@ def test_one_byte_changed_in_a_copy_of_the_log_is_named(
     judged = answerable("verify", "--log", f"file:{copy}")
     assert judged.returncode == 1
     assert "bad_root" in judged.stdout
+    assert f"event {story.booking['event_id']}" in judged.stdout.replace("\n", " ")
     assert "travel-agent" in judged.stdout
 
 
