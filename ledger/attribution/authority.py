@@ -11,7 +11,15 @@ from ledger.attribution.joins import token_names
 from ledger.attribution.links import Edge, Links
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.format.event import AUTHORIZED_BY
-from ledger.format.kinds import Authentication, Grant, Oversight, PolicyDecision, TokenIssuance, TokenReference
+from ledger.format.kinds import (
+    ApiAction,
+    Authentication,
+    Grant,
+    Oversight,
+    PolicyDecision,
+    TokenIssuance,
+    TokenReference,
+)
 
 _RIGHTS: Final = frozenset({"token_issuance", "grant"})
 _AUTHORIZED: Final = frozenset({AUTHORIZED_BY})
@@ -246,6 +254,15 @@ def read_approvals(
     return tuple(sorted(approvals, key=lambda each: (each.at, each.event_id)))
 
 
+def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grade, int]) -> bool:
+    """Whether an approval fits by equal parameters alone, while the actions that name it are all others: then it is theirs."""
+    node, grade, _ = right
+    if grade != "inferred" or not isinstance(node.fact, Oversight):
+        return False
+    uses = uses_of(index, node.fact.oversight_id)
+    return bool(uses) and not any(isinstance(each.fact, ApiAction) and each.fact.action_id in uses for each in group)
+
+
 def _is_bound(fact: Oversight, parameters: frozenset[bytes]) -> bool | None:
     if fact.binding != "digest" or not parameters:
         return None
@@ -276,6 +293,7 @@ __all__ = [
     "read_approvals",
     "read_authority",
     "read_decisions",
+    "taken_by_others",
     "token_text",
     "uses_of",
 ]

@@ -12,6 +12,7 @@ from ledger.attribution.authority import (
     read_approvals,
     read_authority,
     read_decisions,
+    taken_by_others,
 )
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.links import Links
@@ -38,7 +39,7 @@ def explain(graph: Subgraph) -> Answer:
     starts = _starts(links, effective)
     group = _accounts(links, starts)
     walk = find_triggers(links, starts)
-    rights = authorizing(links, group)
+    rights = [each for each in authorizing(links, group) if not taken_by_others(index, group, each)]
     authority = read_authority(index, group, rights)
     actors = read_actors(index, rights)
     triggers = read_triggers(links, walk) or direct_trigger(links, group, rights)
