@@ -12,7 +12,7 @@ import rfc8785
 from ledger.errors import InvalidEvent
 from ledger.format.codec import Malformed, Schemas
 from ledger.format.hashing import content_digest
-from ledger.format.limits import CONTENT_BYTES
+from ledger.format.limits import CONTENT_BYTES, CONTENT_STRING_BYTES, CONTENT_SUBJECTS
 
 PRINCIPAL: Final = "application/vnd.answerable.principal+json"
 
@@ -48,6 +48,8 @@ def encode_content(schemas: Schemas, content: Content) -> tuple[bytes, bytes]:
         raise InvalidEvent(
             f"a content has {len(content.bytes)} bytes and the limit is {CONTENT_BYTES}; record its digest and keep it elsewhere"
         )
+    if fault := fault_of_strings(content):
+        raise InvalidEvent(f"{fault}; shorten it")
     value = schemas.encode("Content", content._asdict())
     return value, content_digest(value)
 
@@ -57,7 +59,19 @@ def decode_content(schemas: Schemas, value: bytes) -> Content:
     content = Content._make(schemas.decode_strictly(value, "Content"))
     if len(content.bytes) > CONTENT_BYTES:
         raise Malformed(f"the content has {len(content.bytes)} bytes; the limit is {CONTENT_BYTES}")
+    if fault := fault_of_strings(content):
+        raise Malformed(fault)
     return content
+
+
+def fault_of_strings(content: Content) -> str | None:
+    """What breaks a limit in tenant, media type or subjects, in words: a store indexes them. None if nothing does."""
+    if len(content.subjects) > CONTENT_SUBJECTS:
+        return f"a content has {len(content.subjects)} subjects; the limit is {CONTENT_SUBJECTS}"
+    longest = max(len(each.encode()) for each in (content.tenant, content.media_type, *content.subjects))
+    if longest > CONTENT_STRING_BYTES:
+        return f"a string of a content has {longest} bytes; the limit is {CONTENT_STRING_BYTES}"
+    return None
 
 
 def record_key(tenant: str, digest: bytes) -> bytes:
@@ -69,6 +83,8 @@ def split_record_key(key: bytes) -> tuple[str, bytes]:
     """Tenant and digest of a content's record key; raises ``Malformed``."""
     if len(key) < 33 or key[-33] != 0:
         raise Malformed("the record key is not tenant, 0x00, digest")
+    if len(key) - 33 > CONTENT_STRING_BYTES or 0 in key[:-33]:
+        raise Malformed(f"the tenant in the record key holds U+0000 or has over {CONTENT_STRING_BYTES} bytes")
     try:
         return key[:-33].decode(), key[-32:]
     except UnicodeDecodeError:

@@ -11,6 +11,9 @@ HEADER_BYTES: Final = 8 * 1024
 PAYLOAD_BYTES: Final = 64 * 1024
 BATCH_BYTES: Final = 768 * 1024
 CONTENT_BYTES: Final = 8 * 1024 * 1024
+CONTENT_STRING_BYTES: Final = 2 * 1024
+"""Of a content's tenant, media type, and each subject."""
+CONTENT_SUBJECTS: Final = 256
 KEPT_OF_OVERSIZE: Final = 64 * 1024
 
 EVENTS_PER_SEAL: Final = 256

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ledger.errors import VerificationError
-from ledger.format.codec import Malformed, Schemas
+from ledger.format.codec import Schemas
 from ledger.format.content import Content, decode_content, record_key, split_record_key
 from ledger.format.hashing import content_digest
 from ledger.format.limits import CONTENT_BYTES
@@ -103,8 +103,6 @@ class PostgresContents(Owner):
         content = decode_content(self._schemas, record.value)
         if content_digest(record.value) != digest or content.tenant != tenant:
             raise VerificationError("wrong_key", "the record's key is not the content's tenant and digest")
-        if "\0" in tenant:
-            raise Malformed("the tenant holds U+0000")
         into.kept.append(_Kept(record, digest, content))
 
     def _write(self, read: Contents) -> list[findings.Finding]:

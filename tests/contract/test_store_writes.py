@@ -12,7 +12,7 @@ from ledger.errors import BackendError, ConfigurationError
 from ledger.format.batch import ChainHead, SealedBatch, join_batch, split_batch
 from ledger.format.codec import Schemas
 from ledger.format.content import Content, encode_content, record_key
-from ledger.format.hashing import ZERO16
+from ledger.format.hashing import ZERO16, content_digest
 from ledger.ports import EVENTS, Record
 from ledger.schema_files import directory, load_schemas
 from ledger.store.digest import state_digest
@@ -294,6 +294,21 @@ def test_a_bare_tombstone_is_found_and_the_content_stays(stand: Stand) -> None:
     stand.content(record_key("acme", digest), None)
     assert stand.findings() == ["unauthorized_erasure"]
     assert stand.count("contents") == 1
+
+
+@pytest.mark.parametrize("tenant", ["ac\0me", "a" * 5000])
+def test_a_tombstone_of_a_tenant_that_no_store_can_hold_is_refused(stand: Stand, tenant: str) -> None:
+    stand.content(record_key(tenant, bytes(32)), None)
+    assert stand.rejected() == ["malformed"]
+
+
+def test_a_content_with_a_subject_too_long_to_be_found_by_is_refused(stand: Stand) -> None:
+    forge = Forge()
+    fields = {"tenant": "acme", "salt": bytes(16), "media_type": "text/plain", "bytes": b"hello"}
+    for subjects in (["s" * 5000], ["s"] * 1000):
+        value = forge.schemas.encode("Content", {**fields, "subjects": subjects})
+        stand.content(record_key("acme", content_digest(value)), value)
+    assert stand.rejected() == ["malformed", "malformed"]
 
 
 def test_a_content_under_a_key_that_is_not_its_own_is_refused(stand: Stand) -> None:
