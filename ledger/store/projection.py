@@ -138,6 +138,7 @@ class PostgresProjection(Owner):
     def analyze(self) -> None:
         """Fresh statistics of the large tables, after many rows came: without them lineage is slow."""
         with self._lock, translated():
+            self._ensure()
             if partitions.may_alter(self._commits):
                 self._commits.execute("analyze events, causes, joins, seals")
 
@@ -145,6 +146,7 @@ class PostgresProjection(Owner):
         """Makes the partitions of this year and the next, and of every earlier year whose rows lie in DEFAULT."""
         year = datetime.fromtimestamp(now / 1_000_000, tz=UTC).year
         with self._lock, translated():
+            self._ensure()
             if not partitions.may_alter(self._commits):
                 return []
             return partitions.make_years(
