@@ -109,7 +109,12 @@ class KafkaSubscription:
         )
         self._consumer.subscribe([name], listener=_Listener(self._given, self._taken))
         # A member that leads its group before it knows the topic's partitions deals out none, and then deals again.
-        self._consumer.partitions_for_topic(name)
+        try:
+            with translated(name):
+                self._consumer.partitions_for_topic(name)
+        except BaseException:
+            self.close()
+            raise
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         deadline = time.monotonic() + timeout
