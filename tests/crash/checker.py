@@ -1,0 +1,158 @@
+"""What must hold once the restarted processes have come to the end: nothing lost, nothing twice, nobody honest accused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from ledger.format.batch import Chain
+from ledger.logs import open_log
+from ledger.ports import CONTENTS, EVENTS, Log
+from ledger.recorder.clock import SystemClock
+from ledger.schema_files import load_schemas
+from ledger.store.connect import connect
+from ledger.store.contents import PostgresContents
+from ledger.store.digest import state_digest
+from ledger.store.observed import dangling_causes, double_continuations, duplicate_ids, overdue
+from ledger.store.projection import PostgresProjection
+from ledger.store.rebuild import fill, rebuild
+from ledger.trust.chain import ChainState, mark_of, replay
+from ledger.trust.verdict import Judge, VerifiedBatch
+from tests.crash.launch import RECORDERS, raised_of
+from tests.crash.positions import behind
+from tests.sealing import LEDGER
+from tests.seeded import ACME, OTHER, bundle
+
+DAY: Final = 86_400_000_000
+
+_CHAINS: Final = """
+select chain_id, closed_at,
+    (select array_agg(array[start, stop] order by start) from runs r where r.chain = c.id),
+    (select count(*) from seals s where s.chain = c.id)
+from chains c"""
+_ROWS: Final = """
+select e.event_id, e.digest, (select count(*) from sightings s where (s.event_id, s.digest) = (e.event_id, e.digest))
+from events e"""
+_FINDINGS: Final = """
+select f.name, c.chain_id, f.number, f.until, f.detail, f.closed_at
+from findings f left join chains c on c.id = f.chain where f.closed_at is null"""
+
+
+def materialize(log_url: str, store: str) -> None:
+    """Brings the store to the end of the log, in this process."""
+    with closing(open_log(log_url)) as log:
+        with closing(PostgresProjection(store, load_schemas(), LEDGER, bundle())) as events:
+            fill(log, EVENTS, events, lambda *_: None)
+        with closing(PostgresContents(store, load_schemas())) as contents:
+            fill(log, CONTENTS, contents, lambda *_: None)
+
+
+def faults(log_url: str, store: str, returned: Path, *, deaths: int, adopted: int = 0) -> list[str]:
+    """Everything that is wrong, a sentence each. ``deaths``: recorders killed, each of which may have stored what it had no
+    time to say. ``adopted``: that many events, the first, were left to an adopter that was killed too: the next one cannot
+    know how far it came, so they may stand under two seals, and still are one row each (two sightings of one event).
+    """
+    with closing(open_log(log_url)) as log, connect(store) as connection:
+        batches = list(_verified(log))
+        refused = [each for each in batches if not isinstance(each, VerifiedBatch)]
+        good = [each for each in batches if isinstance(each, VerifiedBatch)]
+        found = [f"the log holds a record that does not verify: {each}" for each in refused]
+        found += [f"{topic} stands at {where}" for topic in (EVENTS, CONTENTS) if (where := behind(log, store, topic))]
+        found += _events(connection, good, returned, deaths, adopted)
+        found += _chains(connection, good)
+        found += _accusations(connection)
+        found += _contents(connection, good)
+        before = state_digest(store)
+        after = rebuild(store, [log], load_schemas(), LEDGER, bundle(), swap=False)
+        if before != after:
+            found.append(f"rebuild comes to another state: {dict(before.rows)} became {dict(after.rows)}")
+    return found
+
+
+def _verified(log: Log) -> Any:
+    judge = Judge(load_schemas(), LEDGER, bundle(), canonical=True)
+    for partition, bounds in log.bounds(EVENTS).items():
+        for each in log.read(EVENTS, partition, bounds.first, bounds.end):
+            yield judge.judge(each.key, each.value, each.append_time)
+
+
+def _events(
+    connection: psycopg.Connection[Any], batches: list[VerifiedBatch], returned: Path, deaths: int, adopted: int
+) -> list[str]:
+    rows = connection.execute(_ROWS).fetchall()
+    stored = Counter((event_id.bytes, digest) for event_id, digest, _ in rows)
+    lines = [line.split() for line in returned.read_text().splitlines()]
+    twice = {bytes.fromhex(event_id) for event_id, _ in lines[:adopted]}
+    again = sum(count if event_id.bytes not in twice else max(0, count - 1) for event_id, _, count in rows)
+    promised = {(bytes.fromhex(event_id), bytes.fromhex(digest)) for event_id, digest in lines}
+    logged = {(event.header.event_id, event.digest): event.header.kind for each in batches for event in each.events}
+    unpromised = [key for key, kind in logged.items() if key not in promised and not kind.startswith("chain_")]
+    found = []
+    if len(promised) != len(lines):
+        found.append("two calls of record() returned the same event")
+    if missing := promised - stored.keys():
+        unlogged = len(promised - logged.keys())
+        found.append(f"{len(missing)} of {len(promised)} events are not materialized, {unlogged} not even in the log")
+    if again or any(count > 1 for count in stored.values()):
+        found.append(f"events are there more than once: {again} further sightings")
+    if stored.keys() != logged.keys():
+        found.append(f"rows and log differ: {len(stored.keys() ^ logged.keys())} events are in one of them alone")
+    raised = raised_of(returned).read_bytes().count(b"\n") if raised_of(returned).exists() else 0
+    if len(unpromised) > RECORDERS * deaths + raised:  # a thread that died had one in hand
+        found.append(f"{len(unpromised)} events that nobody recorded")
+    return found
+
+
+def _chains(connection: psycopg.Connection[Any], batches: list[VerifiedBatch]) -> list[str]:
+    seals: dict[Chain, set[Any]] = {}
+    for batch in batches:
+        seals.setdefault(batch.chain, set()).add(mark_of(batch))
+    rows = {chain_id: rest for chain_id, *rest in connection.execute(_CHAINS).fetchall()}
+    found = []
+    for chain, marks in seals.items():
+        state, findings = replay(marks)
+        expected = _row_of(state, len(marks))
+        if findings:
+            found.append(f"the log's chain {chain.chain_id.hex()} has {sorted(each.name for each in findings)}")
+        if rows.get(chain.chain_id) != expected:
+            found.append(
+                f"chain {chain.chain_id.hex()} is {rows.get(chain.chain_id)} in the store, {expected} in the log"
+            )
+    if len(rows) != len(seals):
+        found.append(f"{len(rows)} chains in the store, {len(seals)} in the log")
+    return found
+
+
+def _row_of(state: ChainState, seals: int) -> list[Any]:
+    return [state.closed_at, [[run.start, run.stop] for run in state.runs], seals]
+
+
+def _accusations(connection: psycopg.Connection[Any]) -> list[str]:
+    found = [f"finding {row}" for row in connection.execute(_FINDINGS).fetchall()]
+    refused = "select topic, partition, log_offset, reason, detail from rejected"
+    found += [f"rejected {row}" for row in connection.execute(refused).fetchall()]
+    aside = "select topic, partition, log_offset, detail from quarantine where set_aside"
+    found += [f"set aside {row}" for row in connection.execute(aside).fetchall()]
+    schemas, later = load_schemas(), SystemClock().now() + DAY
+    for tenant in (ACME, OTHER):
+        observed = [
+            *overdue(connection, schemas, tenant, later).findings,
+            *double_continuations(connection, schemas, tenant),
+            *dangling_causes(connection, tenant).findings,
+            *duplicate_ids(connection, tenant).findings,
+        ]
+        found += [f"{each.name} of {tenant}: {each.detail}" for each in observed]
+    return found
+
+
+def _contents(connection: psycopg.Connection[Any], batches: list[VerifiedBatch]) -> list[str]:
+    kept = "select t.name, c.digest from contents c join names t on t.id = c.tenant"
+    held = set(connection.execute(kept).fetchall())
+    cited = {
+        (each.seal.tenant, digest) for each in batches for event in each.events for digest in event.header.contents
+    }
+    return [f"{len(cited - held)} of {len(cited)} contents are missing"] if cited - held else []

@@ -1,0 +1,49 @@
+"""Ten of the places of ``make crash``: a process dies there, its successor delivers, and nothing is lost, doubled or accused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.trials import VICTIMS, Scene, Victim, choose, seed_of, trial
+from tests.services.databases import Databases
+
+SEED = seed_of()
+lines: dict[Victim, list[tuple[str, int, int]]] = {}
+
+
+def first_run(postgres: Databases, directory: Path, victim: Victim) -> list[tuple[str, int, int]]:
+    """The lines that a victim executes where nobody dies at one; once a session."""
+    if victim not in lines:
+        url = postgres.fresh()
+        outcome = trial(Scene(directory=directory / "first", log=url, store=url), victim, None)
+        assert not outcome.faults
+        lines[victim] = outcome.lines
+    return lines[victim]
+
+
+def one_dies(postgres: Databases, directory: Path, number: int, log: str | None = None) -> None:
+    victim = VICTIMS[number % len(VICTIMS)]
+    executed = first_run(postgres, directory, victim)
+    for attempt in range(5):
+        place = choose(executed, f"{SEED}/{number}/{attempt}")
+        url = postgres.fresh()
+        prefixed = url if log is None else f"{log}{attempt}.?partitions=2&session_seconds=6"
+        outcome = trial(Scene(directory=directory / str(attempt), log=prefixed, store=url), victim, place)
+        assert not outcome.faults, f"CRASH_SEED={SEED}, {victim} at {place}: {outcome.faults}"
+        postgres.drop(url)
+        if outcome.killed:
+            return
+    pytest.fail(f"CRASH_SEED={SEED}: none of five places was reached a second time")
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_what_dies_at_a_line_loses_and_doubles_nothing(postgres: Databases, tmp_path: Path, number: int) -> None:
+    one_dies(postgres, tmp_path, number)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("number", [8, 10])
+def test_nor_does_it_where_the_log_is_kafka(postgres: Databases, kafka_url: str, tmp_path: Path, number: int) -> None:
+    one_dies(postgres, tmp_path, number, kafka_url)
