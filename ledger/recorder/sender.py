@@ -7,12 +7,14 @@ tried again until it is done or the recorder is closed; ``state`` says what it i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Final, Literal, TypeVar
 
+from ledger.errors import SpoolFailed, SpoolFull
 from ledger.format.batch import SealedEvent
 from ledger.format.codec import Schemas
 from ledger.format.limits import EVENTS_PER_SEAL
@@ -238,10 +240,12 @@ class Sender:
             sealed, advance = self._chains.seal(chain, events, closes=closes)
             self._sealed = self._spool.put_sealed(sealed_frame(sealed_until, chain.partition, sealed.value))
             advance()
-            self._spool.note_heads(self._chains.noted())
             return Outgoing(EVENTS, chain.partition, chain.chain.chain_id, sealed.value)
 
         self._outbox.append(self._insist(attempt))
+        # Not tried again with the seal, which would be made anew under the next number: the heads only save room.
+        with suppress(SpoolFull, SpoolFailed):
+            self._spool.note_heads(self._chains.noted())
         if len(events) >= LONG:
             sleep(BREATH)
 

@@ -19,6 +19,9 @@ from ledger.format.limits import BATCH_BYTES, KEPT_OF_OVERSIZE
 from ledger.ports import Record
 from ledger.trust.verdict import UNTIMELY, RefusedEvent, Rejected, VerifiedBatch
 
+KEY_BYTES: Final = 2400
+"""Of a refused record's key; those of contents are bounded by the format, those of events have 16 bytes."""
+
 
 class Copy(NamedTuple):
     """A record with the number of times that it came; position and append time are the earliest's."""
@@ -59,7 +62,7 @@ def keep(connection: psycopg.Connection, refused: Iterable[tuple[Copy, Rejected]
                 verdict.reason,
                 verdict.detail,
                 *((seal.key_id, seal.tenant, seal.service) if seal is not None else (None, None, None)),
-                record.key,
+                _bounded(record.key),
                 kept,
                 sha256(value or b"").digest(),
                 len(value or b""),
@@ -69,6 +72,11 @@ def keep(connection: psycopg.Connection, refused: Iterable[tuple[Copy, Rejected]
         connection.cursor().executemany(
             _KEEP, [tuple(_clean(each) for each in row) for row in sorted(rows, key=_identity)]
         )
+
+
+def _bounded(key: bytes | None) -> bytes | None:
+    """A record's key as it is kept: what no index can hold, by its beginning and SHA-256. No key that verifies is that long."""
+    return key if key is None or len(key) <= KEY_BYTES else key[: KEY_BYTES - 32] + sha256(key).digest()
 
 
 def keep_events(

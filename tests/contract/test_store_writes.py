@@ -302,6 +302,15 @@ def test_a_tombstone_of_a_tenant_that_no_store_can_hold_is_refused(stand: Stand,
     assert stand.rejected() == ["malformed"]
 
 
+def test_a_record_with_a_key_longer_than_an_index_takes_is_kept_and_the_stream_goes_on(stand: Stand) -> None:
+    forge = Forge()
+    key = random.Random(1).randbytes(9000)
+    stand.put(forge, b"no batch", key=key)
+    stand.put(forge, b"no batch", key=key)
+    stand.content(key, None)
+    assert stand.rejected() == ["malformed", "malformed"]
+
+
 def test_a_content_with_a_subject_too_long_to_be_found_by_is_refused(stand: Stand) -> None:
     forge = Forge()
     fields = {"tenant": "acme", "salt": bytes(16), "media_type": "text/plain", "bytes": b"hello"}
