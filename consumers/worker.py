@@ -117,17 +117,21 @@ class Worker(Generic[Prepared]):
             raise
         except Exception:  # noqa: BLE001 - whatever a record provokes must not stop the stream
             prepared = None
-        try:
-            self._done(pending)
-        except BackendError:
-            raise
-        except Exception as error:
-            self._suspect(flush)
-            raise BackendError("a flush failed; its records are taken one by one") from error
+        self._done(pending)
         if prepared is None:
             self._suspect(flush)
             raise BackendError("a flush could not be prepared; its records are taken one by one")
-        return committer.submit(self._projection.commit, prepared)
+        return committer.submit(self._commit, prepared, flush)
+
+    def _commit(self, prepared: Prepared, flush: Sequence[Record]) -> Tally:
+        """Commits a flush. What fails of itself, and not for the store's sake, is taken record by record the next time."""
+        try:
+            return self._projection.commit(prepared)
+        except (BackendError, ConfigurationError, TrustError):
+            raise
+        except Exception as error:
+            self._suspect(flush)
+            raise BackendError(f"a flush failed ({error}); its records are taken one by one") from error
 
     def _one_by_one(self, records: Sequence[Record]) -> None:
         """Counts an attempt before each record: one that ended ``ATTEMPTS`` of them is set aside."""

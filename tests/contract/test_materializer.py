@@ -10,7 +10,7 @@ import pytest
 from consumers.materializer import materializer
 from consumers.worker import Pace, Worker
 from ledger.errors import PositionLost
-from ledger.ports import EVENTS, Outgoing, Record, Subscription
+from ledger.ports import EVENTS, Outgoing, Record, Subscription, Tally
 from ledger.schema_files import load_schemas
 from ledger.store.digest import state_digest
 from ledger.store.migrations import migrate
@@ -141,17 +141,27 @@ class _Fragile(PostgresProjection):
     """Fails on one record as if it were poison."""
 
     poison = -1
+    when = "prepared"
 
     def prepare(self, records: Sequence[Record]) -> Flush:
-        if any(record.offset == self.poison for record in records):
-            raise RecursionError("poison")
+        if self.when == "prepared":
+            self._taste(records)
         return super().prepare(records)
 
+    def commit(self, prepared: Flush) -> Tally:
+        self._taste(prepared.records)
+        return super().commit(prepared)
 
-def test_a_record_that_ends_two_attempts_is_set_aside_and_the_stream_goes_on(url: str, trust: Trust) -> None:
+    def _taste(self, records: Sequence[Record]) -> None:
+        if any(record.offset == self.poison for record in records):
+            raise RecursionError("poison")
+
+
+@pytest.mark.parametrize("when", ["prepared", "committed"])
+def test_a_record_that_ends_two_attempts_is_set_aside_and_the_stream_goes_on(url: str, trust: Trust, when: str) -> None:
     log = filled(Forge(), 9)
     to = _Fragile(url, load_schemas(), LEDGER, trust.bundle, stuck=0.3)
-    to.poison = 5
+    to.poison, to.when = 5, when
     worker = worker_of(log, to, trust)
     run_until(worker, lambda: worker.health.snapshot.records == 8)
     assert worker.health.snapshot.quarantined == 1
