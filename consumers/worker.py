@@ -99,7 +99,7 @@ class Worker(Generic[Prepared]):
                     if not records or time.monotonic() > self._tended + self._pace.tend_seconds:
                         self._done(pending)
                         pending = None
-                        self._look_around()
+                        self._look_around(subscription)
             finally:
                 self._done(pending)
 
@@ -174,9 +174,11 @@ class Worker(Generic[Prepared]):
             self._ends[record.partition] = (record.offset + 1, record.append_time)
         return records
 
-    def _look_around(self) -> None:
-        """Other duties, and how far behind this worker is."""
+    def _look_around(self, subscription: Subscription) -> None:
+        """Other duties, and how far behind this worker is with the partitions that are still its own."""
         self._tend()
+        held = subscription.assignment()
+        self._ends = {partition: end for partition, end in self._ends.items() if partition in held}
         self._tended = time.monotonic()
         bounds = self._log.bounds(self._topic)
         behind = {
