@@ -156,14 +156,15 @@ def _chains(case: Case, admitted: Sequence[Sent]) -> list[dict[str, Any]]:
             each.next_within == 0,
         )
         marks.setdefault((each.tenant, each.service, each.key_id, each.chain_id), set()).add(mark)
-    chains = [_chain(identity, replay(marks[identity])) for identity in sorted(marks)]
+    chains = [chain_stated(identity, replay(marks[identity])) for identity in sorted(marks)]
     names = sorted(finding["name"] for chain in chains for finding in chain["findings"])
     if names != sorted(case.chain):
         raise AssertionError(f"{case.name}: chain findings {names} are not those stated, {sorted(case.chain)}")
     return chains
 
 
-def _chain(identity: tuple[str, str, str, bytes], replayed: Any) -> dict[str, Any]:
+def chain_stated(identity: tuple[str, str, str, bytes], replayed: Any) -> dict[str, Any]:
+    """What a vector states of one chain: its identity, and the state and findings of its seals."""
     state, findings = replayed
     tenant, service, key_id, chain_id = identity
     return {

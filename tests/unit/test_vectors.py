@@ -14,7 +14,7 @@ from ledger.trust.chain import ChainState, Mark, Near, advance, mark_of, needs, 
 from ledger.trust.keys import read_jwk
 from ledger.trust.reasons import REASONS
 from ledger.trust.verdict import Judge, Rejected, VerifiedBatch
-from tests.make_vectors import files
+from tests.make_vectors import chain_stated, files
 from tests.sealing import SCHEMAS
 
 FOLDER = Path(__file__).parents[1] / "vectors"
@@ -113,21 +113,4 @@ def _chain(identity: tuple[str, str, str, bytes], marks: list[Mark]) -> dict[str
         state, findings = step.state, (findings | step.opened) - step.closed
         seen[mark.number] = seen.get(mark.number, frozenset()) | {mark}
     assert (state, findings) == replay(marks)
-    tenant, service, key_id, chain_id = identity
-    return {
-        "tenant": tenant,
-        "service": service,
-        "key_id": key_id,
-        "chain_id": chain_id.hex(),
-        "runs": [[run.start, run.stop] for run in state.runs],
-        "closed_at": state.closed_at,
-        "findings": [
-            {
-                "name": each.name,
-                "number": each.number,
-                "until": each.until,
-                "digest": None if each.digest is None else each.digest.hex(),
-            }
-            for each in sorted(findings, key=lambda f: (f.name, f.number, f.until, f.digest or b""))
-        ],
-    }
+    return chain_stated(identity, (state, findings))
