@@ -1,0 +1,75 @@
+"""Every check, in the order in which one mends things: settings, trust, store, log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ledger import wiring
+from ledger.cli.doctor import trust
+from ledger.cli.doctor.check import Check, Here, Store, Topics, Trusted, guarded
+from ledger.errors import LedgerError
+from ledger.settings import Settings, unknown_variables
+from ledger.trust.bundle import TrustBundle
+
+if TYPE_CHECKING:
+    from ledger.store.overview import Reached
+
+Given = TypeVar("Given")
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """What every check finds."""
+    for name in unknown_variables():
+        yield Check("settings", "note", f"{name} is no setting", "look for a misspelling in the list above")
+    bundle: TrustBundle | None = None
+    try:
+        bundle = wiring.load_bundle(settings)
+    except LedgerError as error:
+        yield Check("trust", "wrong", "no trust bundle that verifies", str(error))
+    here = Here(settings=settings, clock=wiring.CLOCK, bundle=bundle)
+    if bundle is not None:
+        yield from _each("key", trust.CHECKS, Trusted(here=here, bundle=bundle))
+    yield from guarded("store", lambda: _store(here))
+    yield from guarded("log", lambda: _log(here))
+
+
+def _each(name: str, checks: Iterable[Callable[[Given], Iterator[Check]]], given: Given) -> Iterator[Check]:
+    for check in checks:
+        yield from guarded(name, partial(check, given))
+
+
+def _store(here: Here) -> Iterator[Check]:
+    from ledger.cli.doctor import findings, store
+    from ledger.store.migrations import check_migrated
+
+    with wiring.reading(here.settings) as connection:
+        yield Check("store", "ok", f"answers, PostgreSQL {connection.info.server_version // 10000}")
+        check_migrated(connection)
+        given = Store(here=here, connection=connection)
+        yield from _each("store", (*store.CHECKS, *findings.CHECKS), given)
+
+
+def _log(here: Here) -> Iterator[Check]:
+    from ledger.cli.doctor import log
+
+    with closing(wiring.open_log(here.settings)) as opened:
+        problems = opened.problems()
+        for problem in problems:
+            yield Check("log", "wrong", problem, "`answerable migrate` makes topics that are missing")
+        if problems:
+            return
+        yield from _each("log", log.CHECKS, Topics(here=here, log=opened, reached=_reached(here)))
+
+
+def _reached(here: Here) -> list[Reached] | None:
+    """The store's positions; None where it does not say: what is wrong with it was told before."""
+    from ledger.store import overview
+
+    try:
+        with wiring.reading(here.settings) as connection:
+            return overview.positions(connection)
+    except LedgerError:
+        return None
