@@ -5,10 +5,11 @@ In JSON, event ids are UUID text, digests and other bytes lower-case hex, times 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, Literal
-from uuid import UUID
 
 from ledger.attribution.subgraph import ChainCoverage, Limits
 
@@ -290,15 +291,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def to_json(value: object) -> Any:
     """The JSON form of an ``Answer`` or of a part of it: plain dicts, lists, strings and numbers."""
-    if is_dataclass(value):
-        return {_name(each.name): _field(each.name, getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: _field(name, held) for name, held in value._asdict().items()}
-    if isinstance(value, bytes):
-        return str(UUID(bytes=value)) if len(value) == 16 else value.hex()
-    if isinstance(value, (tuple, list, frozenset)):
-        return [to_json(each) for each in value]
-    return value
+    return _WRITERS[value.__class__](value)
 
 
 def rfc3339(time: int) -> str:
@@ -309,13 +302,56 @@ def rfc3339(time: int) -> str:
         return str(time)
 
 
-def _name(name: str) -> str:
-    return name.removesuffix("_")
+def _bytes(value: bytes) -> str:
+    """An id as a UUID, anything else in hex."""
+    text = value.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" if len(text) == 32 else text
 
 
-def _field(name: str, value: object) -> Any:
-    if name in _TIMES and isinstance(value, int):
-        return rfc3339(value)
-    if name == "chain_id" and isinstance(value, bytes):
-        return value.hex()
-    return to_json(value)
+def _same(value: Any) -> Any:
+    return value
+
+
+def _items(value: Iterable[object]) -> list[Any]:
+    return [_WRITERS[each.__class__](each) for each in value]
+
+
+class _Writers(dict[type[Any], Callable[[Any], Any]]):
+    """What writes a value of each class, made when it is first asked for: an answer has a thousand fields."""
+
+    def __missing__(self, cls: type[Any]) -> Callable[[Any], Any]:
+        self[cls] = made = self._make(cls)
+        return made
+
+    def _make(self, cls: type[Any]) -> Callable[[Any], Any]:
+        if is_dataclass(cls):
+            return self._of_fields([each.name for each in fields(cls)])
+        if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+            return self._of_fields(list(cls._fields))
+        if issubclass(cls, bytes):
+            return _bytes
+        return _items if issubclass(cls, (tuple, list, frozenset)) else _same
+
+    def _of_fields(self, names: list[str]) -> Callable[[Any], Any]:
+        read = attrgetter(*names, names[0])  # with one more, so that it always gives a tuple
+        plan = [(name.removesuffix("_"), _SPECIAL.get(name)) for name in names]
+
+        def write(value: Any) -> dict[str, Any]:
+            return {
+                name: special(held) if special is not None else self[held.__class__](held)
+                for (name, special), held in zip(plan, read(value), strict=False)
+            }
+
+        return write
+
+
+def _time(value: object) -> Any:
+    return rfc3339(value) if isinstance(value, int) else to_json(value)
+
+
+def _hex(value: object) -> Any:
+    return value.hex() if isinstance(value, bytes) else to_json(value)
+
+
+_SPECIAL: Final = dict.fromkeys(_TIMES, _time) | {"chain_id": _hex}
+_WRITERS: Final = _Writers()

@@ -15,6 +15,13 @@ from ledger.format.event import EventHeader
 from ledger.format.kinds import Kind
 
 
+class Ref(NamedTuple):
+    """One event: two events may share an id."""
+
+    event_id: bytes
+    digest: bytes
+
+
 class Node(NamedTuple):
     """A materialized event. Times are µs UTC; ``sequence`` and ``number`` are those of one sighting in its chain.
 
@@ -22,8 +29,7 @@ class Node(NamedTuple):
     ``effective`` is False where the key may not state this kind: such an event has no effect on any answer.
     """
 
-    event_id: bytes
-    digest: bytes
+    ref: Ref
     header: EventHeader
     payload: Mapping[str, Any] | None
     fact: Kind | None
@@ -40,6 +46,14 @@ class Node(NamedTuple):
     findings: tuple[str, ...] = ()
 
     @property
+    def event_id(self) -> bytes:
+        return self.ref.event_id
+
+    @property
+    def digest(self) -> bytes:
+        return self.ref.digest
+
+    @property
     def kind(self) -> str:
         return self.header.kind
 
@@ -48,20 +62,9 @@ class Node(NamedTuple):
         return self.header.occurred_at
 
     @property
-    def ref(self) -> Ref:
-        return Ref(self.event_id, self.digest)
-
-    @property
     def author(self) -> tuple[str, str]:
         """Whose word it is: service and key."""
         return self.service, self.key_id
-
-
-class Ref(NamedTuple):
-    """One event: two events may share an id."""
-
-    event_id: bytes
-    digest: bytes
 
 
 class KnownPerson(NamedTuple):

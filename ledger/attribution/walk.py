@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade
@@ -37,9 +37,9 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
     found: dict[Ref, Found] = {}
     seen: dict[Ref, Node] = {}
     ends: list[tuple[Node, str]] = []
-    led = _led_on(links)
+    leads = _leads(links, _led_on(links))
     for least in (RANK["corroborated"], RANK["sealed"], RANK["asserted"], RANK["inferred"]):
-        way = _search(links, led, starts, least)
+        way = _search(links, leads, starts, least)
         for ref, (node, _, _) in way.items():
             seen[ref] = node
             if is_trigger(node) and ref not in found:
@@ -47,8 +47,8 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
                 grade = weakest([edge.grade for edge in edges], grade_of_claim(node))
                 found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
         if least == 0:
-            ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, led, node, depth))]
-    kept = tuple(each for each in found.values() if is_origin(each.node) or not _leads_on(links, led, each.node))
+            ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, leads, node, depth))]
+    kept = tuple(each for each in found.values() if is_origin(each.node) or not _leads_on(links, leads, each.node))
     return Walk(kept, tuple(ends), tuple(seen.values()))
 
 
@@ -68,6 +68,22 @@ def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> Ite
         for edge in links.of(other, SAME):
             if edge.target.ref == node.ref:
                 yield edge._replace(source=node, target=other)
+
+
+_Leads = Callable[[Node], list[Edge]]
+
+
+def _leads(links: Links, led: Container[Ref]) -> _Leads:
+    """``leads_up`` of each event, found once: every search asks again."""
+    found: dict[Ref, list[Edge]] = {}
+
+    def leads(node: Node) -> list[Edge]:
+        edges = found.get(node.ref)
+        if edges is None:
+            edges = found[node.ref] = list(leads_up(links, node, led))
+        return edges
+
+    return leads
 
 
 def _led_on(links: Links) -> frozenset[Ref]:
@@ -143,14 +159,14 @@ _Way = dict[Ref, tuple[Node, Edge | None, int]]
 """By event: the event, the link that led to it, and how many links from the start."""
 
 
-def _search(links: Links, led: Container[Ref], starts: Iterable[Node], least: int) -> _Way:
+def _search(links: Links, leads: _Leads, starts: Iterable[Node], least: int) -> _Way:
     way: _Way = {node.ref: (node, None, 0) for node in starts}
     queue = deque(way)
     while queue:
         node, _, depth = way[queue.popleft()]
         if depth == links.index.graph.limits.depth:
             continue
-        for edge in leads_up(links, node, led):
+        for edge in leads(node):
             if RANK[edge.grade] >= least and edge.target.ref not in way:
                 way[edge.target.ref] = (edge.target, edge, depth + 1)
                 queue.append(edge.target.ref)
@@ -165,13 +181,13 @@ def _way_to(way: _Way, ref: Ref) -> tuple[Edge, ...]:
     return tuple(reversed(edges))
 
 
-def _leads_on(links: Links, led: Container[Ref], node: Node) -> bool:
+def _leads_on(links: Links, leads: _Leads, node: Node) -> bool:
     """Whether another trigger stands above this one."""
-    way = _search(links, led, [node], 0)
+    way = _search(links, leads, [node], 0)
     return any(is_trigger(each) and ref != node.ref for ref, (each, _, _) in way.items())
 
 
-def _end(links: Links, led: Container[Ref], node: Node, depth: int) -> str | None:
+def _end(links: Links, leads: _Leads, node: Node, depth: int) -> str | None:
     """Why the search ended at ``node``; None where it went on or needs not."""
     if is_trigger(node) and is_origin(node):
         return None
@@ -182,6 +198,6 @@ def _end(links: Links, led: Container[Ref], node: Node, depth: int) -> str | Non
         for missing in links.missing.get(each.ref, ()):
             if missing.cause.relation in TO_TRIGGERS:
                 return missing.why
-    if any(edge.relation in TO_TRIGGERS for each in group for edge in leads_up(links, each, led)):
+    if any(edge.relation in TO_TRIGGERS for each in group for edge in leads(each)):
         return None
     return "no_trigger"

@@ -12,5 +12,5 @@ select c.id, s.name, c.key_id, c.chain_id, c.closed_at is not null, last.append_
             where e.chain = c.id and (%(as_of)s::bigint is null or e.append_time <= %(as_of)s)
             order by e.number desc limit 1
        ) last on true
- where c.id = any(%(chains)s)
+ where c.id = any((select %(chains)s::bigint[])::bigint[])
  order by c.id

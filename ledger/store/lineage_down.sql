@@ -1,7 +1,7 @@
 -- Events below those given, by the causes that later events state. Set-based and directed, as lineage_up.sql is. An effect is
 -- followed on where it is an event of this tenant that cites what it should; digests are compared when read.
 with recursive walk (id) as (
-    select unnest(%(start)s::uuid[])
+    select unnest((select %(start)s::uuid[]))
   union
     select next.id
       from walk
@@ -13,5 +13,5 @@ with recursive walk (id) as (
                 where c.cause = walk.id
            ) next
 ), wanted as (
-    select id from walk limit %(nodes)s
+    select id from walk limit (select %(nodes)s::bigint)
 )

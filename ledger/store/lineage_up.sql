@@ -1,8 +1,9 @@
 -- Events above those given: by their causes, and by whatever answers to the names that they follow. Set-based and directed;
 -- UNION keeps each id once, and LIMIT ends the recursion (the nearest come first). An id without an event comes back alone:
 -- a cause that is not in this tenant's ledger. Ineffective events are shown and lead nowhere.
+-- Parameters stand in sub-selects, so that a plan for any values costs what one for these values does, and is kept.
 with recursive walk (id) as (
-    select unnest(%(start)s::uuid[])
+    select unnest((select %(start)s::uuid[]))
   union
     select next.id
       from walk
@@ -19,9 +20,9 @@ with recursive walk (id) as (
                  from unnest(e.follows) as f (key)
                 cross join lateral (
                           select j.event_id from joins j where j.key = f.key
-                           order by j.event_id desc limit %(candidates)s
+                           order by j.event_id desc limit (select %(candidates)s::bigint)
                       ) j
            ) next
 ), wanted as (
-    select id from walk limit %(nodes)s
+    select id from walk limit (select %(nodes)s::bigint)
 )

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from ledger.attribution.subgraph import Node
+from ledger.attribution.subgraph import Node, Ref
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
 from ledger.format.event import decode_header
@@ -54,8 +54,7 @@ def node_of(schemas: Schemas, row: Row) -> Node:
             payload = fact = None
             findings += ("schema_unknown",)
     return Node(
-        event_id=event_id.bytes,
-        digest=digest,
+        ref=Ref(event_id.bytes, digest),
         header=header,
         payload=payload,
         fact=fact,

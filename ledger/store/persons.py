@@ -14,12 +14,14 @@ from ledger.format.codec import Schemas
 from ledger.format.content import PRINCIPAL, decode_content, read_person
 from ledger.store.connect import translated
 
-_ERASED: Final = """
-select digest from erasures
- where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s) and not is_event"""
 _NAMED: Final = """
+select digest, null from erasures
+ where tenant = (select id from names where name = %(tenant)s) and not is_event
+   and digest = any((select %(digests)s::bytea[])::bytea[])
+union all
 select digest, value from contents
- where tenant = (select id from names where name = %(tenant)s) and digest = any(%(digests)s) and media_type = %(type)s"""
+ where tenant = (select id from names where name = %(tenant)s) and digest = any((select %(digests)s::bytea[])::bytea[])
+   and media_type = %(type)s"""
 
 
 def persons_named(
@@ -30,12 +32,9 @@ def persons_named(
         return {}
     given = {"tenant": tenant, "digests": list(digests), "type": PRINCIPAL}
     with translated():
-        erased = {bytes(digest) for (digest,) in connection.execute(_ERASED, given)}
-        named = connection.execute(_NAMED, given).fetchall()
-    persons = {digest: KnownPerson(digest, "erased") for digest in erased}
-    for digest, value in named:
-        if digest not in erased:
-            persons[digest] = _person(schemas, digest, value)
+        rows = connection.execute(_NAMED, given).fetchall()
+    persons = {digest: _person(schemas, digest, value) for digest, value in rows if value is not None}
+    persons |= {digest: KnownPerson(digest, "erased") for digest, value in rows if value is None}
     return _with_names(persons)
 
 

@@ -30,7 +30,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ledger.attribution.subgraph import KnownPerson, Limits, Node, Subgraph
+from ledger.attribution.subgraph import KnownPerson, Limits, Node, Ref, Subgraph
 from ledger.format.content import Person
 from ledger.format.event import Cause
 from ledger.format.kinds import KINDS, from_avro
@@ -143,8 +143,7 @@ class Story:
         payload = None if told.erased else told.payload
         kind = told.made.header.kind
         return Node(
-            event_id=told.made.event_id,
-            digest=told.made.digest,
+            ref=Ref(told.made.event_id, told.made.digest),
             header=told.made.header,
             payload=payload,
             fact=from_avro(kind, payload) if payload is not None and kind in KINDS else None,
