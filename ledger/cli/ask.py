@@ -51,13 +51,13 @@ def who_triggered(
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Says who triggered an event, and how that is known. Exit 1 where nobody can be named."""
+    """Says who triggered an event, and how that is known. Exit 1 where nobody can be named, or there is no such event."""
     settings = settings_of(ctx, tenant=tenant, utc=utc)
-    time = None if as_of is None else read_time(as_of)
+    wanted, time = event_id(event), None if as_of is None else read_time(as_of)
     with wiring.running(settings):
         source = wiring.open_lineage(settings)
         limits = Limits(nodes=nodes)
-        answer = ask.who_triggered(source, settings.tenant, event_id(event), as_of=time, limits=limits)
+        answer = ask.who_triggered(source, settings.tenant, wanted, as_of=time, limits=limits)
     if as_json:
         emit(to_json(answer))
     else:
@@ -77,16 +77,18 @@ def lineage(
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Lists what an event came from, or what came of it; with --json as a node-link graph. Exit 1 where there is nothing else."""
+    """Lists what an event came from, or what came of it; with --json as a node-link graph. Exit 1 where there is nothing else, or
+    no such event.
+    """
     if up and down:
         raise ConfigurationError("choose one of --up and --down")
     settings = settings_of(ctx, tenant=tenant, utc=utc)
-    time = None if as_of is None else read_time(as_of)
+    wanted, time = event_id(event), None if as_of is None else read_time(as_of)
     with wiring.running(settings):
         found = ask.lineage_of(
             wiring.open_lineage(settings),
             settings.tenant,
-            event_id(event),
+            wanted,
             "down" if down else "up",
             as_of=time,
             limits=Limits(nodes=nodes),
@@ -123,7 +125,7 @@ def find(
         agent=agent,
         resource=resource,
         kind=kind,
-        execution=None if execution is None else event_id(execution),
+        execution=None if execution is None else event_id(execution, "execution"),
         since=None if since is None else read_time(since),
         until=None if until is None else read_time(until),
     )
@@ -148,8 +150,9 @@ def replay(
 ) -> None:
     """Tells a run step by step, in the order in which it happened. Exit 1 where there is none of this id."""
     settings = settings_of(ctx, tenant=tenant, utc=utc)
+    wanted = event_id(execution, "execution")
     with wiring.running(settings), wiring.reading(settings) as connection:
-        page = queries.replay(connection, load_schemas(), settings.tenant, event_id(execution), limit=limit)
+        page = queries.replay(connection, load_schemas(), settings.tenant, wanted, limit=limit)
         _show(connection, page, settings, as_json=as_json)
 
 
@@ -175,13 +178,13 @@ def _show(connection: psycopg.Connection, page: queries.Page, settings: Settings
         exit_with(NO)
 
 
-def event_id(text: str) -> bytes:
-    """The 16 bytes of an event id; raises ``ConfigurationError``."""
+def event_id(text: str, what: str = "event") -> bytes:
+    """The 16 bytes of the id of an event or an execution; raises ``ConfigurationError``."""
     try:
         return ids.parse(text.strip())
     except ValueError:
         raise ConfigurationError(
-            f"{text!r} is no event id: a UUID such as 018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"
+            f"{text!r} is no {what} id: a UUID such as 018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """What every verb shares: its settings, its options, and how an error ends it.
 
-Exit status: 0 yes, 1 the evidence says no (also: there is no such thing), 2 misuse, or no answer could be had.
+Exit status: 0 yes; 1 the evidence says no, or there is no such thing; 2 misuse, or the ledger could not be asked.
 """
 
 from __future__ import annotations

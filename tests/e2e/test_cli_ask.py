@@ -94,6 +94,41 @@ def test_before_it_was_in_the_log_there_was_no_event(run: Run, told: Story) -> N
     run("who-triggered", told.outcome, "--as-of", "2100-01-01T00:00:00Z")
 
 
+UNKNOWN = "018f4c1e-0000-7000-8000-000000000000"
+BY_ID = [["who-triggered"], ["lineage"], ["lineage", "--down"], ["replay"], ["find", "--execution"]]
+
+
+@pytest.mark.parametrize("verb", BY_ID, ids=" ".join)
+def test_an_unknown_id_is_exit_1_and_a_malformed_one_exit_2(run: Run, verb: list[str]) -> None:
+    said = run(*verb, UNKNOWN, status=1)
+    assert verb[0] == "find" or UNKNOWN in said.stderr
+    assert (
+        "no execution id" in run(*verb, "book-1", status=2).stderr or "no event id" in run(*verb, "x", status=2).stderr
+    )
+
+
+@pytest.mark.parametrize("verb", BY_ID, ids=" ".join)
+def test_a_malformed_id_is_misuse_whether_or_not_the_ledger_can_be_asked(
+    run: Run, verb: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSWERABLE_STORE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert "is no" in run(*verb, "book-1", status=2).stderr
+    assert "cannot be reached" in run(*verb, UNKNOWN, status=2).stderr
+
+
+@pytest.mark.parametrize("verb", ["who-triggered", "lineage", "find", "replay"])
+def test_the_help_says_the_exit_status_that_the_verb_has(run: Run, verb: str) -> None:
+    assert "Exit 1 where" in run(verb, "--help").stdout
+    assert "1 the evidence says no, or there is no such thing; 2 misuse" in " ".join(run("--help").stdout.split())
+
+
+def test_an_action_that_nobody_recorded_is_exit_1(run: Run) -> None:
+    run("find", "--action", "book-1")
+    assert "no action 'unheard of'" in run("find", "--action", "unheard of", status=1).stderr
+    run("find", "--kind", "unheard of", status=1)
+    assert "alone" in run("find", "--action", "book-1", "--kind", "prompt", status=2).stderr
+
+
 @pytest.mark.parametrize("name", ["", "book-1", "018f4c1e", "\x1b[31m", "'; drop table events; --", "x" * 100_000])
 def test_what_is_no_id_is_misuse_told_in_one_sentence(run: Run, name: str) -> None:
     said = run("who-triggered", name, status=2).stderr
