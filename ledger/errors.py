@@ -48,6 +48,10 @@ class TopicMismatch(ConfigurationError):
     """A topic exists with settings under which the ledger's promises do not hold."""
 
 
+class TopicAbsent(ConfigurationError):
+    """A log does not hold the topic at all: an archive that was made without it."""
+
+
 class PositionLost(BackendError):
     """The log no longer holds the position to read from; a person must decide how to go on."""
 

@@ -128,7 +128,7 @@ class Log(Protocol):
         ...
 
     def bounds(self, topic: str) -> Mapping[int, Bounds]:
-        """The offsets of every partition now."""
+        """The offsets of every partition now. Raises ``TopicAbsent`` where this log never holds the topic."""
         ...
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:

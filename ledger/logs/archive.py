@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import fastavro
 
-from ledger.errors import ConfigurationError, PositionLost
+from ledger.errors import ConfigurationError, PositionLost, TopicAbsent
 from ledger.ports import EVENTS, Bounds, Log, Outgoing, Record, Subscription
 
 SCHEMA: dict[str, Any] = {
@@ -158,7 +158,7 @@ class ArchiveLog:
 
     def _topic(self, topic: str) -> _Topic:
         if topic not in self._topics:
-            raise ConfigurationError(f"the archive {self._path} does not hold {topic}")
+            raise TopicAbsent(f"the archive {self._path} does not hold {topic}; make one that does, or give the log itself")
         return self._topics[topic]
 
     def _refusal(self) -> ConfigurationError:

@@ -15,7 +15,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from ledger.errors import PositionLost
+from ledger.errors import PositionLost, TopicAbsent
 from ledger.format.codec import Schemas
 from ledger.ports import CONTENTS, EVENTS, Log, Prepared, Projection, Record, Tally
 from ledger.store.connect import connect, translated
@@ -46,7 +46,8 @@ def rebuild(
 ) -> StateDigest:
     """Fills a second schema from ``logs`` in turn (archives first, the log last) and swaps; returns its digest.
 
-    Records that are in several are read once. Raises ``PositionLost`` where records are in none of them.
+    Records that are in several are read once. An archive may be without contents, which are the last log's to give. Raises
+    ``PositionLost`` where records are in none of them.
     """
     _drop(url, SCHEMA)
     migrate(url, schema=SCHEMA)
@@ -55,7 +56,8 @@ def rebuild(
     try:
         for log in logs:
             fill(log, EVENTS, events, progress)
-            fill(log, CONTENTS, contents, progress)
+            if log is logs[-1] or _holds(log, CONTENTS):
+                fill(log, CONTENTS, contents, progress)
         contents.sweep()
         events.analyze()
     finally:
@@ -81,6 +83,14 @@ def fill(log: Log, topic: str, projection: Projection[Prepared], progress: Progr
         projection.reset(topic, partition, identity, offset)
         _copy(log.read(topic, partition, offset, here.end), projection, partial(progress, topic, partition))
     projection.release(topic, sorted(bounds))
+
+
+def _holds(log: Log, topic: str) -> bool:
+    try:
+        log.bounds(topic)
+    except TopicAbsent:
+        return False
+    return True
 
 
 def swap_in(url: str) -> None:

@@ -174,6 +174,18 @@ def test_a_store_that_is_what_the_log_says_is_rebuilt_the_same(run: Run, url: st
     run("who-triggered", told.outcome)
 
 
+def test_an_archive_without_contents_is_read_before_the_log_and_the_contents_come_from_the_log(
+    run: Run, url: str, told: Story, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.avro"
+    run("archive", str(copy))
+    report = json.loads(run("rebuild", "--archive", str(copy), "--json").stdout)
+    assert (report["before"], report["differs"]) == (report["after"], False)
+    assert "for Alice" in run("who-triggered", told.outcome).stdout
+    refused = run("--log-url", f"file:{copy}", "rebuild", status=2).stderr  # a store without contents is nobody's wish
+    assert "does not hold ledger.contents" in refused
+
+
 def test_a_store_that_was_tampered_with_is_mended_and_told(run: Run, url: str, told: Story) -> None:
     import psycopg
 
