@@ -27,6 +27,10 @@ class SpoolFailed(LedgerError):
     """The spool could not be written or is not ours; nothing was recorded."""
 
 
+class SpoolUnreadable(SpoolFailed):
+    """A spool that another release wrote, or that is damaged: left as it is for whoever can read it."""
+
+
 class ConfigurationError(LedgerError):
     """A setting, key or file is missing or wrong; the message names it and what to do."""
 

@@ -49,17 +49,31 @@ class LeftSpool:
                 yield entry
 
 
+class Unreadable(NamedTuple):
+    """An orphan that this release cannot send, and why."""
+
+    orphan: Orphan
+    reason: str
+
+
 @dataclass(slots=True)
 class Left:
-    """All orphans, and the heads to continue, by tenant."""
+    """The orphans that can be sent, the heads to continue, by tenant, and the orphans that cannot."""
 
     spools: list[LeftSpool]
     heads: dict[str, list[Head]]
+    unreadable: list[Unreadable]
 
 
 def look_over(schemas: Schemas, orphans: Sequence[Orphan]) -> Left:
-    """Reads every seal that is left. A chain that closed, or that another one continues already, is not continued."""
-    spools = [_look_at(schemas, orphan) for orphan in orphans]
+    """Reads all that is left, changing nothing. A chain that closed, or that another one continues already, is not continued."""
+    spools: list[LeftSpool] = []
+    unreadable: list[Unreadable] = []
+    for orphan in orphans:
+        try:
+            spools.append(_look_at(schemas, orphan))
+        except Exception as error:  # noqa: BLE001 - whatever a later release wrote, or a disk lost, must not end the sender
+            unreadable.append(Unreadable(orphan, f"{type(error).__name__}: {error}"))
     ended = set[bytes]().union(*(each.closed | each.continued for each in spools))
     heads: dict[str, list[Head]] = {}
     for each in spools:
@@ -67,7 +81,7 @@ def look_over(schemas: Schemas, orphans: Sequence[Orphan]) -> Left:
             for chain_id, head in each.heads.items():
                 if chain_id not in ended:
                     heads.setdefault(head.tenant, []).append(head)
-    return Left(spools, heads)
+    return Left(spools, heads, unreadable)
 
 
 def _look_at(schemas: Schemas, orphan: Orphan) -> LeftSpool:
@@ -86,6 +100,9 @@ def _look_at(schemas: Schemas, orphan: Orphan) -> LeftSpool:
                 left.continued.update(each["chain_id"] for each in opened["continues"])
         if batch.sealed_until:
             left.sealed_until[seal.tenant] = batch.sealed_until
+    for event in left.unsealed():
+        schemas.expect(event.header, "EventHeader")
+        schemas.of(event.payload)
     return left
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final, NamedTuple
 
+from ledger.errors import SpoolUnreadable
+
 EVENT: Final = b"E"
 CONTENT: Final = b"C"
 SEALED: Final = b"S"
@@ -15,6 +17,9 @@ _EVENT: Final = Struct("<cqHH16s32s")
 _CONTENT: Final = Struct("<cH")
 _SEALED: Final = Struct("<cQI")
 EVENT_OVERHEAD: Final = _EVENT.size
+_WHEN: Final = Struct("<cq")
+OCCURRED_AT_WITHIN: Final = _WHEN.size
+"""Bytes of a frame's body that ``occurred_at`` needs."""
 
 
 class SpooledEvent(NamedTuple):
@@ -59,12 +64,19 @@ def sealed_frame(sealed_until: int, partition: int, value: bytes) -> bytes:
     return _SEALED.pack(SEALED, sealed_until, partition) + value
 
 
+def occurred_at(body: bytes) -> int | None:
+    """When the event in a frame occurred; None where it holds none."""
+    return int(_WHEN.unpack_from(body)[1]) if body[:1] == EVENT else None
+
+
 def read_entry(number: int, body: bytes) -> SpooledEvent | SpooledContent:
-    """The event or content in a frame of the journal of events."""
+    """The event or content in a frame of the journal of events; raises ``SpoolUnreadable`` for anything else."""
     if body[:1] == CONTENT:
         _, length = _CONTENT.unpack_from(body)
         start = _CONTENT.size
         return SpooledContent(number, body[start : start + length], body[start + length :])
+    if body[:1] != EVENT:
+        raise SpoolUnreadable(f"frame {number} is neither an event nor a content; update the service")
     _, occurred_at, tenant, header, salt, digest = _EVENT.unpack_from(body)
     start = EVENT_OVERHEAD
     middle = start + tenant
@@ -73,5 +85,8 @@ def read_entry(number: int, body: bytes) -> SpooledEvent | SpooledContent:
 
 
 def read_sealed(number: int, body: bytes) -> SpooledBatch:
+    """The sealed batch in a frame of the journal of sealed batches; raises ``SpoolUnreadable`` for anything else."""
+    if body[:1] != SEALED:
+        raise SpoolUnreadable(f"frame {number} is no sealed batch; update the service")
     _, sealed_until, partition = _SEALED.unpack_from(body)
     return SpooledBatch(number, sealed_until, partition, body[_SEALED.size :])

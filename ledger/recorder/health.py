@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger.recorder.process import Process
@@ -11,10 +12,14 @@ from ledger.recorder.process import Process
 class Health:
     """A recorder as of now. Times are µs UTC.
 
-    ``doing`` is what the sender is about: starting, adopting, idle, sending, retrying, closing, ended, failed; ``error`` the last
-    failure, None once the same attempt succeeded. ``waiting_events`` are in the spool and not acknowledged by the log.
+    ``problems`` says what is wrong, a sentence each, as long as it is wrong. ``doing`` is what the sender is about: starting,
+    adopting, idle, sending, retrying, closing, ended, failed; ``error`` the last failure, None once the same attempt succeeded;
+    ``failures`` counts all of them. ``waiting_events`` are in the spool and not acknowledged by the log; the oldest of them
+    occurred at ``oldest_waiting_at``. ``dropped`` counts since the start. Of the spools that dead processes left,
+    ``adopting_spools`` are being sent, ``adopted_spools`` were, and ``left_spools`` cannot be read by this release.
     """
 
+    problems: tuple[str, ...]
     doing: str
     error: str | None
     failures: int
@@ -23,15 +28,17 @@ class Health:
     oldest_waiting_at: int | None
     spool_bytes: int
     dropped: int
+    adopting_spools: int
     adopted_spools: int
+    left_spools: tuple[str, ...]
     malformed_headers: int
     open_chains: tuple[str, ...]
     spool_failure: str | None
 
     @property
     def well(self) -> bool:
-        """Whether events reach the log and none was lost."""
-        return self.doing not in ("retrying", "failed") and self.spool_failure is None and not self.dropped
+        """Whether events are taken and reach the log, and nothing is lost or left."""
+        return not self.problems
 
 
 def health_of(process: Process, malformed_headers: int) -> Health:
@@ -39,16 +46,34 @@ def health_of(process: Process, malformed_headers: int) -> Health:
     state = sender.state
     events, size = sender.waiting
     return Health(
+        problems=tuple(_problems(process)),
         doing=state.doing,
         error=state.error,
         failures=state.failures,
         waiting_events=events,
         waiting_bytes=size,
-        oldest_waiting_at=state.oldest_at if events else None,
+        oldest_waiting_at=spool.oldest_at if events else None,
         spool_bytes=spool.events.bytes + spool.sealed.bytes,
         dropped=process.losses.total,
+        adopting_spools=state.adopting,
         adopted_spools=state.adopted,
+        left_spools=tuple(str(directory) for directory, _ in state.left if directory.exists()),
         malformed_headers=malformed_headers,
         open_chains=tuple(each.chain.chain_id.hex() for each in list(process.chains.open.values())),
         spool_failure=str(spool.failure) if spool.failure is not None else None,
     )
+
+
+def _problems(process: Process) -> Iterator[str]:
+    state, spool = process.sender.state, process.spool
+    if spool.failure is not None:
+        yield str(spool.failure)
+    elif spool.refusal is not None:
+        yield f"the last event was not taken: {spool.refusal}"
+    if state.doing == "retrying":
+        yield f"what waits does not reach the log and is sent again ({state.error})"
+    if untold := process.losses.untold:
+        yield f"{untold} events were dropped, and the ledger does not know yet"
+    for directory, reason in state.left:
+        if directory.exists():
+            yield f"{directory} holds what another release recorded and is left to it ({reason})"

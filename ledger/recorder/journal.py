@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
-from ledger.errors import SpoolFailed, SpoolFull
+from ledger.errors import SpoolFailed, SpoolFull, SpoolUnreadable
 
 MAGIC: Final = b"ANSWJRN1"
 HEAD: Final = len(MAGIC) + 8
@@ -129,11 +129,24 @@ class Journal:
                 self.bytes -= size if spare is None else 0
 
     def sync(self) -> None:
-        """Waits until all that was stored before is on the disk."""
-        done, self._unsynced = self._unsynced, []
-        for segment in (*done, self._live):
-            if not segment.map.closed:
+        """Waits until all that was stored before is on the disk. Raises the first ``OSError``, once every segment was tried;
+        a segment that failed is tried again by the next call.
+        """
+        with self.lock:
+            left, live = list(self._unsynced), self._live
+        failure: OSError | None = None
+        for segment in (*left, live):
+            try:
                 os.fdatasync(segment.fd)
+            except OSError as error:
+                if not segment.map.closed:  # else it was released meanwhile: the log has all of it
+                    failure = failure or error
+                    continue
+            if segment is not live:
+                with self.lock:
+                    self._unsynced.remove(segment)
+        if failure is not None:
+            raise failure
 
     def release(self, number: int) -> None:
         """Deletes the segments that hold nothing after frame ``number``. The live one stays."""
@@ -211,6 +224,21 @@ class Cursor:
             self._at = HEAD
         return int(_LENGTH.unpack_from(segment.map, self._at)[0])
 
+    def copy(self) -> Cursor:
+        """Another one that stands at the same frame."""
+        other = Cursor(self._segment)
+        other._at = self._at
+        return other
+
+    def look(self, size: int) -> bytes:
+        """The first ``size`` bytes of the next body, which ``peek`` told of, or fewer; the cursor stays."""
+        start = self._at + FRAME
+        return self._segment.map[start : min(start + size, self._segment.end)]
+
+    def skip(self) -> None:
+        """Passes the next frame, which ``peek`` told of."""
+        self._at += FRAME + int(_LENGTH.unpack_from(self._segment.map, self._at)[0])
+
     def take(self) -> Frame:
         """The next frame, which ``peek`` told of."""
         segment = self._segment
@@ -221,11 +249,16 @@ class Cursor:
 
 
 def recover(directory: Path, name: str) -> Iterator[Frame]:
-    """The frames that another process left. A torn tail ends its segment; what a later segment holds is still read."""
+    """The frames that another process left. A torn tail ends its segment; what a later segment holds is still read.
+
+    Raises ``SpoolUnreadable`` for a segment in another format: a later release's, which must not be taken for an empty one.
+    """
     for path in sorted(directory.glob(f"{name}-*.seg")):
         data = path.read_bytes()
         if data[: len(MAGIC)] != MAGIC:
-            continue
+            if any(data[: len(MAGIC)]):
+                raise SpoolUnreadable(f"{path} is no segment that this release can read; update the service")
+            continue  # made ahead and never begun
         at = HEAD
         expected = int.from_bytes(data[len(MAGIC) : HEAD], "little")
         while at + FRAME <= len(data):

@@ -36,6 +36,12 @@ class Losses:
             lost.kinds[kind] += 1
             self.total += 1
 
+    @property
+    def untold(self) -> int:
+        """How many are not in a statement yet."""
+        with self._lock:
+            return sum(lost.kinds.total() for lost in self._lost.values())
+
     def take(self) -> list[tuple[str, ChainLoss]]:
         """What was lost since the last call, a statement a tenant."""
         if not self._lost:

@@ -50,8 +50,10 @@ class State:
     failures: int = 0
     acked_events: int = 0
     acked_bytes: int = 0
-    oldest_at: int | None = None
+    adopting: int = 0
     adopted: int = 0
+    left: tuple[tuple[Path, str], ...] = ()
+    """Spools of dead processes that cannot be read here, and why."""
 
 
 class Sender:
@@ -158,7 +160,6 @@ class Sender:
         self._await_work()
         contents, events = self._collect()
         self.state.doing = "sending"
-        self.state.oldest_at = events[0].occurred_at if events else self.state.oldest_at
         self._seal_all(events)
         self._seal_losses()
         self._seal_heartbeats()
@@ -170,7 +171,6 @@ class Sender:
         self.idle = True
         if not self._cursor.peek() and self._deadline is None:
             self.state.doing = "idle"
-            self.state.oldest_at = None
             due = self._chains.next_due()
             self._work.wait(None if due is None else max(0.0, due - monotonic()))
         self.idle = False
@@ -200,11 +200,15 @@ class Sender:
         return contents, events
 
     def _acknowledge(self, contents: Sequence[SpooledContent], events: Sequence[SpooledEvent]) -> None:
-        self._spool.acknowledge(self._sealed, self._collected)  # first: who is told may need the room
+        self._acknowledge_spool()  # first: who is told may need the room
         if contents or events:
+            self._spool.waits_from(self._cursor)
             self.state.acked_events += len(events)
             self.state.acked_bytes += self._collected_bytes
             self.acked.advance(self._collected)
+
+    def _acknowledge_spool(self) -> None:
+        self._insist(lambda: self._spool.acknowledge(self._sealed, self._collected))
 
     def _seal_all(self, events: Iterable[SpooledEvent], *, own: bool = True) -> None:
         """Seals events of any tenants. ``own``: they lie in this process's journal, which then knows that they are sealed."""
@@ -226,7 +230,7 @@ class Sender:
         now = monotonic()
         for chain in [each for each in self._chains.open.values() if each.due <= now]:
             waiting, size = self.waiting
-            self._seal(chain, [self._chains.heartbeat(chain, waiting, size, self.state.oldest_at)], 0)
+            self._seal(chain, [self._chains.heartbeat(chain, waiting, size, self._spool.oldest_at)], 0)
 
     def _chain(self, tenant: str) -> OpenChain:
         return self._insist(lambda: self._chains.of(tenant, self._events_partition))
@@ -267,7 +271,7 @@ class Sender:
 
     def _insist(self, attempt: Callable[[], T]) -> T:
         """What ``attempt`` returns, once it does; tries again after growing delays. Raises only when the recorder was closed."""
-        delay = FIRST_DELAY
+        delay, doing = FIRST_DELAY, self.state.doing
         while True:
             try:
                 done = attempt()
@@ -276,7 +280,8 @@ class Sender:
                 self.state.error = f"{type(error).__name__}: {error}"
                 self.state.failures += 1
             else:
-                self.state.error = None
+                if self.state.error is not None:
+                    self.state.doing, self.state.error = doing, None
                 return done
             if self._deadline is not None and monotonic() + delay > self._deadline:
                 raise _Abandoned
@@ -299,25 +304,35 @@ class Sender:
         return partition_of(key, count)
 
     def _adopt(self) -> None:
-        """Sends what dead processes left: contents, sealed bytes as they are, then their unsealed events in new chains."""
+        """Sends what dead processes left: contents, sealed bytes as they are, then their unsealed events in new chains. What
+        this release cannot read is left as it is, and told.
+        """
         self.state.doing = "adopting"
         ledger, service = self._owner
         own = self._spool.directory
         orphans = self._orphans = self._insist(lambda: adopt(self._root, own, ledger=ledger, service=service))
-        if not orphans:
-            return
         left = look_over(self._schemas, orphans)
+        for orphan, _ in left.unreadable:
+            orphans.remove(orphan)
+            orphan.close(delete=False)
+        self.state.left = tuple((orphan.directory, reason) for orphan, reason in left.unreadable)
+        self.state.adopting = len(orphans)
+        if orphans:
+            self._take_over(left)
+        while orphans:
+            orphans.pop().close(delete=True)
+            self.state.adopting -= 1
+            self.state.adopted += 1
+
+    def _take_over(self, left: Left) -> None:
         self._chains.continued = {tenant: list(heads) for tenant, heads in left.heads.items()}
         self._send_again(left)
         for tenant in left.heads:
             self._seal(self._chain(tenant), [], 0)
         self._flush_outbox()
-        for orphan in orphans:
-            orphan.mark_continued()
+        for each in left.spools:
+            self._insist(each.orphan.mark_continued)
         self._seal_left(left)
-        self.state.adopted = len(orphans)
-        while orphans:
-            orphans.pop().close(delete=True)
 
     def _send_again(self, left: Left) -> None:
         for each in left.spools:
@@ -326,19 +341,22 @@ class Sender:
         for each in left.spools:
             for batches in _groups(each.batches()):
                 self._append([Outgoing(EVENTS, one.partition, one.chain_id, one.value) for one in batches])
-                each.orphan.acknowledge(batches[-1].number, each.orphan.acked_events)
+                self._acknowledge_left(each.orphan, batches[-1].number, each.orphan.acked_events)
 
     def _seal_left(self, left: Left) -> None:
         for each in left.spools:
             for events in _groups(each.unsealed()):
                 self._seal_all(events, own=False)
                 self._flush_outbox()
-                each.orphan.acknowledge(each.orphan.acked_sealed, events[-1].number)
+                self._acknowledge_left(each.orphan, each.orphan.acked_sealed, events[-1].number)
+
+    def _acknowledge_left(self, orphan: Orphan, sealed: int, events: int) -> None:
+        self._insist(lambda: orphan.acknowledge(sealed, events))
 
     def _flush_outbox(self) -> None:
         self._append(self._outbox)
         self._outbox = []
-        self._spool.acknowledge(self._sealed, self._collected)
+        self._acknowledge_spool()
 
     def _close_chains(self) -> None:
         self._seal_losses()

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from secrets import token_hex
 from struct import Struct, error
@@ -20,9 +20,18 @@ from typing import Any, Final, NamedTuple
 
 from crc32c import crc32c
 
-from ledger.errors import SpoolFailed
-from ledger.recorder.frames import HEADS, SpooledBatch, SpooledContent, SpooledEvent, read_entry, read_sealed
-from ledger.recorder.journal import Journal, recover
+from ledger.errors import LedgerError, SpoolFailed, SpoolFull
+from ledger.recorder.frames import (
+    HEADS,
+    OCCURRED_AT_WITHIN,
+    SpooledBatch,
+    SpooledContent,
+    SpooledEvent,
+    occurred_at,
+    read_entry,
+    read_sealed,
+)
+from ledger.recorder.journal import Cursor, Journal, recover
 
 OWNER: Final = "owner.json"
 EVENTS: Final = "events"
@@ -50,27 +59,39 @@ class Spool:
 
     def __init__(self, root: Path, *, ledger: str, service: str, limit: int, segment_bytes: int) -> None:
         self.directory = root / f"{os.getpid()}-{token_hex(4)}"
-        try:
-            self.directory.mkdir(parents=True, mode=0o700)
-            self._lock_file = take_lock(self.directory)
-            (self.directory / OWNER).write_text(json.dumps({"ledger": ledger, "service": service}))
-            self._acked = os.open(self.directory / "acked", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as failure:
-            raise SpoolFailed(
-                f"no spool can be made in {root} ({failure.strerror}); give a directory that this service may write"
-            ) from failure
-        if self._lock_file is None:
-            raise SpoolFailed(f"{self.directory} is locked by another process; open the recorder again")
-        self.events = Journal(self.directory, EVENTS, segment_bytes=segment_bytes, limit=limit)
-        self.sealed = Journal(self.directory, SEALED, segment_bytes=SEALED_SEGMENT)
+        with ExitStack() as undo:
+            try:
+                self.directory.mkdir(parents=True, mode=0o700)
+                undo.callback(remove, self.directory)
+                self._lock_file = take_lock(self.directory)
+                if self._lock_file is None:
+                    raise SpoolFailed(f"{self.directory} is locked by another process; open the recorder again")
+                undo.callback(os.close, self._lock_file)
+                (self.directory / OWNER).write_text(json.dumps({"ledger": ledger, "service": service}))
+                self._acked = os.open(self.directory / "acked", os.O_RDWR | os.O_CREAT, 0o600)
+                undo.callback(os.close, self._acked)
+                write_acked(self._acked, 0, 0)  # has its place on the disk, should that be full later
+            except OSError as failure:
+                raise SpoolFailed(
+                    f"no spool can be made in {root} ({failure.strerror}); give a directory that this service may write"
+                ) from failure
+            self.events = Journal(self.directory, EVENTS, segment_bytes=segment_bytes, limit=limit)
+            undo.callback(self.events.close)
+            self.sealed = Journal(self.directory, SEALED, segment_bytes=SEALED_SEGMENT)
+            undo.pop_all()
         self.taken_events = 0
         self.taken_bytes = 0
+        self.oldest_at: int | None = None
+        """``occurred_at`` of the first event here that the log has not acknowledged."""
         self._heads_at = HEADS_EVERY
         self.acked = 0
         self.failure: SpoolFailed | None = None
+        """Why nothing is taken any more."""
+        self.refusal: LedgerError | None = None
+        """Why the last ``put`` stored nothing, until another one does or room was made."""
 
     def put(self, frames: Sequence[bytes], events: int = 1) -> int:
-        """Stores all of ``frames``, of which ``events`` hold one, or none; returns the number of the last.
+        """Stores all of ``frames``, of which the last ``events``, one or none, hold one; returns the number of the last.
 
         Raises ``SpoolFull`` or ``SpoolFailed``.
         """
@@ -79,12 +100,19 @@ class Spool:
             if self.failure is not None:
                 raise self.failure
             size = sum(map(len, frames))
-            if len(frames) > 1:
-                journal.room_for(len(frames), size)
-            for frame in frames:
-                number = journal.append(frame)
+            try:
+                if len(frames) > 1:
+                    journal.room_for(len(frames), size)
+                for frame in frames:
+                    number = journal.append(frame)
+            except (SpoolFull, SpoolFailed) as refusal:
+                self.refusal = refusal
+                raise
+            self.refusal = None
             self.taken_bytes += size
             self.taken_events += events
+            if events and self.oldest_at is None:
+                self.oldest_at = occurred_at(frames[-1])
             return number
 
     def put_sealed(self, frame: bytes) -> int:
@@ -104,14 +132,24 @@ class Spool:
         self.acked = events
         self.events.release(events)
         self.sealed.release(min(sealed, self.sealed.next - 2 * HEADS_EVERY))
+        self.refusal = None
+
+    def waits_from(self, cursor: Cursor) -> None:
+        """What stands after ``cursor`` is all that the log has not acknowledged."""
+        ahead = cursor.copy()
+        with self.events.lock:
+            self.oldest_at = None
+            while ahead.peek() and self.oldest_at is None:
+                self.oldest_at = occurred_at(ahead.look(OCCURRED_AT_WITHIN))
+                ahead.skip()
 
     def sync(self) -> None:
         """Waits until all is on the disk. After a failure nothing more is taken: the kernel may have dropped what it held."""
-        try:
-            self.events.sync()
-            self.sealed.sync()
-        except OSError as failure:
-            self.fail(f"the spool's disk failed ({failure.strerror}); repair it and start the service again")
+        for journal in (self.events, self.sealed):
+            try:
+                journal.sync()
+            except OSError as failure:
+                self.fail(f"the spool's disk failed ({failure.strerror}); repair it and start the service again")
 
     def fail(self, message: str) -> None:
         """From now on every ``put`` raises."""
@@ -143,8 +181,8 @@ class Orphan:
 
     def __init__(self, directory: Path, lock_file: int) -> None:
         self.directory = directory
-        self._lock_file = lock_file
         self._acked = os.open(directory / "acked", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock_file = lock_file
         self.acked_sealed, self.acked_events = read_acked(self._acked)
 
     def batches(self) -> Iterator[SpooledBatch]:
@@ -187,25 +225,38 @@ class Orphan:
 
 
 def adopt(root: Path, own: Path, *, ledger: str, service: str) -> list[Orphan]:
-    """The spools below ``root`` whose process is gone, oldest first, locked for us. Those of other services stay alone."""
+    """The spools below ``root`` whose process is gone, oldest first, locked for us. Those of other services stay alone.
+
+    One that vanishes meanwhile, or cannot be opened, is passed over: the locks of the others are ours by then.
+    """
     found: list[Orphan] = []
-    for directory in sorted(root.iterdir(), key=lambda each: each.stat().st_mtime_ns):
-        if directory == own or not _belongs(directory, {"ledger": ledger, "service": service}):
-            continue
-        lock_file = take_lock(directory)
-        if lock_file is None:
-            continue
-        if directory.exists():
-            found.append(Orphan(directory, lock_file))
-        else:  # its adopter finished between our look and our lock
-            os.close(lock_file)
+    for directory in sorted(root.iterdir(), key=_age):
+        if directory != own and _belongs(directory, {"ledger": ledger, "service": service}):
+            with suppress(OSError):
+                if (orphan := _take(directory)) is not None:
+                    found.append(orphan)
     return found
 
 
+def _take(directory: Path) -> Orphan | None:
+    """The spool under our lock; None where another process holds that. Raises ``OSError``, and holds nothing then."""
+    lock_file = take_lock(directory)
+    if lock_file is None:
+        return None
+    try:
+        return Orphan(directory, lock_file)
+    except BaseException:  # its adopter finished between our look and our lock
+        os.close(lock_file)
+        raise
+
+
 def remove(directory: Path) -> None:
-    """Deletes a spool. Without its owner nobody adopts it, should we die in the middle."""
-    (directory / OWNER).unlink(missing_ok=True)
-    shutil.rmtree(directory, ignore_errors=True)
+    """Deletes a spool. Without its owner nobody adopts it, should we die in the middle; where that cannot be taken from it,
+    it stays whole, and its next adopter finds nothing to send.
+    """
+    with suppress(OSError):
+        (directory / OWNER).unlink(missing_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def take_lock(directory: Path) -> int | None:
@@ -235,6 +286,12 @@ def read_acked(handle: int) -> tuple[int, int]:
         return 0, 0
     sealed, events = _ACKED.unpack_from(data)
     return sealed, events
+
+
+def _age(directory: Path) -> int:
+    with suppress(OSError):
+        return directory.stat().st_mtime_ns
+    return 0
 
 
 def _belongs(directory: Path, owner: dict[str, str]) -> bool:

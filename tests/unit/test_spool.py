@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from ledger.errors import SpoolFailed, SpoolFull
+from ledger.errors import SpoolFailed, SpoolFull, SpoolUnreadable
 from ledger.format.kinds import ReasoningStep
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.context import Recorded
 from ledger.recorder.frames import event_frame
-from ledger.recorder.journal import FRAME, HEAD, Cursor, Journal, recover
+from ledger.recorder.journal import FRAME, HEAD, MAGIC, Cursor, Journal, recover
 from ledger.recorder.spool import Spool, adopt, take_lock
 from tests.recording import (
     LEDGER,
@@ -119,6 +120,12 @@ def test_no_flipped_bit_is_read_as_something_else(tmp_path: Path) -> None:
     whole = bytearray(path.read_bytes())
     for at in range(HEAD + 2 * FRAME + len(b"firstsecond")):
         whole[at] ^= 1
+        if at < len(MAGIC):
+            path.write_bytes(whole)
+            with pytest.raises(SpoolUnreadable, match="update the service"):
+                list(recover(tmp_path, "j"))
+            whole[at] ^= 1
+            continue
         path.write_bytes(whole)
         assert [each.body for each in recover(tmp_path, "j")] in ([], [b"first"])
         whole[at] ^= 1
@@ -134,6 +141,30 @@ def test_a_damaged_segment_does_not_hide_those_after_it(tmp_path: Path) -> None:
     data[HEAD + FRAME] ^= 1
     first.write_bytes(data)
     assert [each.number for each in recover(tmp_path, "j")] == [3, 4, 5, 6]
+
+
+def test_what_could_not_be_synced_is_synced_by_the_next_call(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=4096)
+    first = journal.cursor()._segment
+    for number in range(6):
+        journal.append(bytes([number]) * 1500)
+    second = first.following
+    assert second is not None
+    whole = [os.dup(first.fd), os.dup(second.fd)]
+    pipe = os.pipe()  # what cannot be synced
+    for segment in (first, second):
+        os.dup2(pipe[0], segment.fd)
+    with pytest.raises(OSError, match="Invalid argument"):
+        journal.sync()
+    os.dup2(whole[0], first.fd)
+    with pytest.raises(OSError, match="Invalid argument"):  # the second was not forgotten for the first's sake
+        journal.sync()
+    os.dup2(whole[1], second.fd)
+    os.dup2(pipe[0], first.fd)  # which is done with
+    journal.sync()
+    for each in (*whole, *pipe):
+        os.close(each)
+    journal.close()
 
 
 def make_spool(root: Path, service: str = SERVICE) -> Spool:
@@ -155,6 +186,47 @@ def test_a_spool_is_taken_over_only_when_its_process_is_gone_and_by_its_own_serv
     assert not directory.exists()
     (orphan,) = adopt(tmp_path, nobody, ledger=LEDGER, service="other")
     orphan.close(delete=False)
+
+
+def test_a_spool_that_vanishes_while_it_is_looked_at_keeps_no_lock_of_another(tmp_path: Path) -> None:
+    first, vanishing = make_spool(tmp_path), make_spool(tmp_path)
+    first.close()
+    vanishing.close()
+    os.utime(first.directory, (1, 1))  # the older is locked before the other one is gone
+    owner = vanishing.directory / "owner.json"
+    said = owner.read_text()
+    owner.unlink()
+    os.mkfifo(owner)
+
+    def vanish() -> None:
+        with owner.open("w") as file:  # opened as soon as the adopter reads it
+            shutil.rmtree(vanishing.directory)
+            file.write(said)
+
+    thread = threading.Thread(target=vanish)
+    thread.start()
+    (orphan,) = adopt(tmp_path, tmp_path / "nobody", ledger=LEDGER, service=SERVICE)
+    thread.join()
+    assert orphan.directory == first.directory
+    assert not vanishing.directory.exists()
+    orphan.close(delete=False)
+    (orphan,) = adopt(tmp_path, tmp_path / "nobody", ledger=LEDGER, service=SERVICE)
+    orphan.close(delete=False)
+
+
+def test_one_that_cannot_be_opened_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    broken, whole = make_spool(tmp_path), make_spool(tmp_path)
+    broken.close()
+    whole.close()
+    (broken.directory / "acked").unlink()
+    (broken.directory / "acked").mkdir()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (orphan,) = adopt(tmp_path, tmp_path / "nobody", ledger=LEDGER, service=SERVICE)
+    assert orphan.directory == whole.directory
+    orphan.close(delete=False)
+    lock = take_lock(broken.directory)
+    assert lock is not None
+    os.close(lock)
 
 
 def test_an_acknowledgement_that_does_not_hold_counts_as_none(tmp_path: Path) -> None:

@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ledger.errors import SpoolUnreadable
 from ledger.recorder.clock import SystemClock
+from ledger.recorder.frames import event_frame, read_entry, read_sealed, sealed_frame
 from tests.recording import SIGNER, STEP, chain_events, chain_findings, contents, recorder_on, stated, verified
 from tests.services.memory_log import KeptLog, MemoryLog
 
@@ -58,6 +62,16 @@ def killed(spool: Path, mode: str, count: int) -> list[bytes]:
     child.stdout.close()
     child.stdin.close()
     return [bytes.fromhex(each) for each in line.decode().split()]
+
+
+def test_a_frame_of_another_mark_is_not_taken_for_one_of_ours() -> None:
+    event = event_frame(b"acme", 1, bytes(32), b"header", bytes(16), b"payload")
+    assert read_entry(1, event).number == 1
+    assert read_sealed(1, sealed_frame(0, 0, b"value")).value == b"value"
+    with pytest.raises(SpoolUnreadable, match="frame 1 is neither"):
+        read_entry(1, b"N" + event[1:])
+    with pytest.raises(SpoolUnreadable, match="frame 1 is no sealed batch"):
+        read_sealed(1, b"N" + sealed_frame(0, 0, b"value")[1:])
 
 
 def ids_in(log: MemoryLog) -> list[bytes]:

@@ -1,0 +1,191 @@
+"""What a recorder says of itself: what is wrong while it is wrong, and no longer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Semaphore
+
+import pytest
+
+from ledger.errors import BackendError, SpoolFull
+from ledger.ports import Outgoing
+from ledger.recorder.clock import SystemClock
+from ledger.recorder.frames import event_frame, sealed_frame
+from ledger.recorder.recorder import Recorder
+from ledger.recorder.spool import Spool, take_lock
+from ledger.schema_files import load_schemas
+from tests.recording import LEDGER, SERVICE, STEP, chain_findings, recorder_on, stated
+from tests.services.memory_log import MemoryLog
+
+SEGMENT = 64 * 1024
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    return MemoryLog(SystemClock())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def left_by(root: Path, write: Callable[[Spool], object]) -> Path:
+    """The spool of a process that is gone."""
+    spool = Spool(root, ledger=LEDGER, service=SERVICE, limit=1 << 20, segment_bytes=SEGMENT)
+    write(spool)
+    spool.close()
+    return spool.directory
+
+
+def bytes_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def another_format(spool: Spool) -> None:
+    segment = spool.sealed.cursor()._segment
+    segment.map[:8] = b"ANSWJRN2"
+
+
+HEADER, PAYLOAD = (load_schemas().by_name[name].frame + b"body" for name in ("EventHeader", "prompt"))
+NEWER: dict[str, Callable[[Spool], object]] = {
+    "a seal of a schema unknown here": lambda spool: spool.put_sealed(sealed_frame(0, 0, b"\xc3\x01newer888rest")),
+    "heads with more fields": lambda spool: spool.put_sealed(b'H[["acme", "00", "key", 1, "00", 2, "more"]]'),
+    "a frame of another mark": lambda spool: spool.put([b"N what a later release keeps"], events=0),
+    "sealed bytes of another mark": lambda spool: spool.put_sealed(b"N what a later release keeps"),
+    "a header of a schema unknown here": lambda spool: spool.put(
+        [event_frame(b"acme", 1, bytes(32), b"\xc3\x01newer888header", bytes(16), PAYLOAD)]
+    ),
+    "a payload of a schema unknown here": lambda spool: spool.put(
+        [event_frame(b"acme", 1, bytes(32), HEADER, bytes(16), b"\xc3\x01newer888payload")]
+    ),
+    "segments of another format": another_format,
+}
+
+
+@pytest.mark.parametrize("what", NEWER)
+def test_a_spool_of_a_later_release_is_left_to_it_and_recording_goes_on(
+    log: MemoryLog, tmp_path: Path, what: str
+) -> None:
+    readable = recorder_on(log, tmp_path)
+    log.gate.clear()
+    mine = readable.record(STEP)
+    assert not readable.close(0.1)
+    log.gate.set()
+    foreign = left_by(tmp_path, NEWER[what])
+    before = bytes_of(foreign)
+    with recorder_on(log, tmp_path) as recorder:
+        new = recorder.record(STEP)
+        assert recorder.flush(10)
+        assert {each.digest for each in stated(log)} == {mine.digest, new.digest}
+        assert bytes_of(foreign) == before
+        lock = take_lock(foreign)
+        assert lock is not None
+        os.close(lock)
+        health = recorder.health()
+        assert (health.adopted_spools, health.left_spools, health.well) == (1, (str(foreign),), False)
+        assert str(foreign) in "".join(health.problems)
+        shutil.rmtree(foreign)  # as the release that can read it does
+        assert (recorder.health().left_spools, recorder.health().problems) == ((), ())
+    assert set(chain_findings(log).values()) == {frozenset()}
+
+
+def test_a_log_that_is_away_is_told_with_what_waits_and_since_when(log: MemoryLog, tmp_path: Path) -> None:
+    with recorder_on(log, tmp_path) as recorder:
+        recorder.record(STEP, occurred_at=1_000)
+        assert recorder.flush(10)
+        until(lambda: recorder.health().doing == "idle")
+        assert (recorder.health().problems, recorder.health().oldest_waiting_at) == ((), None)
+        log.fail_before = 1_000_000
+        recorder.prompt(trigger_kind="human", trust="trusted", text="first", occurred_at=2_000)
+        recorder.record(STEP, occurred_at=3_000)
+        until(lambda: recorder.health().failures >= 2)
+        health = recorder.health()
+        assert (health.waiting_events, health.oldest_waiting_at, health.doing) == (2, 2_000, "retrying")
+        assert "the log failed before" in health.problems[0]
+        log.fail_before = 0
+        assert recorder.flush(10)
+        health = recorder.health()
+        assert (health.problems, health.waiting_events, health.oldest_waiting_at) == ((), 0, None)
+        assert health.failures >= 2
+
+
+class Permitted(MemoryLog):
+    """Each append needs a permit."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.permits = Semaphore(0)
+
+    def append(self, records: Sequence[Outgoing], *, timeout: float) -> None:
+        if records and not self.permits.acquire(timeout=timeout):
+            raise BackendError("no permit")
+        super().append(records, timeout=timeout)
+
+
+def test_the_oldest_that_waits_is_the_first_that_the_log_has_not_acknowledged(tmp_path: Path) -> None:
+    log = Permitted()
+    with recorder_on(log, tmp_path) as recorder:
+        recorder.record(STEP, occurred_at=1_000)
+        until(lambda: recorder.health().doing == "sending")
+        assert recorder.health().oldest_waiting_at == 1_000
+        recorder.prompt(trigger_kind="human", trust="trusted", text="a content stands before it", occurred_at=2_000)
+        assert recorder.health().oldest_waiting_at == 1_000
+        log.permits.release()
+        until(lambda: recorder.health().waiting_events == 1)
+        assert recorder.health().oldest_waiting_at == 2_000
+        log.permits.release(100)
+        assert recorder.flush(10)
+        assert recorder.health().oldest_waiting_at is None
+
+
+def test_the_spools_being_taken_over_are_told_while_the_log_is_away(tmp_path: Path) -> None:
+    log = Permitted()
+    dead = recorder_on(log, tmp_path)
+    dead.prompt(trigger_kind="human", trust="trusted", text="a content goes first")
+    assert not dead.close(0.1)
+    with recorder_on(log, tmp_path, append_timeout=0.5) as recorder:
+        until(lambda: recorder.health().failures >= 1)
+        health = recorder.health()
+        assert (health.doing, health.adopting_spools, health.adopted_spools) == ("retrying", 1, 0)
+        assert health.problems
+        log.permits.release()
+        until(lambda: recorder.health().doing == "adopting")  # for as long as the second attempt is under way
+        assert recorder.health().problems == ()
+        log.permits.release(100)
+        until(lambda: recorder.health().adopted_spools == 1)
+        assert (recorder.health().adopting_spools, recorder.health().problems) == (0, ())
+
+
+def test_a_full_spool_is_told_until_there_is_room(log: MemoryLog, tmp_path: Path) -> None:
+    log.gate.clear()
+    with recorder_on(log, tmp_path, spool_bytes=2 * SEGMENT, segment_bytes=SEGMENT) as recorder:
+        fill(recorder)
+        assert "bytes that the log has not taken" in recorder.health().problems[0]
+        log.gate.set()
+        assert recorder.flush(10)
+        assert recorder.health().problems == ()
+
+
+def test_a_loss_is_told_until_the_ledger_knows_of_it(log: MemoryLog, tmp_path: Path) -> None:
+    log.gate.clear()
+    with recorder_on(log, tmp_path, mode="best_effort", spool_bytes=2 * SEGMENT, segment_bytes=SEGMENT) as recorder:
+        while not recorder.health().dropped:
+            recorder.record(STEP)
+        assert any("1 events were dropped" in each for each in recorder.health().problems)
+        log.gate.set()
+        assert recorder.flush(10)
+        until(lambda: recorder.health().problems == ())
+        assert recorder.health().dropped == 1
+
+
+def fill(recorder: Recorder) -> None:
+    with pytest.raises(SpoolFull):  # noqa: PT012 - which of them raises is not known
+        while True:
+            recorder.record(STEP)
