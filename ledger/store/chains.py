@@ -10,7 +10,7 @@ import psycopg
 from ledger.format.batch import Chain
 from ledger.trust.chain import ChainFinding, ChainState, Mark, Near, Run, replay
 
-_MARK: Final = "number, digest, previous, first_sequence, event_count, sealed_at, next_within = 0"
+_MARK: Final = "number, digest, previous, first_sequence, event_count, sealed_at, next_within is not distinct from 0"
 _MOST: Final = 50_000
 
 

@@ -92,6 +92,15 @@ def test_an_event_under_two_seals_is_one_event_with_two_sightings(stand: Stand) 
     assert stand.rows("select count(*) from sightings where digest = %s", made.digest) == [(1,)]
 
 
+def test_a_fork_of_a_chain_that_promises_no_next_seal_is_found_in_a_later_transaction(stand: Stand) -> None:
+    forge = Forge(next_within=None)
+    first, second = forge.seal(forge.make()), forge.seal(forge.make())
+    for each in (first, second):
+        stand.put(forge, each)
+    stand.put(forge, forge.seal(forge.make(), head=first.head))
+    assert stand.findings() == ["fork", "fork"]
+
+
 def test_one_id_with_two_digests_keeps_both_events(stand: Stand) -> None:
     forge = Forge()
     first = forge.make()
