@@ -76,6 +76,13 @@ def open_log(settings: Settings) -> Log:
     return logs.open_log(log_url(settings))
 
 
+def open_archive(path: Path) -> Log:
+    """A log that was copied to a file, to be read."""
+    from ledger import logs
+
+    return logs.open_log(f"file:{path.absolute()}")
+
+
 def open_log_to_append(settings: Settings) -> Log:
     """The log, for a publisher: in an embedded one, under the role that may only call its append function."""
     from ledger import logs

@@ -47,7 +47,6 @@ def rebuild(
     as_json: Json = False,
 ) -> None:
     """Makes the store anew from archives and log, and swaps it in. Exit 1 where the old one was not what the log says."""
-    from ledger.logs import open_log
     from ledger.schema_files import load_schemas
     from ledger.store.digest import state_digest
     from ledger.store.rebuild import rebuild as make_anew
@@ -56,7 +55,7 @@ def rebuild(
     with ExitStack() as stack:
         stack.enter_context(wiring.running(settings))
         live = stack.enter_context(closing(wiring.open_log(settings)))
-        logs = [stack.enter_context(closing(open_log(f"file:{path.absolute()}"))) for path in archives or ()]
+        logs = [stack.enter_context(closing(wiring.open_archive(path))) for path in archives or ()]
         url = wiring.store_url(settings)
         before, ends = state_digest(url), _ends(live)
         whole = ends == _reached(settings)

@@ -2,142 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import Annotated, Any, Final, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
+from rich.text import Text
 
 from ledger import wiring
-from ledger.cli.invocation import NO, Json, exit_with, settings_of
-from ledger.cli.output import clean, console, emit, progress
-from ledger.errors import LedgerError, VerificationError
+from ledger.cli.invocation import NO, Json, Utc, exit_with, settings_of
+from ledger.cli.output import clean, console, emit, progress, read_time, show_time
+from ledger.errors import ConfigurationError, LedgerError
 from ledger.format import ids
-from ledger.format.batch import Chain, Seal, SealedEvent, split_batch
-from ledger.format.event import EventHeader, decode_header
-from ledger.format.hashing import event_digest, event_prefix, payload_digest
-from ledger.ports import EVENTS, Log, Record
+from ledger.format.batch import Chain, Seal
+from ledger.format.heads import LINE_BYTES, KnownHead, format_heads, parse_heads
 from ledger.schema_files import load_schemas
 from ledger.settings import Settings
-from ledger.trust.chain import Mark, mark_of, replay
-from ledger.trust.reasons import REASONS
-from ledger.trust.verdict import Judge, Rejected, VerifiedBatch
+from ledger.trust.verdict import Judge
+from ledger.verification import Fault, Group, NamedEvent, Report, Source, Verification
 
-_EVERY: Final = 64
-
-
-class Fault(NamedTuple):
-    """Something that does not verify. ``first`` and ``last``: the sequences that the seal claims. Events by id, where known."""
-
-    name: str
-    detail: str
-    position: str
-    service: str | None
-    chain: str | None
-    seal: int | None
-    first: int | None
-    last: int | None
-    events: tuple[str, ...]
-
-
-class Verification:
-    """Judges a log record by record; ``faults`` closes it. What an erasure explains is judged once all are known."""
-
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
-        self._marks: dict[Chain, set[Mark]] = {}
-        self._cited: dict[bytes, set[bytes]] = {}
-        self._erased: set[tuple[str, bytes]] = set()
-        self._refused: list[tuple[Record, Rejected]] = []
-        self._faults: list[Fault] = []
-        self.records = self.events = 0
-
-    @property
-    def chains(self) -> int:
-        return len(self._marks)
-
-    def take(self, record: Record) -> None:
-        """Judges the next record."""
-        self.records += 1
-        verdict = self._judge.judge(record.key, record.value, record.append_time)
-        if isinstance(verdict, Rejected):
-            self._refused.append((record, verdict))
-        else:
-            self._admit(record, verdict)
-
-    def faults(self) -> list[Fault]:
-        """Everything wrong, once every record was taken."""
-        for record, verdict in self._refused:
-            again = self._judge.judge(record.key, record.value, record.append_time, self._named)
-            if isinstance(again, Rejected):
-                self._faults.append(self._refusal(record, verdict))
-            else:
-                self._admit(record, again)
-        for chain, marks in self._marks.items():
-            for found in replay(marks)[1]:
-                until = f" to {found.until}" if found.until != found.number else ""
-                detail = f"seal {found.number}{until}: {REASONS[found.name].meaning}"
-                where = (chain.service, chain.chain_id.hex(), found.number, None, None)
-                self._faults.append(Fault(found.name, detail, "", *where, ()))
-        return self._faults
-
-    def _named(self, tenant: str, digests: Sequence[bytes]) -> set[bytes]:
-        return {digest for digest in digests if (tenant, digest) in self._erased}
-
-    def _admit(self, record: Record, batch: VerifiedBatch) -> None:
-        self.events += len(batch.events)
-        self._marks.setdefault(batch.chain, set()).add(mark_of(batch))
-        for event in batch.events:
-            for cause in event.header.causes:
-                if cause.digest is not None:
-                    self._cited.setdefault(cause.event_id, set()).add(cause.digest)
-            if event.header.kind == "content_erasure" and event.effective and event.payload:
-                erased = [*event.payload.get("contents", ()), *event.payload.get("events", ())]
-                self._erased |= {(batch.seal.tenant, digest) for digest in erased}
-            for name in event.findings:
-                text = ids.text(event.header.event_id)
-                self._faults.append(_fault(name, REASONS[name].meaning, record, batch.seal, (text,)))
-        for refused in batch.refused:
-            self._faults.append(_fault(refused.reason, refused.detail, record, batch.seal, ()))
-        for name in batch.findings:
-            self._faults.append(_fault(name, REASONS[name].meaning, record, batch.seal, ()))
-
-    def _refusal(self, record: Record, verdict: Rejected) -> Fault:
-        events = tuple(self._changed(record, verdict.seal)) if verdict.reason in ("bad_root", "bad_payload") else ()
-        return _fault(verdict.reason, verdict.detail, record, verdict.seal, events)
-
-    def _changed(self, record: Record, seal: Seal | None) -> Iterator[str]:
-        """The events of a changed batch with another digest than a later event, or the store, knows them by; those whose
-        payload is not the one of their header.
-        """
-        for header, digest, event in _events_of(record, seal):
-            known = self._cited.get(header.event_id)
-            payload = event.payload is None or payload_digest(event.salt, event.payload) == header.payload_digest
-            if (known is not None and digest not in known) or not payload:
-                yield ids.text(header.event_id)
-
-    def doubtful(self) -> set[bytes]:
-        """The ids of events in batches that do not verify, as far as they are legible."""
-        return {
-            header.event_id for record, verdict in self._refused for header, _, _ in _events_of(record, verdict.seal)
-        }
-
-    def know(self, digests: Iterable[tuple[bytes, bytes]]) -> None:
-        """Takes over from elsewhere by which digests events are known. It names what is at fault, and decides nothing."""
-        for event_id, digest in digests:
-            self._cited.setdefault(event_id, set()).add(digest)
-
-
-def _events_of(record: Record, seal: Seal | None) -> Iterator[tuple[EventHeader, bytes, SealedEvent]]:
-    """Header, digest and parts of each event of a record that does not verify, as far as they are legible."""
-    if seal is None or record.value is None:
-        return
-    schemas, prefix = load_schemas(), event_prefix(seal.ledger, seal.tenant, seal.service)
-    for event in split_batch(schemas, record.value).events:
-        try:
-            yield decode_header(schemas, event.header), event_digest(prefix, event.header), event
-        except VerificationError:
-            continue
+_HEADINGS: Final[Mapping[Group, str]] = {
+    "integrity": "integrity: what is there, and is not as it was signed",
+    "completeness": "completeness: what is missing",
+    "note": "notes: times that prove nothing by themselves",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -150,69 +40,182 @@ def verify(
     log: Annotated[
         str | None, typer.Option("--log", help="Another log, such as file:COPY; LOG_URL by default.")
     ] = None,
+    archives: Annotated[
+        list[Path] | None, typer.Option("--archive", help="An archive of what the log no longer has; several in order.")
+    ] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="Heads of chains that were exported: the log must hold them.")
+    ] = None,
+    heads: Annotated[Path | None, typer.Option("--heads", help="Write the heads of the chains here verified.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="Judge promises as of this time; the log's latest append time by default."),
+    ] = None,
     canonical: Annotated[bool, typer.Option("--canonical", help="Also that each encoding is the only one.")] = False,
     as_json: Json = False,
+    utc: Utc = False,
 ) -> None:
-    """Verifies every chain from the log: signatures, roots, payloads, links, gaps, forks. Exit 1 where anything is wrong."""
-    settings = settings_of(ctx, log_url=log)
+    """Verifies every chain from the log, and says apart what is wrong, what is missing, and what nobody can know.
+
+    Exit 1 where the evidence shows a fault of integrity (signatures, roots, payloads, links, forks) or completeness (gaps,
+    records that the log lost, promises not kept, heads that it does not hold). Late seals and skewed clocks are notes.
+    """
+    settings = settings_of(ctx, log_url=log, utc=utc)
     judge = Judge(load_schemas(), settings.require_ledger(), wiring.load_bundle(settings), canonical=canonical)
+    if heads is not None and heads.exists():
+        raise ConfigurationError(f"{heads} exists: choose another name, heads are never overwritten")
+    given = [head for path in against or () for head in read_heads(path, settings.require_ledger())]
     with ExitStack() as stack:
         if settings.effective_log_url.startswith("embedded:"):
             stack.enter_context(wiring.running(settings))
-        source = stack.enter_context(closing(wiring.open_log(settings)))
-        done = _verify(source, judge)
-        if doubtful := done.doubtful():
-            done.know(_stored(settings, doubtful))
-    faults = done.faults()
-    _report(done, faults, as_json=as_json)
-    if faults:
+        live = stack.enter_context(closing(wiring.open_log(settings)))
+        source = Source([*(stack.enter_context(closing(wiring.open_archive(path))) for path in archives or ()), live])
+        bar = stack.enter_context(progress("verifying"))
+        report = Verification(
+            source,
+            judge,
+            load_schemas(),
+            heads=given,
+            known=_Store(settings, stack),
+            at=None if at is None else read_time(at),
+            progress=lambda records, _: bar(records, source.offsets),
+        ).run()
+    if heads is not None:
+        write_heads(heads, report.heads)
+    if as_json:
+        emit(_plain(report))
+    else:
+        _print(report, utc=settings.utc)
+    if not report.holds:
         exit_with(NO)
 
 
-def _stored(settings: Settings, event_ids: Collection[bytes]) -> list[tuple[bytes, bytes]]:
-    """The digests by which the store knows these events; nothing where there is no store to ask."""
-    query = "select event_id, digest from events where event_id = any(%s::uuid[])"
+def read_heads(path: Path, ledger: str) -> Iterator[KnownHead]:
+    """The heads in a file, a bounded line at a time; raises ``InvalidHeads`` or ``ConfigurationError``."""
     try:
-        with wiring.reading(settings) as connection:
-            rows = connection.execute(query, [[each.hex() for each in event_ids]]).fetchall()
-    except LedgerError:
-        return []
-    return [(event_id.bytes, digest) for event_id, digest in rows]
+        with path.open("rb") as file:
+            yield from parse_heads(iter(lambda: file.readline(LINE_BYTES + 1), b""), ledger)
+    except OSError as error:
+        raise ConfigurationError(f"the heads {path} cannot be read: {error.strerror}") from None
 
 
-def _verify(log: Log, judge: Judge) -> Verification:
-    done, bounds = Verification(judge), log.bounds(EVENTS)
-    with progress("verifying") as bar:
-        for partition, each in sorted(bounds.items()):
-            for record in log.read(EVENTS, partition, each.first, each.end):
-                done.take(record)
-                if done.records % _EVERY == 0:
-                    bar(done.records, sum(b.end - b.first for b in bounds.values()))
-    return done
+def write_heads(path: Path, heads: Sequence[KnownHead]) -> None:
+    """Writes a file of heads, whole or not at all."""
+    fresh = path.with_name(path.name + ".part")
+    try:
+        with fresh.open("wb") as file:
+            file.writelines(format_heads(heads))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(path)
+    except OSError as error:
+        raise ConfigurationError(f"the heads cannot be written to {path}: {error.strerror}") from None
 
 
-def _fault(name: str, detail: str, record: Record, seal: Seal | None, events: tuple[str, ...]) -> Fault:
-    position = f"{record.partition}/{record.offset}"
-    if seal is None:
-        return Fault(name, detail, position, None, None, None, None, None, events)
-    last = seal.first_sequence + seal.event_count - 1
-    where = (seal.service, seal.chain_id.hex(), seal.seal_number, seal.first_sequence, last)
-    return Fault(name, detail, position, *where, events)
+class _Store:
+    """What the store knows of a seal's events; nothing where there is no store to ask."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        self._settings, self._stack = settings, stack
+        self._connection: Any = None
+        self._dead = False
+
+    def __call__(self, seal: Seal) -> Mapping[int, NamedEvent]:
+        from ledger.store.known import events_under
+
+        try:
+            if self._connection is None and not self._dead:
+                self._connection = self._stack.enter_context(wiring.reading(self._settings))
+            if self._dead:
+                return {}
+            chain = Chain(seal.ledger, seal.tenant, seal.service, seal.key_id, seal.chain_id)
+            found = events_under(self._connection, chain, seal.seal_number)
+        except LedgerError:
+            self._dead = True
+            return {}
+        return {index: NamedEvent(*event) for index, event in found.items()}
 
 
-def _report(done: Verification, faults: Sequence[Fault], *, as_json: bool) -> None:
-    counts: dict[str, Any] = {"records": done.records, "chains": done.chains, "events": done.events}
-    if as_json:
-        emit({**counts, "faults": [fault._asdict() for fault in faults]})
-        return
+def _plain(report: Report) -> dict[str, Any]:
+    """The report for programs."""
+    return {
+        "holds": report.holds,
+        "records": report.records,
+        "chains": len(report.chains),
+        "events": report.events,
+        "at": report.at,
+        "counts": dict(sorted(report.counts.items())),
+        **{group: [_fault(fault) for fault in report.of(group)] for group in ("integrity", "completeness")},
+        "notes": [_fault(fault) for fault in report.of("note")],
+        "unknown": [each._asdict() for each in report.unknown],
+    }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    chain = fault.chain
+    return {
+        "name": fault.name,
+        "detail": fault.detail,
+        "partition": fault.partition,
+        "offset": fault.offset,
+        "append_time": fault.append_time,
+        "tenant": chain.tenant if chain is not None else None,
+        "service": chain.service if chain is not None else None,
+        "key_id": chain.key_id if chain is not None else None,
+        "chain": fault.chain_id.hex() if fault.chain_id is not None else None,
+        "seal": fault.seal,
+        "until": fault.until,
+        "first": fault.first,
+        "last": fault.last,
+        "inferred": fault.inferred,
+        "events": [{"event_id": _id(event), "digest": event.digest.hex()} for event in fault.events],
+    }
+
+
+def _id(event: NamedEvent) -> str | None:
+    return ids.text(event.event_id) if event.event_id is not None else None
+
+
+def _print(report: Report, *, utc: bool) -> None:
     out = console()
-    for fault in faults:
-        where = f"record {fault.position}" if fault.position else ""
-        if fault.chain is not None:
-            where += f" chain {fault.chain} of {fault.service}, seal {fault.seal}"
-        if fault.first is not None:
-            where += f", sequence {fault.first} to {fault.last}"
-        named = f", event {', '.join(fault.events)}" if fault.events else ""
-        out.print(clean(f"{fault.name}: {where.strip()}{named}: {fault.detail}"), style="bold red", markup=False)
-    verdict = "every chain verifies" if not faults else f"{len(faults)} faults"
-    out.print(f"{verdict}: {done.records} records, {done.chains} chains, {done.events} events verified", markup=False)
+    for group, heading in _HEADINGS.items():
+        faults = report.of(group)
+        if not faults and group == "note":
+            continue
+        style = "yellow" if group == "note" else "bold red"
+        out.print(Text(heading, style="bold"))
+        for fault in faults:
+            out.print(Text(clean(f"  {_line(fault)}"), style=style))
+        for name, more in _unlisted(report, faults):
+            out.print(Text(f"  {name}: {more} more", style=style))
+        if not faults:
+            out.print(Text("  nothing wrong" if group == "integrity" else "  nothing missing, as far as the log shows"))
+    out.print(Text("what this cannot know", style="bold"))
+    for each in report.unknown:
+        number = f"{each.number} " if each.number is not None else ""
+        out.print(Text(clean(f"  {number}{each.detail}"), style="dim"))
+    verdict = "every chain verifies" if report.holds else f"{report.faults_of('integrity', 'completeness')} faults"
+    counted = f"{report.records} records, {len(report.chains)} chains, {report.events} events verified"
+    out.print(clean(f"{verdict}: {counted}, up to {show_time(report.at, utc=utc)}"), markup=False)
+
+
+def _unlisted(report: Report, faults: Sequence[Fault]) -> Iterator[tuple[str, int]]:
+    for name in dict.fromkeys(fault.name for fault in faults):
+        more = report.counts[name] - sum(fault.name == name for fault in faults)
+        if more:
+            yield name, more
+
+
+def _line(fault: Fault) -> str:
+    where = [f"record {fault.partition}/{fault.offset}"] if fault.partition is not None else []
+    if fault.chain_id is not None:
+        of = f" of {fault.chain.service}" if fault.chain is not None else ""
+        where.append(f"chain {fault.chain_id.hex()}{of}")
+    if fault.seal is not None:
+        until = f" to {fault.until}" if fault.until not in (None, fault.seal) else ""
+        where.append(f"{'it may be ' if fault.inferred else ''}seal {fault.seal}{until}")
+    if fault.first is not None:
+        where.append(f"sequence {fault.first} to {'the end' if fault.last is None else fault.last}")
+    if fault.events:
+        where.append(f"event {', '.join(_id(event) or event.digest.hex() for event in fault.events)}")
+    return f"{fault.name}: {', '.join(where)}: {fault.detail}"

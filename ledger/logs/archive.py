@@ -158,7 +158,9 @@ class ArchiveLog:
 
     def _topic(self, topic: str) -> _Topic:
         if topic not in self._topics:
-            raise TopicAbsent(f"the archive {self._path} does not hold {topic}; make one that does, or give the log itself")
+            raise TopicAbsent(
+                f"the archive {self._path} does not hold {topic}; make one that does, or give the log itself"
+            )
         return self._topics[topic]
 
     def _refusal(self) -> ConfigurationError:

@@ -212,6 +212,27 @@ _ALL: Final = (
         "the log dropped records before they were read",
         "restore from the archive, then `answerable rebuild`",
     ),
+    Reason(
+        "truncated",
+        False,
+        "read",
+        "a chain ends before a seal that somebody knew of",
+        "compare with the publisher's spool and the archives; find who can delete from the log",
+    ),
+    Reason(
+        "missing_chain",
+        False,
+        "read",
+        "a chain that somebody knew of is not in the log at all",
+        "compare with the publisher's spool and the archives; find who can delete from the log",
+    ),
+    Reason(
+        "other_seal",
+        False,
+        "read",
+        "another seal stands under the number of one that somebody knew of",
+        "the log was replaced, or the key signed twice: compare with whoever exported the head",
+    ),
 )
 
 REASONS: Final = {reason.name: reason for reason in _ALL}

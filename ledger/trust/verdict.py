@@ -141,6 +141,21 @@ class Judge:
         self._canonical = canonical
         self._payloads = payloads or canonical
 
+    @property
+    def canonical(self) -> bool:
+        """Whether it looks for what is not canonical."""
+        return self._canonical
+
+    @property
+    def reads_payloads(self) -> bool:
+        """Whether every payload is decoded."""
+        return self._payloads
+
+    @property
+    def trusted(self) -> bytes:
+        """The digest of the bundle under which it judges."""
+        return self._bundle.digest
+
     def judge(
         self, key: bytes | None, value: bytes | None, append_time: int, erased: Erased | None = None
     ) -> VerifiedBatch | Rejected:

@@ -3,59 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import UUID
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from ledger.cli.app import app
-from ledger.settings import Settings
-from ledger.trust.keys import b64url
-from tests.sealing import LEDGER, ROOT
-from tests.seeded import ACME, OTHER, Story, bundle_bytes, seed, story
-from tests.services.databases import Databases
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def url(postgres: Databases) -> Iterator[str]:
-    made = postgres.fresh(seed)
-    yield made
-    postgres.drop(made)
-
-
-@pytest.fixture
-def told(url: str) -> Story:
-    return story(url)
-
-
-@pytest.fixture
-def run(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """The command, configured by the environment for the seeded store."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"ANSWERABLE_{name.upper()}", raising=False)
-    (tmp_path / "trust.jsonl").write_bytes(bundle_bytes())
-    given = {
-        "DATA_DIR": str(tmp_path),
-        "STORE_URL": url,
-        "LOG_URL": url,
-        "LEDGER": LEDGER,
-        "TENANT": ACME,
-        "TRUST_ROOT": b64url(ROOT.public.raw),
-    }
-    for name, value in given.items():
-        monkeypatch.setenv(f"ANSWERABLE_{name}", value)
-
-    def invoke(*arguments: str, status: int = 0) -> Result:
-        result = CliRunner().invoke(app, list(arguments))
-        assert result.exit_code == status, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return invoke
+from tests.e2e.conftest import Run
+from tests.seeded import OTHER, Story, bundle_bytes
 
 
 def test_the_first_line_is_for_a_tired_person(run: Run, told: Story) -> None:
@@ -198,19 +151,3 @@ def test_a_store_that_was_tampered_with_is_mended_and_told(run: Run, url: str, t
 
 def test_nothing_that_an_event_says_moves_the_terminal(run: Run, told: Story) -> None:
     assert "\x1b" not in run("who-triggered", told.outcome).output
-
-
-def test_an_untouched_log_verifies_and_a_changed_byte_is_named(run: Run, told: Story, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.avro"
-    run("archive", str(copy))
-    whole = json.loads(run("verify", "--canonical", "--log", f"file:{copy}", "--json").stdout)
-    assert whole["faults"] == []
-    assert whole["events"] > 5
-    assert json.loads(run("verify", "--json").stdout) == whole
-    data = copy.read_bytes()
-    place = data.index(UUID(told.action).bytes) + 40  # inside its header, which a later event cites by digest
-    copy.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-    result = run("verify", "--log", f"file:{copy}", "--json", status=1)
-    faults = json.loads(result.stdout)["faults"]
-    assert any(each["seal"] is not None and each["first"] is not None for each in faults), faults
-    assert "chain" in run("verify", "--log", f"file:{copy}", status=1).stdout

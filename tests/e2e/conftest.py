@@ -1,0 +1,56 @@
+"""A seeded store, and the command on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ledger.cli.app import app
+from ledger.settings import Settings
+from ledger.trust.keys import b64url
+from tests.sealing import LEDGER, ROOT
+from tests.seeded import ACME, Story, bundle_bytes, seed, story
+from tests.services.databases import Databases
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[str]:
+    made = postgres.fresh(seed)
+    yield made
+    postgres.drop(made)
+
+
+@pytest.fixture
+def told(url: str) -> Story:
+    return story(url)
+
+
+@pytest.fixture
+def run(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """The command, configured by the environment for the seeded store."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"ANSWERABLE_{name.upper()}", raising=False)
+    (tmp_path / "trust.jsonl").write_bytes(bundle_bytes())
+    given = {
+        "DATA_DIR": str(tmp_path),
+        "STORE_URL": url,
+        "LOG_URL": url,
+        "LEDGER": LEDGER,
+        "TENANT": ACME,
+        "TRUST_ROOT": b64url(ROOT.public.raw),
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(f"ANSWERABLE_{name}", value)
+
+    def invoke(*arguments: str, status: int = 0) -> Result:
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke

@@ -1,0 +1,74 @@
+"""``answerable verify``: what it says of an honest log, of a changed one, and of one that lost something."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from tests.e2e.conftest import Run
+from tests.seeded import Story
+
+CUT = b"""
+delete from answerable_log.records r using answerable_log.topics t where t.number = r.topic and t.topic = 'ledger.events'
+    and (key, "offset") in (select key, max("offset") from answerable_log.records group by key)"""
+"""The last seal of every chain, by whoever owns the log's database."""
+
+
+def test_an_untouched_log_verifies_and_a_changed_byte_is_named(run: Run, told: Story, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.avro"
+    run("archive", str(copy))
+    whole = json.loads(run("verify", "--canonical", "--log", f"file:{copy}", "--json").stdout)
+    assert whole["integrity"] == whole["completeness"] == whole["notes"] == []
+    assert whole["holds"]
+    assert whole["events"] > 5
+    assert {each["name"] for each in whole["unknown"]} >= {"truth", "trust_root", "append_times", "unheard_chains"}
+    plain = json.loads(run("verify", "--json").stdout)
+    assert {each["name"] for each in plain["unknown"]} - {each["name"] for each in whole["unknown"]} == {"encoding"}
+    assert {**plain, "unknown": []} == {**whole, "unknown": []}
+    data = copy.read_bytes()
+    place = data.index(UUID(told.action).bytes) + 40  # inside its header, which a later event cites by digest
+    copy.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    (fault,) = json.loads(run("verify", "--log", f"file:{copy}", "--json", status=1).stdout)["integrity"]
+    assert (fault["name"], fault["service"]) == ("bad_root", "travel-agent")
+    assert [each["event_id"] for each in fault["events"]] == [told.action]
+    text = run("verify", "--log", f"file:{copy}", status=1).stdout
+    assert f"chain {fault['chain']} of travel-agent, seal {fault['seal']}" in text
+    assert f"event {told.action}" in text
+    assert "what this cannot know" in text
+
+
+def test_heads_that_were_exported_tell_of_a_log_that_lost_its_end(run: Run, url: str, tmp_path: Path) -> None:
+    heads = tmp_path / "heads.jsonl"
+    run("verify", "--heads", str(heads))
+    lines = [json.loads(line) for line in heads.read_text().splitlines()]
+    assert sorted(each["tenant"] for each in lines) == ["acme", "other"]
+    run("verify", "--against", str(heads))
+    assert "never overwritten" in run("verify", "--heads", str(heads), status=2).stderr
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(CUT)
+    cut = json.loads(run("verify", "--against", str(heads), "--json", status=1).stdout)
+    assert {each["name"] for each in cut["completeness"]} & {"truncated", "missing_chain"}
+
+
+@pytest.mark.parametrize(
+    ("content", "told_of"),
+    [
+        (b"", None),
+        (b"{}\n", "line 1"),
+        (b"[" * 5000, "line 1"),
+        (b"[" * 100_000, "line 1"),
+        (b'{"ledger": 1}', "cut short"),
+        (b"\xff\xfe\n", "line 1"),
+    ],
+)
+def test_heads_that_are_none_are_misuse_told_in_one_sentence(
+    run: Run, tmp_path: Path, content: bytes, told_of: str | None
+) -> None:
+    path = tmp_path / "heads.jsonl"
+    path.write_bytes(content)
+    said = run("verify", "--against", str(path), status=0 if told_of is None else 2).stderr
+    assert told_of is None or (told_of in said and said.count("\n") == 1)
