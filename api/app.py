@@ -11,9 +11,10 @@ from fastapi import APIRouter, FastAPI
 from api import health
 from api.access import Tokens
 from api.door import Door
+from api.faults import Bundle
 from api.metrics import Measured, Metrics
 from api.problems import Problem, install
-from api.pulse import Pulse
+from api.pulse import Pulse, Tempo
 from api.routes import answers, events, records
 from api.store import Store
 from ledger.ports import Log
@@ -36,9 +37,13 @@ def create_app(
     tokens: Tokens,
     bundle: Callable[[], TrustBundle | None],
     open_log: Callable[[], Log] | None = None,
+    tempo: Tempo | None = None,
 ) -> FastAPI:
-    """The application. ``bundle`` is asked for the current trust bundle, ``open_log`` for the log whose lag is told."""
-    pulse = Pulse(store, open_log)
+    """The application. ``bundle`` is asked for the current trust bundle and raises where it cannot be read, ``open_log`` for
+    the log whose lag is told.
+    """
+    watched = Bundle(bundle)
+    pulse = Pulse(store, watched, open_log, tempo or Tempo())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +66,7 @@ def create_app(
     app.state.store, app.state.ledger, app.state.tokens = store, ledger, tokens
     app.state.schemas = load_schemas()
     app.state.lineage = PostgresLineage(store.connection, app.state.schemas, CLOCK.now)
-    app.state.bundle, app.state.pulse, app.state.metrics = bundle, pulse, Metrics()
+    app.state.bundle, app.state.pulse, app.state.metrics = watched, pulse, Metrics(lambda: pulse.sample)
     install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -16,7 +16,9 @@ from typing import Final
 from api.problems import InvalidRequest
 
 CURSOR_CHARACTERS: Final = 512
+BAD_CURSOR: Final = "the cursor is not one of this list with these parameters; begin without it"
 _CHECK: Final = 8
+_BIGINT: Final = 1 << 63
 
 Position = Sequence[int | str | None]
 
@@ -36,8 +38,15 @@ def read_cursor(scope: Sequence[object], cursor: str, shape: Sequence[type]) -> 
     except (binascii.Error, ValueError, RecursionError):
         position = None
     if not isinstance(position, list) or [type(each) for each in position] != list(shape):
-        raise InvalidRequest("the cursor is not one of this list with these parameters; begin without it")
+        raise InvalidRequest(BAD_CURSOR)
     return position
+
+
+def bounded(number: int) -> int:
+    """``number`` if the store can hold it; raises ``InvalidRequest``: anybody can make a cursor whose check is right."""
+    if not -_BIGINT <= number < _BIGINT:
+        raise InvalidRequest(BAD_CURSOR)
+    return number
 
 
 def _check(scope: Sequence[object], body: bytes) -> bytes:

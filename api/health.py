@@ -1,113 +1,143 @@
-"""``/v1/health`` and ``/metrics``: whether the server lives, whether it can answer, and how the ledger is."""
+"""``/v1/health`` and ``/metrics``: whether the server lives, whether it can answer, and what is wrong while it is wrong."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api import metrics
+from api import faults, metrics
 from api.access import Visitor, Watcher
+from api.faults import Fault
 from api.problems import responses
-from api.pulse import Pulse
+from api.pulse import WAIT_SECONDS, Pulse
 from api.store import Store
 from ledger.errors import LedgerError
 from ledger.store import overview
-from ledger.store.migrations import check_migrated
-from ledger.trust.bundle import TrustBundle
 
 router = APIRouter(tags=["operation"])
 
 
+class WrongNow(BaseModel):
+    """One thing that is wrong now; it is gone from here when it is mended."""
+
+    name: Literal[
+        "store_away",
+        "store_not_migrated",
+        "log_away",
+        "log_replaced",
+        "records_lost",
+        "materializer_behind",
+        "bundle_unreadable",
+        "bundle_different",
+    ]
+    detail: str
+    remedy: str
+
+
+class Live(BaseModel):
+    """The process answers. Nothing else was looked at."""
+
+    status: Literal["live"]
+
+
+class Ready(BaseModel):
+    """Whether questions can be answered, and if not, why."""
+
+    status: Literal["ready", "down"]
+    wrong: list[WrongNow] = Field(description="what keeps it from answering")
+
+
 class Health(BaseModel):
-    """What `alive`, `ready` and `bundle_digest` say is told to everybody; the rest needs a token where tokens are used."""
+    """How the server is. Figures, beside those, need a token where tokens are used."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "alive": True,
-                    "ready": True,
-                    "detail": "",
-                    "ledger": "acme",
-                    "bundle_digest": "5b7c09e4" * 8,
-                    "bundle_judged": "current",
-                    "lag": 0,
-                    "lag_detail": "",
-                    "findings": 0,
-                    "rejected": None,
-                    "quarantined": None,
-                }
-            ]
-        }
+    status: Literal["ok", "degraded", "down"] = Field(
+        description="`ok`: nothing is wrong. `degraded`: it answers, and something is wrong. `down`: it cannot answer"
     )
-
-    alive: Literal[True] = Field(description="this process answers")
-    ready: bool = Field(description="the store answers and has the tables of this release")
-    detail: str = Field(description="why it is not ready")
+    ready: bool = Field(description="false while `down`")
+    wrong: list[WrongNow] = Field(description="everything that is wrong now")
     ledger: str
-    bundle_digest: str | None = Field(description="SHA-256 of the trust bundle that this server was given")
+    bundle_digest: str | None = Field(description="SHA-256 of the trust bundle, the last one that could be read")
     bundle_judged: Literal["current", "behind", "different", "unknown"] = Field(
         description="whether the store was judged under that bundle, under the beginning of it, or under another one"
     )
-    lag: int | None = Field(None, description="records in the log that are not in the store yet")
-    lag_detail: str | None = None
-    findings: int | None = Field(None, description="open findings of the token's tenant")
+    lag_records: int | None = Field(None, description="records in the log that are not in the store; null: not known")
+    lag_seconds: float | None = Field(None, description="for how long the oldest of them was seen waiting")
+    findings: int | None = Field(None, description="open stored findings of the token's tenant")
     rejected: dict[str, int] | None = Field(None, description="refused records by reason; for operators")
     quarantined: int | None = Field(None, description="records that killed a worker; for operators")
 
 
-@router.get("/v1/health", response_model=Health, responses=responses(401, 503), summary="Is it alive, ready, behind?")
-def health(
-    request: Request,
-    visitor: Visitor,
-    only: Annotated[
-        Literal["alive"] | None, Query(description="`alive` asks the process alone, not the store.")
-    ] = None,
-) -> Response:
-    """200 while it can answer, 503 while it cannot; with `only=alive` 200 as long as the process answers at all."""
+@router.get("/v1/health/live", response_model=Live, responses=responses(), summary="Does the process answer?")
+async def live() -> Response:
+    """200 as long as the process answers at all: restart it when it does not. Looks at nothing else, needs no token."""
+    return JSONResponse({"status": "live"})
+
+
+@router.get(
+    "/v1/health/ready",
+    response_model=Ready,
+    responses={**responses(), 503: {"model": Ready, "description": "It cannot answer now"}},
+    summary="Can it answer now?",
+)
+def ready(request: Request) -> Response:
+    """200 while questions can be answered, 503 while they cannot: send it none then. Needs no token.
+
+    A log that is away or a materializer that is behind makes answers older, not impossible: see `/v1/health`.
+    """
+    _, wrong = faults.look_at_store(request.app.state.store, WAIT_SECONDS)
+    status = "down" if wrong else "ready"
+    return JSONResponse({"status": status, "wrong": [_shown(each) for each in wrong]}, 503 if wrong else 200)
+
+
+@router.get(
+    "/v1/health",
+    response_model=Health,
+    responses={**responses(401), 503: {"model": Health, "description": "It cannot answer now"}},
+    summary="What is wrong now?",
+)
+def health(request: Request, visitor: Visitor) -> Response:
+    """Everything that is wrong while it is wrong, also what does not keep it from answering. 503 only while it cannot answer."""
     state = request.app.state
-    bundle: TrustBundle | None = state.bundle()
-    body: dict[str, Any] = {
-        "alive": True,
-        "ready": False,
-        "detail": "",
+    pulse: Pulse = state.pulse
+    bundle, unreadable = state.bundle.look()
+    judged, away = faults.look_at_store(state.store, WAIT_SECONDS)
+    wrong = dict.fromkeys([*away, *unreadable])
+    body: dict[str, Any] = {"bundle_judged": "unknown"}
+    if bundle is not None and judged is not None:
+        body["bundle_judged"], different = faults.compare(bundle, judged)
+        wrong |= dict.fromkeys(different)
+    # What was looked at just now is known better than by the pulse.
+    looked = {faults.STORE_AWAY, faults.STORE_NOT_MIGRATED, faults.BUNDLE_UNREADABLE, faults.BUNDLE_DIFFERENT}
+    wrong |= dict.fromkeys(each for each in pulse.sample.faults if each not in looked)
+    down = any(each.down for each in wrong)
+    body |= {
+        "status": "down" if down else "degraded" if wrong else "ok",
+        "ready": not down,
+        "wrong": [_shown(each) for each in wrong],
         "ledger": state.ledger,
         "bundle_digest": bundle.digest.hex() if bundle else None,
-        "bundle_judged": "unknown",
     }
-    if only is None:
-        try:
-            _look(state.store, state.pulse, bundle, visitor, body)
-        except LedgerError:
-            body["detail"] = "the store does not answer, or not with the tables of this release"
-    return JSONResponse(body, 200 if body["ready"] or only is not None else 503)
+    if visitor is not None:
+        body |= {"lag_records": pulse.sample.records, "lag_seconds": pulse.sample.seconds}
+        body |= _counts(state.store, visitor.tenant, whole=visitor.may("watch")) if not down else {}
+    return JSONResponse(body, 503 if down else 200)
 
 
-def _look(store: Store, pulse: Pulse, bundle: TrustBundle | None, visitor: Visitor, body: dict[str, Any]) -> None:
-    with store.connection() as connection:
-        check_migrated(connection)
-        judged = overview.trust_lines(connection)
-        if visitor is not None:
-            counts = overview.counts(connection, visitor.tenant)
-            body |= {
-                "lag": pulse.lag.records,
-                "lag_detail": pulse.lag.detail,
-                "findings": sum(counts.findings.values()),
-            }
-            if visitor.may("watch"):
-                body |= {"rejected": counts.rejected, "quarantined": counts.quarantined}
-    body["ready"] = True
-    if bundle is not None:
-        body["bundle_judged"] = _compare(bundle, judged)
+def _counts(store: Store, tenant: str, *, whole: bool) -> dict[str, Any]:
+    try:
+        with store.connection(WAIT_SECONDS) as connection:
+            counts = overview.counts(connection, tenant)
+    except LedgerError:
+        return {}
+    shown: dict[str, Any] = {"findings": sum(counts.findings.values())}
+    return shown | {"rejected": counts.rejected, "quarantined": counts.quarantined} if whole else shown
 
 
-def _compare(bundle: TrustBundle, judged: list[bytes]) -> str:
-    if not bundle.extends(judged):
-        return "different"
-    return "current" if len(judged) == len(bundle.lines) else "behind"
+def _shown(fault: Fault) -> dict[str, str]:
+    return {"name": fault.name, "detail": fault.detail, "remedy": fault.remedy}
 
 
 @router.get(
@@ -117,5 +147,5 @@ def _compare(bundle: TrustBundle, judged: list[bytes]) -> str:
     summary="Prometheus metrics",
 )
 async def prometheus(request: Request, caller: Watcher) -> Response:  # noqa: ARG001
-    """Requests and their times, by route."""
+    """Requests and their times by route, the lag, and what is wrong."""
     return Response(request.app.state.metrics.text(), media_type=metrics.MEDIA_TYPE)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.faults import ALL
+from api.pulse import Sample
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 
 
 class Metrics:
-    """Counts and times requests by route, never by path: what a caller sends makes no new series."""
+    """Counts and times requests by route, never by path: what a caller sends makes no new series. And how the server is."""
 
-    def __init__(self) -> None:
+    def __init__(self, sample: Callable[[], Sample]) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(_State(sample))
         self._requests = Counter(
             "answerable_http_requests", "Requests answered", ["method", "route", "status"], registry=self._registry
         )
         self._seconds = Histogram(
-            "answerable_http_request_seconds",
+            "answerable_http_request_duration_seconds",
             "Time to the answer",
             ["route"],
             buckets=_BUCKETS,
@@ -36,6 +43,30 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, status).inc()
         self._seconds.labels(route).observe(seconds)
+
+
+class _State(Collector):
+    """What the pulse last saw; what it cannot know is absent, not zero."""
+
+    def __init__(self, sample: Callable[[], Sample]) -> None:
+        self._sample = sample
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        sample = self._sample()
+        fault = GaugeMetricFamily("answerable_api_fault", "1 while it is wrong; /v1/health says more", labels=["name"])
+        for each in ALL:
+            fault.add_metric([each.name], float(each in sample.faults))
+        yield fault
+        ready = not any(each.down for each in sample.faults)
+        yield GaugeMetricFamily("answerable_api_ready", "1 while the store can be asked", value=float(ready))
+        if sample.records is not None:
+            yield GaugeMetricFamily(
+                "answerable_api_lag_records", "Records in the log, not in the store", value=sample.records
+            )
+        if sample.seconds is not None:
+            yield GaugeMetricFamily(
+                "answerable_api_lag_seconds", "For how long the oldest of them was seen waiting", value=sample.seconds
+            )
 
 
 class Measured:

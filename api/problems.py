@@ -128,10 +128,23 @@ def install(app: FastAPI) -> None:
         return problem_response(INTERNAL, "")
 
 
+EVERYWHERE: Final = (400, 414, 421)
+"""What the door refuses before any path is looked at."""
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a path can answer with, for OpenAPI."""
+    """The problems that a path can answer with, for OpenAPI: those of every path, and ``statuses``."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {each: {"description": HTTPStatus(each).phrase, "content": {MEDIA_TYPE: schema}} for each in statuses}
+    return {
+        each: {"description": _phrase(each), "content": {MEDIA_TYPE: schema}}
+        for each in sorted({*EVERYWHERE, *statuses})
+    }
+
+
+def _phrase(status: int) -> str:
+    """The same on every release of Python."""
+    known = {kind.status: kind.title for kind in TABLE.values()}
+    return known.get(status) or HTTPStatus(status).phrase
 
 
 def _slug(title: str) -> str:

@@ -12,28 +12,19 @@ from api.access import Tokens, check_address
 from api.app import create_app
 from api.store import Store
 from ledger import wiring
-from ledger.errors import ConfigurationError, LedgerError
+from ledger.errors import ConfigurationError
 from ledger.settings import Settings
-from ledger.trust.bundle import TrustBundle
 
 GRACE_SECONDS = 5
 
 
 def application(settings: Settings) -> FastAPI:
     """The application that the settings ask for."""
-    watched = wiring.watch_bundle(settings)
-
-    def bundle() -> TrustBundle | None:
-        try:
-            return watched()
-        except LedgerError:  # what does not verify is not used; the last good one stands, as in the store
-            return watched.last
-
     return create_app(
         store=Store(wiring.store_url(settings)),
         ledger=settings.require_ledger(),
         tokens=Tokens(settings.api_tokens, settings.tenant),
-        bundle=bundle,
+        bundle=wiring.watch_bundle(settings),
         open_log=lambda: wiring.open_log(settings),
     )
 

@@ -15,6 +15,9 @@ from ledger.store.connect import translated
 SIZE: Final = 8
 WAIT_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
+RECONNECT_SECONDS: Final = 4.0
+"""A pool waits twice as long after each failure; past this it gives up, and the next question begins anew: a store that is
+back is found within seconds, however long it was away."""
 
 
 class Store:
@@ -26,6 +29,7 @@ class Store:
             min_size=1,
             max_size=SIZE,
             timeout=WAIT_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             kwargs={"autocommit": True, "connect_timeout": 5},
             configure=_configure,
@@ -39,10 +43,10 @@ class Store:
         self._pool.close(timeout=2)
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection]:
-        """A connection for one question; a driver's failure is ``BackendError``."""
+    def connection(self, wait: float = WAIT_SECONDS) -> Iterator[psycopg.Connection]:
+        """A connection for one question, had within ``wait`` seconds; a driver's failure is ``BackendError``."""
         try:
-            with translated(), self._pool.connection() as connection:
+            with translated(), self._pool.connection(wait) as connection:
                 yield connection
         except PoolTimeout:
             raise BackendError("no connection to the store became free; it is away, or overloaded") from None

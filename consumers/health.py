@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter as Counts
 from dataclasses import dataclass, replace
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ledger.ports import Tally
+
+STATES: Final = ("starting", "running", "waiting", "stopped", "decision needed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +43,22 @@ class Health:
         self._findings = Counter(name + "findings", "Findings opened", ["name"], registry=self.registry)
         self._quarantined = Counter(name + "quarantined", "Records set aside", registry=self.registry)
         self._failures = Counter(name + "failures", "Attempts that failed and were made again", registry=self.registry)
+        self._state = Gauge(name + "state", "1 for what the worker does now", ["state"], registry=self.registry)
         self._lag_records = Gauge(name + "lag_records", "Records in the log not committed", registry=self.registry)
         self._lag_seconds = Gauge(
             name + "lag_seconds", "Age of the last record done, while there are more", registry=self.registry
         )
+        self._show(self.snapshot.state)
 
     def state(self, state: str, detail: str = "", *, partitions: tuple[int, ...] | None = None) -> None:
         """What the worker does now: starting, running, waiting (for the store or the log), stopped, decision needed."""
         kept = self.snapshot.partitions if partitions is None else partitions
         self.snapshot = replace(self.snapshot, state=state, detail=detail, partitions=kept)
+        self._show(state)
+
+    def _show(self, now: str) -> None:
+        for each in STATES:
+            self._state.labels(each.replace(" ", "_")).set(each == now)
 
     def done(self, tally: Tally, now: int) -> None:
         """One commit."""

@@ -74,7 +74,7 @@ class Graph(BaseModel):
 @router.get(
     "/events/{event_id}/who-triggered",
     response_model=Answer,
-    responses=responses(400, 401, 403, 404, 503),
+    responses=responses(401, 403, 404, 503),
     summary="Who triggered it, and how that is known",
 )
 def who_triggered(
@@ -90,7 +90,7 @@ def who_triggered(
 @router.get(
     "/events/{event_id}/lineage",
     response_model=Graph,
-    responses=responses(400, 401, 403, 404, 503),
+    responses=responses(401, 403, 404, 503),
     summary="What it came from, or what came of it",
 )
 def lineage(

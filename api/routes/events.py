@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api.access import Reader
-from api.cursors import read_cursor, write_cursor
+from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.event_models import EventList, Events, Execution
 from api.parameters import PAGE, TEXT_MOST, Cursor, EventId, Limit, read_id, read_text, read_time
 from api.problems import InvalidRequest, responses
@@ -23,6 +23,7 @@ from ledger.store.persons import persons_named
 router = APIRouter(prefix="/v1", tags=["events"])
 
 ACCOUNTS_MOST = 500
+ID_BYTES, DIGEST_BYTES = 16, 32
 _SHAPE: Sequence[type] = (str, str, int)
 
 ExecutionId = Annotated[str, Path(description="The execution's id, a UUID.", max_length=64)]
@@ -44,7 +45,7 @@ Since = Annotated[str | None, Query(max_length=40, description="Occurred at or a
 Until = Annotated[str | None, Query(max_length=40, description="Occurred before: RFC 3339.")]
 
 
-@router.get("/events", response_model=Events, responses=responses(400, 401, 403, 503), summary="Find events")
+@router.get("/events", response_model=Events, responses=responses(401, 403, 503), summary="Find events")
 def find(
     request: Request,
     caller: Reader,
@@ -80,7 +81,7 @@ def find(
 
 
 @router.get(
-    "/events/{event_id}", response_model=EventList, responses=responses(400, 401, 403, 404, 503), summary="One event"
+    "/events/{event_id}", response_model=EventList, responses=responses(401, 403, 404, 503), summary="One event"
 )
 def event(request: Request, caller: Reader, event_id: EventId) -> Response:
     """What it says and who signed it. Two where one id has two digests: both are kept."""
@@ -93,7 +94,7 @@ def event(request: Request, caller: Reader, event_id: EventId) -> Response:
 @router.get(
     "/actions/{action_id:path}",
     response_model=EventList,
-    responses=responses(400, 401, 403, 404, 503),
+    responses=responses(401, 403, 404, 503),
     summary="All accounts of one action",
 )
 def action(request: Request, caller: Reader, action_id: ActionId) -> Response:
@@ -109,7 +110,7 @@ def action(request: Request, caller: Reader, action_id: ActionId) -> Response:
 @router.get(
     "/executions/{execution_id}",
     response_model=Execution,
-    responses=responses(400, 401, 403, 404, 503),
+    responses=responses(401, 403, 404, 503),
     summary="A run, step by step",
 )
 def execution(
@@ -130,7 +131,7 @@ def execution(
 @router.get(
     "/executions/{execution_id}/graph",
     response_model=Graph,
-    responses=responses(400, 401, 403, 404, 503),
+    responses=responses(401, 403, 404, 503),
     summary="A run as a graph",
 )
 def graph(request: Request, caller: Reader, execution_id: ExecutionId, nodes: Nodes = DEFAULT_LIMITS.nodes) -> Response:
@@ -155,9 +156,12 @@ def _read(scope: Sequence[object], cursor: str | None) -> queries.Cursor | None:
         return None
     event_id, digest, at = read_cursor(scope, cursor, _SHAPE)
     try:
-        return queries.Cursor(bytes.fromhex(str(event_id)), bytes.fromhex(str(digest)), int(at))
+        place = queries.Cursor(bytes.fromhex(str(event_id)), bytes.fromhex(str(digest)), bounded(int(at)))
     except ValueError:
-        raise InvalidRequest("the cursor is not one of this list; begin without it") from None
+        raise InvalidRequest(BAD_CURSOR) from None
+    if len(place.event_id) != ID_BYTES or len(place.digest) != DIGEST_BYTES:
+        raise InvalidRequest(BAD_CURSOR)
+    return place
 
 
 def _write(scope: Sequence[object], cursor: queries.Cursor | None) -> str | None:

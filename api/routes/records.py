@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -10,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Reader
 from api.answer_models import Digest, EventId, Time
-from api.cursors import read_cursor, write_cursor
+from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_text, read_time
-from api.problems import responses
+from api.problems import InvalidRequest, responses
 from ledger.attribution.answer import rfc3339
 from ledger.format import ids
 from ledger.store import overview
+from ledger.store.survey import Asked, At, survey
+from ledger.store.wrong import Wrong
 from ledger.trust.reasons import REASONS
 
 router = APIRouter(prefix="/v1", tags=["records"])
@@ -71,100 +74,129 @@ class Finding(BaseModel):
     """Something wrong or suspicious, with what it means and what to do."""
 
     name: str
+    origin: Literal["stored", "computed"] = Field(
+        description="`stored`: follows from what was recorded. `computed`: depends on the state as of `as_of`"
+    )
+    as_of: Time = Field(description="the time at which this holds, the same on every page")
+    refused: bool = Field(
+        description="true: a record that was refused, and kept. false: what was admitted, and is wrong"
+    )
     meaning: str
     remedy: str
-    service: str | None
+    service: str | None = Field(description="of a refused record, what its seal claims")
     key_id: str | None
     chain_id: str | None
-    number: int | None = Field(description="the seal, or the first missing one")
-    until: int | None = Field(description="the last missing seal of a gap")
-    digest: Digest | None
+    number: int | None = Field(description="the seal, or the first missing one; of what the log lost, the first offset")
+    until: int | None = Field(description="the last missing seal of a gap; of what the log lost, the last offset")
+    digest: Digest | None = Field(description="of the seal, event, content or refused record")
     event_id: EventId | None
     detail: str
-    opened_at: Time
-    closed_at: Time | None
+    opened_at: Time | None = Field(
+        description="the append time, or the due time, from which on it held; null: not known"
+    )
+    closed_at: Time | None = Field(description="null: it holds")
+
+
+class Looked(BaseModel):
+    """How much was looked at for this page, by source; a source that was not reached, or not asked for, is absent."""
+
+    stored: int | None = Field(None, description="stored findings")
+    refused: int | None = Field(None, description="refused records")
+    chains: int | None = Field(None, description="chains whose promise of a next seal was checked")
+    continuations: int | None = Field(None, description="chains whose opening event was read, the latest first")
+    events: int | None = Field(None, description="events whose id and causes were checked, the latest chains first")
+    log: int | None = Field(None, description="stretches of the log that were dropped unread")
 
 
 class Findings(BaseModel):
-    """A page of findings."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "items": [
-                        {
-                            "name": "gap",
-                            "meaning": "seals of the chain are missing",
-                            "remedy": "wait for the publisher's spool; else read retention and the rejected records",
-                            "service": "travel-agent",
-                            "key_id": "drf7GDknD0m_oiCBzXhE6Iievv1buAdI79uYhvWebAo",
-                            "chain_id": "4f1c" * 8,
-                            "number": 7,
-                            "until": 8,
-                            "digest": None,
-                            "event_id": None,
-                            "detail": "",
-                            "opened_at": "2026-03-01T12:00:00.000000Z",
-                            "closed_at": None,
-                        }
-                    ],
-                    "next": None,
-                }
-            ]
-        }
-    )
+    """A page of findings. It may be short, or empty, while `next` leads on: see `truncated`."""
 
     items: list[Finding]
-    next: str | None = Field(description="the cursor of the next page; null: there was no more")
+    next: str | None = Field(description="the cursor of the next page; null: everything was looked at")
+    truncated: list[Literal["scan", "continuations", "cycles", "log"]] = Field(
+        description="`scan`: enough was looked at for one page, go on by `next`. What going on does not lift: "
+        "`continuations`: only the latest chains were read for it; `cycles`: the walk for cycles was cut short; "
+        "`log`: the log cannot be asked what it dropped"
+    )
+    looked: Looked
+    as_of: Time
 
 
 ServiceName = Annotated[str | None, Query(max_length=TEXT_MOST, description="Of this service alone.")]
 FindingName = Annotated[str | None, Query(max_length=64, description="Of this name alone.", examples=["gap"])]
-FindingState = Annotated[Literal["open", "all"], Query(description="`open` ones, or `all` that ever were.")]
+FindingState = Annotated[
+    Literal["open", "closed", "all"],
+    Query(description="What is `open`, what is `closed` by now, or `all` that ever was."),
+]
+FindingOrigin = Annotated[
+    Literal["stored", "computed"] | None, Query(description="Only what is stored, or only what is computed.")
+]
 
 
-@router.get("/chains", response_model=Chains, responses=responses(400, 401, 403, 503), summary="The tenant's chains")
+@router.get("/chains", response_model=Chains, responses=responses(401, 403, 503), summary="The tenant's chains")
 def chains(
     request: Request, caller: Reader, service: ServiceName = None, limit: Limit = PAGE, cursor: Cursor = None
 ) -> Response:
     """In the order in which the store met them."""
     service = read_text(service, "service")
     scope = ("chains", caller.tenant, service)
-    after = int(read_cursor(scope, cursor, [int])[0]) if cursor is not None else 0
+    after = bounded(int(read_cursor(scope, cursor, [int])[0])) if cursor is not None else 0
     with request.app.state.store.connection() as connection:
         rows = overview.chains(connection, caller.tenant, service=service, after=after, limit=limit + 1)
     more = write_cursor(scope, [rows[limit - 1].id]) if len(rows) > limit else None
     return JSONResponse({"items": [_chain(row) for row in rows[:limit]], "next": more})
 
 
-@router.get("/findings", response_model=Findings, responses=responses(400, 401, 403, 503), summary="What is wrong")
+@router.get("/findings", response_model=Findings, responses=responses(401, 403, 503), summary="What is wrong")
 def findings(
     request: Request,
     caller: Reader,
     name: FindingName = None,
     state: FindingState = "open",
+    origin: FindingOrigin = None,
     as_of: AsOf = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:
-    """Stored findings, which follow from the chains. What depends on the time of asking stands in each answer."""
-    name, at = read_text(name, "name"), read_time(as_of)
-    scope = ("findings", caller.tenant, name, state, as_of)
-    after = int(read_cursor(scope, cursor, [int])[0]) if cursor is not None else 0
-    with request.app.state.store.connection() as connection:
-        rows = overview.findings(
-            connection,
-            caller.tenant,
-            whole=caller.may("watch"),
-            name=name,
-            closed=state == "all",
-            as_of=at,
-            after=after,
-            limit=limit + 1,
-        )
-    more = write_cursor(scope, [rows[limit - 1].id]) if len(rows) > limit else None
-    return JSONResponse({"items": [_finding(row) for row in rows[:limit]], "next": more})
+    """Stored findings and refused records, then what is computed from the state as of a time: see `origin`.
+
+    A page looks at a bounded part of the ledger and says how far, in `looked` and `truncated`; `next` goes on from there.
+    """
+    if name is not None and name not in REASONS:
+        raise InvalidRequest("name is none of the findings and refusals that docs/format.md lists")
+    at = read_time(as_of)
+    scope = ("findings", caller.tenant, name, state, origin, as_of)
+    app = request.app.state
+    with app.store.connection() as connection:
+        after, now = _read_place(scope, cursor) if cursor is not None else (None, at)
+        now = overview.clock(connection) if now is None else now
+        whole = caller.may("watch")
+        asked = Asked(caller.tenant, now, whole, name, origin, state, at, app.pulse.sample.lost)
+        try:
+            page = survey(connection, app.schemas, asked, after=after, limit=limit)
+        except ValueError:
+            raise InvalidRequest(BAD_CURSOR) from None
+    body = {
+        "items": [_finding(each, now) for each in page.found],
+        "next": None if page.next is None else _write_place(scope, page.next, now),
+        "truncated": list(page.truncated),
+        "looked": page.looked,
+        "as_of": rfc3339(now),
+    }
+    return JSONResponse(body)
+
+
+def _read_place(scope: Sequence[object], cursor: str) -> tuple[At, int]:
+    """Where the page before ended, and as of when: all pages of a list are as of one time."""
+    source, now, place = read_cursor(scope, cursor, [str, int, str])
+    try:
+        return At(str(source), tuple(map(int, str(place).split(".")))), bounded(int(now))
+    except ValueError:
+        raise InvalidRequest(BAD_CURSOR) from None
+
+
+def _write_place(scope: Sequence[object], at: At, now: int) -> str:
+    return write_cursor(scope, [at.source, now, ".".join(map(str, at.place))])
 
 
 def _chain(row: overview.ChainRow) -> dict[str, object]:
@@ -185,20 +217,23 @@ def _chain(row: overview.ChainRow) -> dict[str, object]:
     }
 
 
-def _finding(row: overview.FindingRow) -> dict[str, object]:
-    reason = REASONS.get(row.name)
+def _finding(wrong: Wrong, now: int) -> dict[str, object]:
+    reason = REASONS.get(wrong.name)
     return {
-        "name": row.name,
+        "name": wrong.name,
+        "origin": wrong.origin,
+        "as_of": rfc3339(now),
+        "refused": reason.refuses if reason else False,
         "meaning": reason.meaning if reason else "",
         "remedy": reason.remedy if reason else "",
-        "service": row.service,
-        "key_id": row.key_id,
-        "chain_id": row.chain_id.hex() if row.chain_id is not None else None,
-        "number": row.number,
-        "until": row.until,
-        "digest": row.digest.hex() if row.digest is not None else None,
-        "event_id": ids.text(row.event_id) if row.event_id is not None else None,
-        "detail": row.detail,
-        "opened_at": rfc3339(row.opened_at),
-        "closed_at": None if row.closed_at is None else rfc3339(row.closed_at),
+        "service": wrong.service,
+        "key_id": wrong.key_id,
+        "chain_id": wrong.chain_id.hex() if wrong.chain_id is not None else None,
+        "number": wrong.number,
+        "until": wrong.until,
+        "digest": wrong.digest.hex() if wrong.digest is not None else None,
+        "event_id": ids.text(wrong.event_id) if wrong.event_id is not None else None,
+        "detail": wrong.detail,
+        "opened_at": None if wrong.opened_at is None else rfc3339(wrong.opened_at),
+        "closed_at": None if wrong.closed_at is None else rfc3339(wrong.closed_at),
     }

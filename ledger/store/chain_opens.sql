@@ -1,5 +1,5 @@
 -- The opening events of a tenant's chains: each chain's first sealed event, by which it says what it continues.
-select e.payload, c.chain_id, c.key_id, n.name, e.event_id
+select e.payload, c.chain_id, c.key_id, n.name, e.event_id, s.append_time
   from chains c
   join names n on n.id = c.service
   join seals s on s.chain = c.id and s.number = 0

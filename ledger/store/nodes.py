@@ -33,7 +33,16 @@ def query_file(name: str) -> bytes:
 @cache
 def query_events(wanted: str, bounded: bool) -> bytes:
     """The events of ``wanted``, an SQL file that ends in a table of that name; ``bounded``: of those no later than ``as_of``."""
-    text = query_file(wanted) + query_file("lineage_events.sql")
+    return _bounded(query_file(wanted) + query_file("lineage_events.sql"), bounded)
+
+
+@cache
+def query_bounded(name: str, bounded: bool) -> bytes:
+    """An SQL file of its own about events `e`; ``bounded``: those no later than ``as_of``."""
+    return _bounded(query_file(name), bounded)
+
+
+def _bounded(text: bytes, bounded: bool) -> bytes:
     return text.replace(b"/*visible*/", _VISIBLE.encode() if bounded else b"")
 
 

@@ -1,46 +1,37 @@
-"""Findings that depend on the state as of a time: computed when read, never stored, and outside the state digest.
-
-``overdue`` and ``double_continuation`` are read off the chains; ``dangling_cause`` and ``duplicate_event_id`` off the events, so
-many a call. ``cause_mismatch`` and ``cause_cycle`` show in the answer about an event that they touch (``attribution.explain``).
-"""
+"""What is wrong with chains and partitions as of a time: computed when somebody looks, outside the state digest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.answer import Finding, rfc3339
+from ledger.attribution.answer import rfc3339
 from ledger.errors import VerificationError
-from ledger.format import ids
 from ledger.format.codec import Schemas
+from ledger.ports import Bounds
 from ledger.store.connect import translated
 from ledger.store.nodes import query_file
+from ledger.store.wrong import Look, Place, Wrong
 
 Connection = psycopg.Connection[Any]
 
 OPENS: Final = 10_000
 """Chains whose first event is read to tell what was continued, the latest first."""
-SCAN: Final = 20_000
-"""Events looked at in one call."""
-FIRST: Final = bytes(16)
+CHAINS: Final = 5_000
+"""Chains looked at in one call."""
 
 
 class Continuation(NamedTuple):
-    """A chain says that it continues another of the same service and key."""
+    """A chain says that it continues another of the same service and key. ``at``: the append time of its first seal."""
 
     chain_id: bytes
     by: bytes
     service: str
+    key_id: str
     event_id: bytes
-
-
-class Observed(NamedTuple):
-    """Findings; ``next`` is where to go on, None at the end."""
-
-    findings: Sequence[Finding]
-    next: bytes | int | None
+    at: int
 
 
 def continuations(
@@ -52,21 +43,7 @@ def continuations(
     as_of: int | None = None,
 ) -> list[Continuation]:
     """What chains continue which: a continued chain promises nothing any more."""
-    given = {"tenant": tenant, "services": services, "as_of": as_of, "limit": OPENS}
-    with translated():
-        rows = connection.execute(query_file("chain_opens.sql"), given, binary=True).fetchall()
-    return [found for row in rows for found in _continued(schemas, row)]
-
-
-def _continued(schemas: Schemas, row: tuple[Any, ...]) -> Iterator[Continuation]:
-    payload, by, key_id, service, event_id = row
-    try:
-        opened = schemas.decode(payload, "chain_open")
-    except VerificationError:
-        return
-    for each in opened["continues"]:
-        if each["key_id"] == key_id:  # nobody ends the promise of another's chain
-            yield Continuation(each["chain_id"], by, service, event_id.bytes)
+    return _read(schemas, _opens(connection, tenant, services, as_of))
 
 
 def overdue(
@@ -76,74 +53,107 @@ def overdue(
     now: int,
     *,
     as_of: int | None = None,
-    after: int = 0,
-    limit: int = 100,
-) -> Observed:
-    """Chains that promised their next seal and did not keep it, at ``now`` µs UTC."""
-    given = {"tenant": tenant, "now": now, "as_of": as_of, "after": after, "limit": limit}
+    after: Place = (0,),
+    room: int = 100,
+    chains: int = CHAINS,
+) -> Look:
+    """Chains that promised their next seal and did not keep it, at ``now`` µs UTC, in the order in which the store met them."""
+    given = {"tenant": tenant, "now": now, "as_of": as_of, "after": after[0], "chains": chains}
     with translated():
         rows = connection.execute(query_file("observed_overdue.sql"), given).fetchall()
-    services = sorted({row[1] for row in rows})
-    ended = (
-        {each.chain_id for each in continuations(connection, schemas, tenant, services=services, as_of=as_of)}
-        if rows
-        else set()
+    late = [row for row in rows if row[5] is not None]
+    services = sorted({row[1] for row in late})
+    opens = _opens(connection, tenant, services, as_of) if late else []
+    ended = {each.chain_id for each in _read(schemas, opens)}
+    late = [row for row in late if row[3] not in ended]
+    found = [
+        Wrong(
+            "overdue",
+            "computed",
+            f"seal {number + 1} was due at {rfc3339(due)}",
+            service,
+            key_id,
+            chain_id,
+            number + 1,
+            opened_at=due,
+        )
+        for _, service, key_id, chain_id, number, due in late[:room]
+    ]
+    if len(late) > room:
+        following: Place | None = (late[room - 1][0],)
+    else:
+        following = (rows[-1][0],) if len(rows) == chains else None
+    return Look(found, following, len(rows), ("continuations",) if len(opens) == OPENS else ())
+
+
+def double_continuations(
+    connection: Connection,
+    schemas: Schemas,
+    tenant: str,
+    *,
+    as_of: int | None = None,
+    after: Place = (0,),
+    room: int = 100,
+) -> Look:
+    """Chains that two others continue: a spool was copied. Among the ``OPENS`` latest chains."""
+    opens = _opens(connection, tenant, None, as_of)
+    by: dict[tuple[str, bytes], list[Continuation]] = {}
+    for each in _read(schemas, opens):
+        by.setdefault((each.key_id, each.chain_id), []).append(each)
+    twice = [found for _, found in sorted(by.items()) if len({each.by for each in found}) > 1]
+    found = [_doubled(sorted(each, key=lambda one: (one.at, one.by))) for each in twice[after[0] : after[0] + room]]
+    following = (after[0] + room,) if len(twice) > after[0] + room else None
+    return Look(found, following, len(opens), ("continuations",) if len(opens) == OPENS else ())
+
+
+def _doubled(found: Sequence[Continuation]) -> Wrong:
+    second = next(each for each in found if each.by != found[0].by)
+    by = ", ".join(dict.fromkeys(each.by.hex() for each in found))
+    return Wrong(
+        "double_continuation",
+        "computed",
+        f"continued by the chains {by}",
+        second.service,
+        second.key_id,
+        second.chain_id,
+        event_id=second.event_id,
+        opened_at=second.at,
     )
-    findings = [
-        Finding(
-            name="overdue",
-            event_id=None,
-            detail=f"service {service}, chain {chain_id.hex()}: seal {number + 1} was due at {rfc3339(due)}",
-        )
-        for _, service, _, chain_id, number, due in rows
-        if chain_id not in ended
-    ]
-    return Observed(findings, rows[-1][0] if len(rows) == limit else None)
 
 
-def double_continuations(connection: Connection, schemas: Schemas, tenant: str) -> list[Finding]:
-    """Chains that two others continue: a spool was copied."""
-    by: dict[bytes, list[Continuation]] = {}
-    for each in continuations(connection, schemas, tenant):
-        by.setdefault(each.chain_id, []).append(each)
+def lost(topic: str, bounds: Mapping[int, Bounds], reached: Mapping[int, int]) -> list[Wrong]:
+    """Offsets of ``topic`` that the log dropped before they were read. ``reached``: the next offset to read, by partition."""
     return [
-        Finding(
-            name="double_continuation",
-            event_id=found[0].event_id,
-            detail=f"chain {chain_id.hex()} of {found[0].service} is continued by {', '.join(each.by.hex() for each in found)}",
+        Wrong(
+            "lost_to_retention",
+            "computed",
+            f"{topic}/{partition}: retention ate records {reached.get(partition, 0)} to {each.first - 1}",
+            number=reached.get(partition, 0),
+            until=each.first - 1,
         )
-        for chain_id, found in sorted(by.items())
-        if len({each.by for each in found}) > 1
+        for partition, each in sorted(bounds.items())
+        if each.first > reached.get(partition, 0)
     ]
 
 
-def dangling_causes(connection: Connection, tenant: str, *, after: bytes = FIRST, scan: int = SCAN) -> Observed:
-    """Causes that are not in the ledger, among the next ``scan`` events by id."""
-    rows = _look(connection, "observed_dangling.sql", tenant, after, scan)
-    findings = [
-        Finding(name="dangling_cause", event_id=event_id.bytes, detail=f"cites {ids.text(cause.bytes)}")
-        for event_id, _, cause in rows
-        if cause is not None
-    ]
-    return Observed(findings, _end(rows))
-
-
-def duplicate_ids(connection: Connection, tenant: str, *, after: bytes = FIRST, scan: int = SCAN) -> Observed:
-    """Ids that two events have, among the next ``scan`` events by id."""
-    rows = _look(connection, "observed_duplicates.sql", tenant, after, scan)
-    findings = [
-        Finding(name="duplicate_event_id", event_id=event_id.bytes, detail=f"{number} events under one id")
-        for event_id, number in rows
-        if number is not None
-    ]
-    return Observed(findings, _end(rows))
-
-
-def _look(connection: Connection, file: str, tenant: str, after: bytes, scan: int) -> list[tuple[Any, ...]]:
+def _opens(
+    connection: Connection, tenant: str, services: Sequence[str] | None, as_of: int | None
+) -> list[tuple[Any, ...]]:
+    given = {"tenant": tenant, "services": services, "as_of": as_of, "limit": OPENS}
     with translated():
-        return connection.execute(query_file(file), {"tenant": tenant, "after": after.hex(), "scan": scan}).fetchall()
+        return connection.execute(query_file("chain_opens.sql"), given, binary=True).fetchall()
 
 
-def _end(rows: Sequence[tuple[Any, ...]]) -> bytes | None:
-    last = rows[-1][0]
-    return last.bytes if last is not None else None
+def _read(schemas: Schemas, rows: Sequence[tuple[Any, ...]]) -> list[Continuation]:
+    return [found for row in rows for found in _continued(schemas, row)]
+
+
+def _continued(schemas: Schemas, row: tuple[Any, ...]) -> Iterator[Continuation]:
+    payload, by, key_id, service, event_id, at = row
+    try:
+        opened = schemas.decode(payload, "chain_open")
+    except VerificationError:
+        return
+    for each in opened["continues"]:
+        if each["key_id"] == key_id:  # nobody ends the promise of another's chain
+            yield Continuation(each["chain_id"], by, service, key_id, event_id.bytes, at)

@@ -23,6 +23,8 @@ select f.name, count(*) from findings f left join names t on t.id = f.tenant
 _REJECTED_COUNT: Final = "select reason, count(*) from rejected group by 1 order by 1"
 _QUARANTINED: Final = "select count(*) from quarantine"
 
+_TENANTS: Final = "select name from names where exists (select 1 from chains where tenant = names.id) order by name"
+
 _CHAINS: Final = """
 select c.id, s.name, c.key_id, c.chain_id, c.closed_at, last.number, last.append_time, last.next_within,
        (select e.first_sequence + e.event_count from runs r join seals e on e.chain = c.id and e.number = r.stop
@@ -35,16 +37,6 @@ select c.id, s.name, c.key_id, c.chain_id, c.closed_at, last.number, last.append
                       order by e.number desc limit 1) last on true
  where t.name = %(tenant)s and c.id > %(after)s and (%(service)s::text is null or s.name = %(service)s)
  order by c.id limit %(limit)s"""
-
-_FINDINGS: Final = """
-select f.id, f.name, s.name, c.key_id, c.chain_id, f.number, f.until, f.digest, f.event_id, f.detail, f.opened_at, f.closed_at
-  from findings f left join names t on t.id = f.tenant
-  left join chains c on c.id = f.chain left join names s on s.id = c.service
- where (t.name = %(tenant)s or (f.tenant is null and %(whole)s)) and f.id > %(after)s
-   and (%(name)s::text is null or f.name = %(name)s)
-   and (%(as_of)s::bigint is null or f.opened_at <= %(as_of)s)
-   and (%(closed)s or f.closed_at is null or f.closed_at > %(as_of)s::bigint)
- order by f.id limit %(limit)s"""
 
 
 class Reached(NamedTuple):
@@ -71,23 +63,6 @@ class ChainRow(NamedTuple):
     verified_up_to: int | None
     runs: int
     findings: Sequence[str]
-
-
-class FindingRow(NamedTuple):
-    """A stored finding, open unless ``closed_at``. ``number`` to ``until``: seals of its chain."""
-
-    id: int
-    name: str
-    service: str | None
-    key_id: str | None
-    chain_id: bytes | None
-    number: int | None
-    until: int | None
-    digest: bytes | None
-    event_id: bytes | None
-    detail: str
-    opened_at: int
-    closed_at: int | None
 
 
 class Counts(NamedTuple):
@@ -121,40 +96,17 @@ def counts(connection: psycopg.Connection, tenant: str | None = None) -> Counts:
     return Counts(findings, dict(_rows(connection, _REJECTED_COUNT)), quarantined)
 
 
+def tenants(connection: psycopg.Connection) -> list[str]:
+    """Whoever has a chain."""
+    return [name for (name,) in _rows(connection, _TENANTS)]
+
+
 def chains(
     connection: psycopg.Connection, tenant: str, *, service: str | None = None, after: int = 0, limit: int = 100
 ) -> list[ChainRow]:
     """The tenant's chains in the order in which the store met them, those after ``after``."""
     rows = _rows(connection, _CHAINS, tenant=tenant, service=service, after=after, limit=limit)
     return [ChainRow(*row) for row in rows]
-
-
-def findings(
-    connection: psycopg.Connection,
-    tenant: str,
-    *,
-    whole: bool = False,
-    name: str | None = None,
-    closed: bool = False,
-    as_of: int | None = None,
-    after: int = 0,
-    limit: int = 100,
-) -> list[FindingRow]:
-    """The tenant's findings in order of storage; with ``whole`` also those that concern no tenant, with ``closed`` the past ones.
-
-    ``as_of``, an append time, shows what was open then.
-    """
-    given = {
-        "tenant": tenant,
-        "whole": whole,
-        "name": name,
-        "closed": closed,
-        "as_of": as_of,
-        "after": after,
-        "limit": limit,
-    }
-    rows = _rows(connection, _FINDINGS, **given)
-    return [FindingRow._make([*row[:8], row[8].bytes if row[8] is not None else None, *row[9:]]) for row in rows]
 
 
 def _rows(connection: psycopg.Connection, query: str, **given: object) -> list[tuple[Any, ...]]:

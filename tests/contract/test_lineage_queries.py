@@ -1,4 +1,4 @@
-"""Looking events up on a real Postgres: searches, pages, runs, actions, and findings computed when read."""
+"""Looking events up on a real Postgres: searches, pages, runs and actions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ledger.attribution.joins import key_of
 from ledger.attribution.subgraph import Limits, Node
 from ledger.errors import NotFound
 from ledger.schema_files import load_schemas
-from ledger.store.observed import dangling_causes, double_continuations, duplicate_ids, overdue
 from ledger.store.queries import (
     Cursor,
     Search,
@@ -125,25 +124,6 @@ def test_a_run_is_replayed_in_order_and_page_by_page(connection: psycopg.Connect
     assert (graph.number_of_nodes(), graph.graph["truncated"]) == (3, False)
     with pytest.raises(NotFound):
         replay(connection, load_schemas(), TENANT, bytes(16))
-
-
-def test_what_depends_on_the_time_of_reading_is_found(connection: psycopg.Connection, story: Story) -> None:
-    dangling = dangling_causes(connection, TENANT)
-    assert [each.event_id for each in dangling.findings] == [story.events["b1"].made.event_id]
-    assert dangling.next is not None
-    assert dangling_causes(connection, TENANT, after=dangling.next).next is None
-    doubled = duplicate_ids(connection, TENANT, scan=1)
-    seen = []
-    after: bytes | None = bytes(16)
-    while after is not None:
-        doubled = duplicate_ids(connection, TENANT, after=after, scan=1)
-        seen += [each.event_id for each in doubled.findings]
-        after = doubled.next if isinstance(doubled.next, bytes) else None
-    assert seen == [story.events["b1"].made.event_id]
-    late = overdue(connection, load_schemas(), TENANT, START + 3600 * 1_000_000)
-    assert len(late.findings) == len(story.forges)
-    assert not overdue(connection, load_schemas(), TENANT, START).findings
-    assert not double_continuations(connection, load_schemas(), TENANT)
 
 
 def test_a_key_is_a_hint_and_the_name_itself_decides(connection: psycopg.Connection, story: Story) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from api import health
 from ledger.cli.app import app
 from ledger.logs import open_log
 from ledger.settings import PREFIX, Settings
@@ -48,11 +49,18 @@ def test_every_variable_is_a_setting_and_every_path_is_mounted(name: str) -> Non
 def test_what_keeps_running_has_a_health_check_on_a_port_it_serves(name: str) -> None:
     check = " ".join(COMPOSE["services"][name]["healthcheck"]["test"])
     if name in OURS:
-        (port,) = re.findall(r"'127\.0\.0\.1', (\d+)", check)
+        (port,) = re.findall(r"127\.0\.0\.1'?[:,] ?(\d+)", check)
         served = {str(v) for k, v in OURS[name]["environment"].items() if k.endswith("_PORT")}
         assert port in served
     else:
         assert check
+
+
+def test_the_api_is_healthy_while_it_is_ready_to_answer() -> None:
+    check = " ".join(OURS["api"]["healthcheck"]["test"])
+    (path,) = re.findall(r"8420(/[^']*)'", check)
+    assert path in {getattr(route, "path", None) for route in health.router.routes}
+    assert path == "/v1/health/ready"
 
 
 def test_the_urls_lead_to_the_services() -> None:
