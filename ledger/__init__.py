@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ledger.format import kinds
     from ledger.format.content import Person
     from ledger.format.event import Cause
+    from ledger.format.heads import KnownHead, format_heads
     from ledger.recorder.contents import Kept, Text
     from ledger.recorder.context import Recorded, Remote
     from ledger.recorder.headers import Incoming
@@ -34,6 +35,7 @@ _HOMES: Final = {
     "Incoming": "ledger.recorder.headers",
     "InvalidEvent": "ledger.errors",
     "Kept": "ledger.recorder.contents",
+    "KnownHead": "ledger.format.heads",
     "LedgerError": "ledger.errors",
     "Person": "ledger.format.content",
     "Recorded": "ledger.recorder.context",
@@ -43,6 +45,7 @@ _HOMES: Final = {
     "SpoolFailed": "ledger.errors",
     "SpoolFull": "ledger.errors",
     "Text": "ledger.recorder.contents",
+    "format_heads": "ledger.format.heads",
     "open_recorder": "ledger.wiring",
     "token_reference": "ledger.recorder.tokens",
 }
@@ -69,6 +72,7 @@ __all__ = [
     "Incoming",
     "InvalidEvent",
     "Kept",
+    "KnownHead",
     "LedgerError",
     "Person",
     "Recorded",
@@ -78,6 +82,7 @@ __all__ = [
     "SpoolFailed",
     "SpoolFull",
     "Text",
+    "format_heads",
     "kinds",
     "open_recorder",
     "token_reference",

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from ledger.format.batch import Chain, ChainHead, Sealed, SealedEvent, seal_events
 from ledger.format.codec import Schemas
+from ledger.format.heads import KnownHead
 from ledger.format.kinds import ChainClose, ChainHeartbeat, ChainLoss, ChainOpen, ContinuedChain, Kind
 from ledger.format.limits import BATCH_BYTES, EVENTS_PER_SEAL, SEAL_BYTES
 from ledger.ports import Clock, Signer
@@ -41,6 +42,12 @@ class OpenChain:
     sealed_at: int = 0
     due: float = 0.0
     lost: int = 0
+
+    @property
+    def known(self) -> KnownHead:
+        """Its head, for whoever keeps it apart from the log; there is one once it has sealed."""
+        head = self.head
+        return KnownHead(self.chain, head.seal_number - 1, head.previous_seal, head.first_sequence, self.sealed_at)
 
     @property
     def noted(self) -> Head:

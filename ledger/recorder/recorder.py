@@ -13,9 +13,11 @@ from typing import Any, Final, Literal, Self, Unpack
 from weakref import WeakSet
 
 from ledger.errors import BackendError, InvalidEvent, RecorderClosed, SpoolFailed, SpoolFull
+from ledger.format.batch import Chain
 from ledger.format.codec import Schemas
 from ledger.format.content import Person
 from ledger.format.event import Cause
+from ledger.format.heads import KnownHead
 from ledger.format.kinds import KINDS, ApiAction, Kind, TokenReference
 from ledger.format.kinds.plan import PLANS
 from ledger.ports import Clock, Log, Signer
@@ -92,6 +94,7 @@ class Recorder(KindFunctions):
         self._tenant = tenant
         self._strict = mode == "strict"
         self._closed = False
+        self._heads: Mapping[Chain, KnownHead] = {}
         self._malformed_headers = 0
         self._starting = Lock()
         self._process: Process | None = Process(self._plan)
@@ -294,6 +297,15 @@ class Recorder(KindFunctions):
         """How this process's recorder fares."""
         return health_of(self._process or self._begin(), self._malformed_headers)
 
+    def heads(self) -> tuple[KnownHead, ...]:
+        """Where this process's chains end in the log, as far as it acknowledged them; of closed ones, and once closed, too.
+
+        Kept where the log's owner cannot reach them (``ledger.format_heads`` makes the lines), they let ``answerable verify
+        --against`` find a log that lost its end.
+        """
+        process = self._process
+        return tuple((process.sender.heads if process is not None else self._heads).values())
+
     def flush(self, timeout: float = 30.0) -> bool:
         """Whether the log has acknowledged, within ``timeout`` seconds, all that was recorded before."""
         process = self._process
@@ -311,7 +323,11 @@ class Recorder(KindFunctions):
             already, self._closed = self._closed, True
         if not already:
             atexit.unregister(self._at_exit)
-        return process.end(timeout) if process is not None else True
+        if process is None:
+            return True
+        ended = process.end(timeout)
+        self._heads = process.sender.heads
+        return ended
 
     def __enter__(self) -> Self:
         return self
@@ -354,6 +370,7 @@ class Recorder(KindFunctions):
     def _after_fork(self) -> None:
         """In the child: lets go of what is the parent's; the next event makes a spool and chains of the child's own."""
         self._starting = Lock()
+        self._heads = {}
         process, self._process = self._process, None
         if process is not None:
             process.forget()

@@ -15,8 +15,9 @@ from time import monotonic, sleep
 from typing import Final, Literal, TypeVar
 
 from ledger.errors import SpoolFailed, SpoolFull
-from ledger.format.batch import SealedEvent
+from ledger.format.batch import Chain, SealedEvent
 from ledger.format.codec import Schemas
+from ledger.format.heads import KnownHead
 from ledger.format.limits import EVENTS_PER_SEAL
 from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, partition_of
 from ledger.recorder.acknowledgements import Acknowledgements
@@ -88,6 +89,9 @@ class Sender:
         self._outbox: list[Outgoing] = []
         self._orphans: list[Orphan] = []
         self._sealed = 0
+        self._moved: dict[Chain, OpenChain] = {}
+        self.heads: dict[Chain, KnownHead] = {}
+        """Where this process's chains stand in the log, as far as it acknowledged them. Replaced, never changed."""
         self._collected = 0
         self._collected_bytes = 0
         self._partitions: dict[str, int] = {}
@@ -209,6 +213,9 @@ class Sender:
 
     def _acknowledge_spool(self) -> None:
         self._insist(lambda: self._spool.acknowledge(self._sealed, self._collected))
+        if self._moved:
+            self.heads = {**self.heads, **{chain: moved.known for chain, moved in self._moved.items()}}
+            self._moved = {}
 
     def _seal_all(self, events: Iterable[SpooledEvent], *, own: bool = True) -> None:
         """Seals events of any tenants. ``own``: they lie in this process's journal, which then knows that they are sealed."""
@@ -244,6 +251,7 @@ class Sender:
             sealed, advance = self._chains.seal(chain, events, closes=closes)
             self._sealed = self._spool.put_sealed(sealed_frame(sealed_until, chain.partition, sealed.value))
             advance()
+            self._moved[chain.chain] = chain
             return Outgoing(EVENTS, chain.partition, chain.chain.chain_id, sealed.value)
 
         self._outbox.append(self._insist(attempt))
