@@ -17,7 +17,7 @@ from api.problems import InvalidRequest, responses
 from ledger.attribution.answer import rfc3339
 from ledger.format import ids
 from ledger.store import overview
-from ledger.store.survey import Asked, At, survey
+from ledger.store.survey import NAMES, Asked, At, survey
 from ledger.store.wrong import Wrong
 from ledger.trust.reasons import REASONS
 
@@ -162,8 +162,8 @@ def findings(
 
     A page looks at a bounded part of the ledger and says how far, in `looked` and `truncated`; `next` goes on from there.
     """
-    if name is not None and name not in REASONS:
-        raise InvalidRequest("name is none of the findings and refusals that docs/format.md lists")
+    if name is not None and name not in NAMES:
+        raise InvalidRequest("name is none that can be found here: docs/format.md lists findings and refusals")
     at = read_time(as_of)
     scope = ("findings", caller.tenant, name, state, origin, as_of)
     app = request.app.state

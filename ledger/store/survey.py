@@ -212,3 +212,5 @@ _SOURCES: Final = (
     _Source("log", frozenset({"lost_to_retention"}), "computed", (0,), _lost),
 )
 _BY_NAME: Final = {source.name: source for source in _SOURCES}
+NAMES: Final = frozenset().union(*(source.names for source in _SOURCES))
+"""All that can be found here. What takes a head that somebody exported, `verify --against` alone can tell."""
