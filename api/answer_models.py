@@ -84,6 +84,7 @@ class Authority(Shown):
     audiences: list[str]
     issued_at: Time | None
     expires_at: Time | None
+    revoked_at: Time | None
     verification: str | None
     exchanged_from: EventId | None
     grade: Grade

@@ -23,11 +23,12 @@ REASONS: Final = {
     "no_trigger": "nothing recorded leads to a prompt, schedule, webhook or hand-off",
     "no_subject": "the trigger names nobody",
     "principal_unresolved": "the content that names the person has not arrived or does not verify",
+    "archived": "the events that would tell were moved to an archive",
     "dangling_cause": "a cause is not in the ledger",
     "cause_mismatch": "a cause is there with another digest than cited",
     "cycle": "causes lead back to themselves",
     "malformed_act": "the token's act claim could not be read",
-    "unverified_token": "nobody checked the token that names the person",
+    "unverified_token": "nobody is known to have checked the token that alone names the person",
     "ambiguous_join": "several events fit, and they lead to different people",
     "unauthorized_kind": "the key that signed the event may not state this kind",
     "duplicate_event_id": "the id has two events, and they lead to different people",
@@ -110,7 +111,8 @@ class Trigger:
 class Authority:
     """Whose rights were used. ``source``: token, grant or principal (the service's word on whose behalf it acted).
 
-    ``exchanged_from`` is the event of the token that this one was exchanged from.
+    ``exchanged_from`` is the event of the token that this one was exchanged from; ``revoked_at`` when a token was revoked
+    or a grant withdrawn, whether before or after it was used.
     """
 
     source: str
@@ -124,6 +126,7 @@ class Authority:
     audiences: tuple[str, ...] = ()
     issued_at: int | None = None
     expires_at: int | None = None
+    revoked_at: int | None = None
     verification: str | None = None
     exchanged_from: bytes | None = None
     grade: Grade
@@ -284,7 +287,18 @@ class Answer:
 
 
 _TIMES: Final = frozenset(
-    {"at", "issued_at", "expires_at", "occurred_at", "append_time", "as_of", "since", "last_append", "silent_since"}
+    {
+        "at",
+        "issued_at",
+        "expires_at",
+        "revoked_at",
+        "occurred_at",
+        "append_time",
+        "as_of",
+        "since",
+        "last_append",
+        "silent_since",
+    }
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -10,6 +11,7 @@ from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Edge, Links
 from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.withdrawal import token_revoked
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import (
     ApiAction,
@@ -73,16 +75,19 @@ def read_authority(
     index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
 ) -> tuple[Authority, ...]:
     """Tokens, the grants they rest on, and on whose behalf the accounts themselves say that they acted."""
-    found: list[Authority] = []
+    given: dict[tuple[str, str | None], list[tuple[Node, Grade, int]]] = {}
     issued: dict[str, list[tuple[Node, Grade, int]]] = {}
     for node, grade, count in rights:
         fact = node.fact
         if isinstance(fact, TokenIssuance) and fact.status != "refused":
             issued.setdefault(_token_key(node), []).append((node, grade, count))
         elif isinstance(fact, Grant):
-            found.append(_of_grant(index, node, fact, weakest((grade, grade_of_claim(node))), count))
+            given.setdefault((fact.grant_id, fact.issuer), []).append((node, grade, count))
     tokens = [_of_token(index, statements) for statements in issued.values()]
-    return (*tokens, *found, *_of_principals(index, group))
+    at = max((node.at for node in group), default=0)
+    alike = Counter(grant_id for grant_id, _ in given)
+    grants = [_of_grant(index, said, at, alike[grant_id]) for (grant_id, _), said in given.items()]
+    return (*tokens, *grants, *_of_principals(index, group))
 
 
 def _token_key(node: Node) -> str:
@@ -92,10 +97,11 @@ def _token_key(node: Node) -> str:
 
 def _of_token(index: Index, statements: list[tuple[Node, Grade, int]]) -> Authority:
     """One token, by the statement of whoever knows best; a second party's statement corroborates its subject."""
-    node, grade, count = min(statements, key=lambda each: _knows(each[0]))
+    node, grade, count = min(statements, key=lambda each: knows(each[0]))
     fact = node.fact
     assert isinstance(fact, TokenIssuance)  # noqa: S101 - by construction
     subject = party(index, fact.subject)
+    revoked = token_revoked(index, node, fact)
     alike = [each for each, _, _ in statements if _same_subject(index, each, subject)]
     exchanged = next(
         (
@@ -118,6 +124,7 @@ def _of_token(index: Index, statements: list[tuple[Node, Grade, int]]) -> Author
         audiences=fact.audiences,
         issued_at=fact.issued_at,
         expires_at=fact.expires_at,
+        revoked_at=revoked.since if revoked is not None else None,
         verification=fact.verification,
         exchanged_from=exchanged,
         grade=weakest((grade, grade_of_claims(alike or [node]))),
@@ -134,7 +141,7 @@ def _same_subject(index: Index, node: Node, subject: Party | None) -> bool:
 _VERIFIED: Final = ("issuer", "signature", "introspection", "unknown", "none")
 
 
-def _knows(node: Node) -> tuple[bool, int, int]:
+def knows(node: Node) -> tuple[bool, int, int]:
     """Orders statements of one token: sources before importers, the issuer first."""
     fact = node.fact
     verified = fact.verification if isinstance(fact, TokenIssuance) else "none"
@@ -148,7 +155,16 @@ def token_text(token: TokenReference | None) -> str | None:
     return token.jti if token.jti is not None else token.digest.hex() if token.digest is not None else None
 
 
-def _of_grant(index: Index, node: Node, fact: Grant, grade: Grade, count: int) -> Authority:
+def _of_grant(index: Index, said: list[tuple[Node, Grade, int]], at: int, candidates: int) -> Authority:
+    """One grant as it stood at ``at``: by the last giving or change before it. ``candidates``: grants of that id."""
+    given = sorted(
+        ((node, grade) for node, grade, _ in said),
+        key=lambda each: (_gives(each[0]), each[0].at <= at, each[0].at if each[0].at <= at else -each[0].at),
+    )
+    node, grade = given[-1]
+    fact = node.fact
+    assert isinstance(fact, Grant)  # noqa: S101 - by construction
+    withdrawn = [each.at for each, _ in given if not _gives(each) and each.at >= node.at]
     return Authority(
         source="grant",
         event_id=node.event_id,
@@ -160,10 +176,15 @@ def _of_grant(index: Index, node: Node, fact: Grant, grade: Grade, count: int) -
         audiences=fact.audiences,
         issued_at=node.at,
         expires_at=fact.expires_at,
+        revoked_at=min(withdrawn, default=None),
         verification=fact.method,
-        grade=grade,
-        candidates=count,
+        grade=weakest((grade, grade_of_claim(node))),
+        candidates=candidates,
     )
+
+
+def _gives(node: Node) -> bool:
+    return isinstance(node.fact, Grant) and node.fact.action != "withdraw"
 
 
 def _of_principals(index: Index, group: Sequence[Node]) -> list[Authority]:
@@ -184,7 +205,7 @@ def _of_principals(index: Index, group: Sequence[Node]) -> list[Authority]:
 def read_actors(index: Index, rights: Sequence[tuple[Node, Grade, int]]) -> tuple[Actor, ...]:
     """The actors of the tokens presented (RFC 8693 `act`), the current one first."""
     found: dict[tuple[int, str | None, str | None], Actor] = {}
-    for node, grade, _ in sorted(rights, key=lambda each: _knows(each[0])):
+    for node, grade, _ in sorted(rights, key=lambda each: knows(each[0])):
         fact = node.fact
         if not isinstance(fact, TokenIssuance) or fact.act is None:
             continue
@@ -288,6 +309,7 @@ def authenticated(how: Authentication | None) -> tuple[str, ...]:
 __all__ = [
     "authenticated",
     "authorizing",
+    "knows",
     "party",
     "read_actors",
     "read_approvals",

@@ -19,7 +19,7 @@ from ledger.attribution.links import Links
 from ledger.attribution.path import read_influences, read_owners, read_path
 from ledger.attribution.sentence import first_line
 from ledger.attribution.subgraph import Index, Node, Subgraph
-from ledger.attribution.triggers import direct_trigger, read_triggers
+from ledger.attribution.triggers import direct_trigger, read_triggers, sender_by_token
 from ledger.attribution.walk import Walk, cycles, find_triggers
 from ledger.format.event import RESULT_OF
 from ledger.format.kinds import ApiAction, TokenIssuance
@@ -50,7 +50,7 @@ def explain(graph: Subgraph) -> Answer:
     )
     path = read_path(links, group or asked, walk, triggers, rights)
     owners = read_owners(index, [step.node for step in path] if path else asked, actors)
-    shown = tuple(reasons if class_ == "unattributed" else (each for each in reasons if each in _REMARKS))
+    shown = tuple(reasons if class_ in ("unattributed", "archived") else (each for each in reasons if each in _REMARKS))
     facts = [node.fact for node in group if isinstance(node.fact, ApiAction)]
     agent = next(
         (node.header.agent_id for node in (*group, *(step.node for step in path)) if node.header.agent_id), None
@@ -72,13 +72,15 @@ def explain(graph: Subgraph) -> Answer:
         influences=read_influences(links, [step.node for step in path]),
         owners=owners,
         path=tuple(step.shown for step in path),
-        contradictions=contradictions(Case(links, group, rights)),
+        contradictions=contradictions(Case(links, group, [found.node for found in walk.found], rights)),
         findings=read_findings(links),
-        coverage=_coverage(graph, walk),
+        coverage=_coverage(links, walk),
     )
 
 
-_REMARKS: Final = frozenset({"malformed_act", "principal_unresolved", "ambiguous_join", "limit_reached"})
+_REMARKS: Final = frozenset(
+    {"malformed_act", "principal_unresolved", "unverified_token", "ambiguous_join", "limit_reached"}
+)
 """Reasons worth saying although somebody is known."""
 
 
@@ -130,7 +132,7 @@ def _class(triggers: Sequence[Trigger], reasons: Sequence[str]) -> Class:
     return "archived" if "archived" in reasons else "unattributed"
 
 
-_FORBID: Final = frozenset({"unauthorized_kind", "duplicate_event_id", "unverified_token"})
+_FORBID: Final = frozenset({"unauthorized_kind", "duplicate_event_id"})
 """Reasons under which no trigger counts."""
 
 
@@ -148,18 +150,16 @@ def _reasons(
         found.append("unauthorized_kind")
     if len(asked) > 1 and _differ(links, asked):
         found.append("duplicate_event_id")
-    if _ambiguous(triggers):
+    if _ambiguous(triggers, links.index.graph.limits.candidates):
         found.append("ambiguous_join")
     for trigger in triggers:
         if trigger.who is None and trigger.role not in ("external", "scheduled"):
-            found.append("no_subject")
+            found.append(_unnamed(links, trigger))
         elif trigger.who is not None and trigger.who.state == "unresolved":
             found.append("principal_unresolved")
     for node, _, _ in rights:
         if isinstance(node.fact, TokenIssuance) and node.fact.act is not None and node.fact.act.malformed:
             found.append("malformed_act")
-    if any(trigger.role == "direct" for trigger in triggers) and _unverified(links, triggers):
-        found.append("unverified_token")
     if not triggers:
         found += [reason for _, reason in walk.ends if reason != "no_trigger"]
         if any(True for node in cycles(links) if any(node.ref == each.ref for each in walk.seen)):
@@ -182,19 +182,17 @@ def _differ(links: Links, asked: Sequence[Node]) -> bool:
     return len(people) > 1
 
 
-def _ambiguous(triggers: Sequence[Trigger]) -> bool:
-    """Whether what is known only by a join with several candidates leads to different people."""
+def _ambiguous(triggers: Sequence[Trigger], most: int) -> bool:
+    """Whether what is known only by a join with several candidates leads to different people, or may: not all were looked at."""
     unsure = [trigger for trigger in triggers if trigger.candidates > 1]
     people = {trigger.who.identity if trigger.who else () for trigger in unsure}
-    return len(people) > 1
+    return len(people) > 1 or any(trigger.candidates > most for trigger in unsure)
 
 
-def _unverified(links: Links, triggers: Sequence[Trigger]) -> bool:
-    for trigger in triggers:
-        for node in links.index.by_id.get(trigger.event_id, ()):
-            if isinstance(node.fact, TokenIssuance) and node.fact.verification == "none" and not node.importer:
-                return True
-    return False
+def _unnamed(links: Links, trigger: Trigger) -> str:
+    """Why a trigger names nobody."""
+    prompts = [node for node in links.index.by_id.get(trigger.event_id, ()) if node.digest == trigger.digest]
+    return "unverified_token" if any(sender_by_token(links, node) for node in prompts) else "no_subject"
 
 
 def read_findings(links: Links) -> tuple[Finding, ...]:
@@ -222,9 +220,11 @@ def read_findings(links: Links) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _coverage(graph: Subgraph, walk: Walk) -> Coverage:
+def _coverage(links: Links, walk: Walk) -> Coverage:
+    graph = links.index.graph
     truncated = ["nodes"] if graph.cut else []
     truncated += ["depth"] if any(reason == "limit_reached" for _, reason in walk.ends) and not graph.cut else []
+    truncated += ["candidates"] if any(links.index.has_more(node) for node in walk.seen) else []
     return Coverage(
         chains=tuple(graph.chains),
         events=len(graph.nodes),

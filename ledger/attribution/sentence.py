@@ -25,8 +25,6 @@ def first_line(
     )
     if class_ in ("unattributed", "archived"):
         why = "; ".join(REASONS.get(reason, reason) for reason in reasons) or REASONS["no_trigger"]
-        if class_ == "archived":
-            why = "the events that tell were moved to the archive"
         return f"{doer}: who triggered it is not known ({why})."
     began = [each for each in triggers if each.role != "steered"] or list(triggers)
     first = began[0]

@@ -100,7 +100,8 @@ class Refusal(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Bounds of one question: events fetched, links walked in a row, answers looked at for one join."""
+    """Bounds of one question: events fetched, links walked in a row, answers looked at for one join, the nearest by id before
+    the event that follows it, and as many after."""
 
     nodes: int = 1000
     depth: int = 256
@@ -149,6 +150,17 @@ class Index:
     def answer_to(self, name: str, kind: str) -> list[Node]:
         """The effective events of ``kind`` that answer to ``name``, in order of time."""
         return [node for node in self.answering.get(name, ()) if node.kind == kind]
+
+    def has_more(self, node: Node) -> bool:
+        """Whether more events answer to a name that ``node`` follows than are looked at, before its id or after it."""
+        most = self.graph.limits.candidates
+        for name in self.follows.get(node.ref, ()):
+            answers = self.answering.get(name, ())
+            if len(answers) > most:
+                before = sum(each.event_id <= node.event_id for each in answers)
+                if before > most or len(answers) - before > most:
+                    return True
+        return False
 
     def person(self, digest: bytes | None) -> KnownPerson | None:
         """Who stands behind a digest; unresolved where nothing is known; None for no digest."""

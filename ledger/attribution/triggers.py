@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Party, Trigger
-from ledger.attribution.authority import authenticated, party
+from ledger.attribution.authority import authenticated, knows, party
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
 from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.walk import Found, Walk
-from ledger.format.event import SCHEDULED_BY, STEERED_BY
+from ledger.format.event import AUTHORIZED_BY, SCHEDULED_BY, STEERED_BY
 from ledger.format.kinds import ApiAction, ExecutionControl, Handoff, Prompt, TokenIssuance, TriggerRegistration
 
 _UNATTENDED = ("schedule", "webhook", "queue")
@@ -54,6 +55,8 @@ def _of_prompt(links: Links, found: Found, fact: Prompt | None) -> Trigger:
     """A prompt; ``fact`` None where its payload was erased, and then only its header speaks."""
     index, kind = links.index, fact.trigger_kind if fact else "unknown"
     who, owner, set_up = party(index, found.node.header.principal), None, None
+    if who is None and (by_token := sender_by_token(links, found.node)) is not None and by_token.verified:
+        who, found = by_token.who, found._replace(grade=weakest((found.grade, by_token.grade)))
     if kind in _UNATTENDED and (set_up := _registration(links, found.node)) is not None:
         registered = set_up.fact
         if isinstance(registered, TriggerRegistration):
@@ -69,6 +72,30 @@ def _of_prompt(links: Links, found: Found, fact: Prompt | None) -> Trigger:
         trust=fact.trust if fact else None,
         how=authenticated(fact.authentication) if fact else (),
     )
+
+
+class Sender(NamedTuple):
+    """Whom the token that came with a prompt names. ``verified``: somebody says that it was made or checked."""
+
+    who: Party
+    verified: bool
+    grade: Grade
+
+
+_CHECKED: Final = frozenset({"issuer", "signature", "introspection"})
+
+
+def sender_by_token(links: Links, prompt: Node) -> Sender | None:
+    """The subject of the token by which a sender was authenticated: of several statements, as whoever knows best says."""
+    stated = [
+        (edge, edge.target.fact)
+        for edge in links.of(prompt, frozenset({AUTHORIZED_BY}))
+        if isinstance(edge.target.fact, TokenIssuance) and edge.target.fact.status != "refused"
+    ]
+    for edge, fact in sorted(stated, key=lambda each: knows(each[0].target)):
+        if (who := party(links.index, fact.subject)) is not None:
+            return Sender(who, fact.verification in _CHECKED, edge.grade)
+    return None
 
 
 def _registration(links: Links, prompt: Node) -> Node | None:

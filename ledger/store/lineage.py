@@ -91,7 +91,7 @@ class PostgresLineage:
         if not any(row[0].bytes == event_id for row in question.rows.values()):
             raise NotFound(f"this ledger has no event {ids.text(event_id)}")
         met = frozenset(question.decoded)
-        question.surroundings()
+        question.surroundings(event_id)
         nodes = question.nodes()
         nearby = frozenset(node.ref for node in nodes if node.ref not in met)
         full = len(walked) >= question.limits.nodes
@@ -130,9 +130,11 @@ class _Question:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
         return self._fetch(file, start=[each.hex() for each in start], nodes=self.limits.nodes)
 
-    def by_keys(self, names: Iterable[str], candidates: int) -> set[bytes]:
+    def by_keys(self, names: Iterable[str], candidates: int, near: bytes = b"\xff" * 16) -> set[bytes]:
+        """What answers to the names: so many a name, the nearest to the id ``near``; without one, the latest."""
         keys = [key_of(self.tenant, name) for name in dict.fromkeys(names)]
-        return self._fetch("lineage_keys.sql", keys=keys, candidates=candidates) if keys else set()
+        given = {"keys": keys, "candidates": candidates, "near": near.hex()}
+        return self._fetch("lineage_keys.sql", **given) if keys else set()
 
     def _fetch(self, file: str, **given: object) -> set[bytes]:
         query = query_events(file, self.as_of is not None)
@@ -145,7 +147,7 @@ class _Question:
                 self.decoded[row[0].bytes, row[1]] = node_of(self.schemas, row)
         return walked
 
-    def surroundings(self) -> None:
+    def surroundings(self, near: bytes) -> None:
         """Registrations of the agents met, and the other uses of the approvals met: nothing follows from these upwards."""
         names: list[str] = []
         for node in self.decoded.values():
@@ -158,7 +160,7 @@ class _Question:
                         names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
             if payload is not None and node.kind == "oversight":
                 names.append(f"oversight_use:{payload['oversight_id']}")
-        self.by_keys(names, 4 * self.limits.candidates)
+        self.by_keys(names, 4 * self.limits.candidates, near)
 
     def uses(self) -> list[bytes]:
         """Events that used a token or approval among those fetched, and are not fetched yet."""

@@ -1,6 +1,8 @@
 -- Events above those given: by their causes, and by whatever answers to the names that they follow. Set-based and directed;
 -- UNION keeps each id once, and LIMIT ends the recursion (the nearest come first). An id without an event comes back alone:
 -- a cause that is not in this tenant's ledger. Ineffective events are shown and lead nowhere.
+-- Of what answers to a name the nearest in time come, on both sides, and one more than are looked at: then it is known that
+-- there were more.
 -- Parameters stand in sub-selects, so that a plan for any values costs what one for these values does, and is kept.
 with recursive walk (id) as (
     select unnest((select %(start)s::uuid[]))
@@ -19,8 +21,11 @@ with recursive walk (id) as (
                select j.event_id
                  from unnest(e.follows) as f (key)
                 cross join lateral (
-                          select j.event_id from joins j where j.key = f.key
-                           order by j.event_id desc limit (select %(candidates)s::bigint)
+                          (select j.event_id from joins j where j.key = f.key and j.event_id <= walk.id /*seen*/
+                            order by j.event_id desc limit (select %(candidates)s::bigint + 1))
+                       union all
+                          (select j.event_id from joins j where j.key = f.key and j.event_id > walk.id /*seen*/
+                            order by j.event_id limit (select %(candidates)s::bigint + 1))
                       ) j
            ) next
 ), wanted as (

@@ -23,6 +23,11 @@ _VISIBLE: Final = """and (
     or exists (select 1 from sightings o join seals v on v.id = o.seal
                 where o.event_id = e.event_id and o.digest = e.digest and v.append_time <= %(as_of)s))"""
 
+_SEEN: Final = """and exists (
+    select 1 from events e
+     where e.event_id = j.event_id and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)"""
+"""The same for a row of ``joins``, so that later events do not crowd earlier ones out."""
+
 
 @cache
 def query_file(name: str) -> bytes:
@@ -43,7 +48,9 @@ def query_bounded(name: str, bounded: bool) -> bytes:
 
 
 def _bounded(text: bytes, bounded: bool) -> bytes:
-    return text.replace(b"/*visible*/", _VISIBLE.encode() if bounded else b"")
+    for mark, condition in ((b"/*seen*/", _SEEN), (b"/*visible*/", _VISIBLE)):
+        text = text.replace(mark, condition.encode() if bounded else b"")
+    return text
 
 
 def node_of(schemas: Schemas, row: Row) -> Node:

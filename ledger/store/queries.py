@@ -162,7 +162,7 @@ def events_of_action(
     Raises ``NotFound``. There is no next page: what is beyond ``limit`` is named in ``truncated``.
     """
     name = f"action:{action_id}"
-    given = {"tenant": tenant, "keys": [key_of(tenant, name)], "candidates": limit + 1}
+    given = {"tenant": tenant, "keys": [key_of(tenant, name)], "candidates": limit + 1, "near": "f" * 32}
     with translated():
         rows = connection.execute(query_events("lineage_keys.sql", bounded=False), given, binary=True).fetchall()
     nodes = [node_of(schemas, row) for row in rows if row[1] is not None]

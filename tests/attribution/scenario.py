@@ -3,16 +3,19 @@
 A scenario file has these lines, in any order but that an event is named before it is cited::
 
     # what the story is about
-    person alice Alice Example        a person by key and name; `person bob !erased` or `!unresolved` for one without a name
+    person alice Alice Example        a person by key and name; `person bob !erased` or `!unresolved` for one without a name,
+                                      `person robot !workload Robot` for what is no human
     service aws importer              a service that signs as importer (or `unauthorized`: not for the kinds that it states)
     a1 agent prompt by=alice channel=web           an event: its name, the service that signs, kind, fields
     a2 agent api_action action_id=x <- a1:started_by     what it cites, after the arrow
 
 Fields are those of the payload, beside `by` (header: principal; of kinds with a `by`, write `principal`), `agent`, `run`,
-`corr` (a,b), `at` (seconds from the start). Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`;
-`act=x>y` is an act chain, outermost first, `act=!` a malformed one; `auth=pwd,otp` how somebody was authenticated.
+`corr` (a,b), `at` (seconds from the start), `id` (the id of that event, or of a name that was cited before it was made).
+Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`, `token=@t` one known by its digest alone;
+`act=x>y` is an act chain, outermost first, `act=!` a malformed one; `authentication=pwd,otp` how somebody was authenticated.
+`erased` as a field erases the payload, `unknown` gives it a schema that nobody here knows.
 A citation is `name:relation`; with `?` without digest; with `~` with another digest than the event has. A name that no line
-makes is an event that is not there. `erased` as a field erases the payload.
+makes is an event that is not there; `archived NAME` says that it was moved to an archive. `limit depth=2` bounds the questions.
 
     ? a2                              asks who triggered a2; the lines after it say what must be in the answer
     class: attributed
@@ -37,7 +40,9 @@ from ledger.format.kinds import KINDS, from_avro
 from tests.services.forge import START, Forge, Made, blank
 
 SECOND = 1_000_000
-HEADER = frozenset({"principal", "agent", "run", "corr", "at", "erased", "id"})
+HEADER = frozenset({"principal", "agent", "run", "corr", "at", "erased", "unknown", "id"})
+UNKNOWN = bytes.fromhex("c301") + b"newer..." + b"\0"
+"""A payload of a schema that no release here has."""
 
 
 class Expected(NamedTuple):
@@ -55,6 +60,7 @@ class Told(NamedTuple):
     made: Made
     payload: Mapping[str, Any]
     erased: bool
+    unknown: bool = False
 
 
 @dataclass
@@ -67,10 +73,15 @@ class Story:
     roles: dict[str, str] = field(default_factory=dict)
     forges: dict[str, Forge] = field(default_factory=dict)
     expected: list[Expected] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
+    limits: Limits = Limits()  # noqa: RUF009 - immutable
 
     def person(self, key: str, name: str) -> None:
         digest = digest_of(f"person/{key}")
-        if name.startswith("!"):
+        if name.startswith("!workload "):
+            named = Person(issuer="idp", subject=key, name=name.removeprefix("!workload "), kind="workload")
+            self.people[key] = KnownPerson(digest, "named", named)
+        elif name.startswith("!"):
             self.people[key] = KnownPerson(digest, name[1:])
         else:
             self.people[key] = KnownPerson(digest, "named", Person(issuer="idp", subject=key, name=name))
@@ -85,7 +96,8 @@ class Story:
         who = fields.get("principal") or (fields.get("by") if "by" not in payload else None)
         given: dict[str, Any] = {"occurred_at": START + int(fields["at"]) * SECOND} if "at" in fields else {}
         if "id" in fields:
-            given["event_id"] = self.events[fields["id"]].made.event_id
+            same = self.events.get(fields["id"])
+            given["event_id"] = same.made.event_id if same is not None else forged_id(fields["id"])
         made = forge.make(
             kind,
             payload,
@@ -96,7 +108,7 @@ class Story:
             correlation=fields["corr"].split(",") if "corr" in fields else [],
             **given,
         )
-        self.events[name] = Told(name, service, made, payload, "erased" in fields)
+        self.events[name] = Told(name, service, made, payload, "erased" in fields, "unknown" in fields)
         return self.events[name]
 
     def _cause(self, cite: str) -> Cause:
@@ -113,10 +125,10 @@ class Story:
         return self.people[word].digest if word in self.people else digest_of(word)
 
     def _value(self, kind: str, key: str, value: str) -> Any:
-        if key == "auth":
-            raise ValueError("write authentication=")
         if key.endswith("token"):
-            return {"issuer": "as", "jti": value, "digest": None}
+            by_digest = value.startswith("@")
+            named = {"issuer": "as", "jti": value, "digest": None}
+            return {"issuer": None, "jti": None, "digest": digest_of(value)} if by_digest else named
         if key == "act":
             chain = [{"iss": "as", "sub": each, "person": None} for each in value.rstrip("!").split(">") if each]
             return {
@@ -140,7 +152,8 @@ class Story:
         """An event as the store would give it."""
         told = self.events[name]
         role = self.roles.get(told.service, "source")
-        payload = None if told.erased else told.payload
+        payload = None if told.erased or told.unknown else told.payload
+        findings = ("unauthorized_kind",) if role == "unauthorized" else ()
         kind = told.made.header.kind
         return Node(
             ref=Ref(told.made.event_id, told.made.digest),
@@ -156,7 +169,7 @@ class Story:
             sequence=list(self.events).index(name),
             sealed_at=told.made.header.occurred_at,
             append_time=told.made.header.occurred_at + 1000,
-            findings=("unauthorized_kind",) if role == "unauthorized" else (),
+            findings=(*findings, "schema_unknown") if told.unknown else findings,
         )
 
     def subgraph(self, asked: str, **given: Any) -> Subgraph:
@@ -165,7 +178,8 @@ class Story:
             asked=self.events[asked].made.event_id,
             nodes=[self.node(name) for name in self.events],
             persons={known.digest: known for known in self.people.values() if known.state != "unresolved"},
-            limits=Limits(),
+            archived=frozenset(map(forged_id, self.archived)),
+            limits=self.limits,
             **given,
         )
 
@@ -182,7 +196,7 @@ def digest_of(word: str) -> bytes:
 
 def forged_id(name: str) -> bytes:
     """The id of an event that nobody recorded."""
-    data = bytearray(START.to_bytes(8, "big")[2:] + digest_of(name)[:10])
+    data = bytearray((START // 1000).to_bytes(6, "big") + digest_of(name)[:10])
     data[6] = 0x70 | data[6] & 0x0F
     data[8] = 0x80 | data[8] & 0x3F
     return bytes(data)
@@ -214,6 +228,11 @@ def _read_line(story: Story, line: str) -> None:
     elif line.startswith("service "):
         _, name, role = line.split()
         story.roles[name] = role
+    elif line.startswith("archived "):
+        story.archived.append(line.split()[1])
+    elif line.startswith("limit "):
+        limits = {name: int(value) for name, value in (each.split("=") for each in line.split()[1:])}
+        story.limits = story.limits._replace(**limits)
     else:
         what, _, cites = line.partition("<-")
         name, service, kind, *fields = what.split()

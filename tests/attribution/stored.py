@@ -13,7 +13,7 @@ from ledger.schema_files import load_schemas
 from ledger.store.lineage import PostgresLineage
 from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
-from tests.attribution.scenario import Story
+from tests.attribution.scenario import UNKNOWN, Story
 from tests.services.forge import LEDGER, NAMED, START, Trust
 
 
@@ -70,8 +70,9 @@ def add_people(connection: psycopg.Connection, story: Story) -> None:
                 [known.digest, story.tenant],
             )
     for told in story.events.values():
-        if told.erased:
-            connection.execute("update events set payload = null where digest = %s", [told.made.digest])
+        if told.erased or told.unknown:
+            left = UNKNOWN if told.unknown else None
+            connection.execute("update events set payload = %s where digest = %s", [left, told.made.digest])
 
 
 def lineage(url: str, now: int = START) -> PostgresLineage:

@@ -1,0 +1,70 @@
+"""Rules about what people allowed."""
+
+from __future__ import annotations
+
+from ledger.attribution.answer import rfc3339
+from ledger.attribution.authority import uses_of
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, is_of_the_attempt
+from ledger.attribution.subgraph import Node
+from ledger.format.kinds import ApiAction, Oversight
+
+
+def approval_reused(case: Case) -> Found:
+    """An approval that allows so many uses was named by more actions; the latest of them are the ones too many."""
+    action = next((fact.action_id for _, fact in case.accounts), None)
+    for approval, fact in case.oversights:
+        if fact.uses_allowed is None or action is None:
+            continue
+        uses = uses_of(case.names, fact.oversight_id)
+        number = list(uses).index(action) + 1 if action in uses else 0
+        if number > fact.uses_allowed:
+            detail = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}, and this is use {number}"
+            yield detail, [approval, *(nodes[0] for nodes in uses.values())]
+
+
+def approval_expired(case: Case) -> Found:
+    for approval, fact in case.oversights:
+        ends = fact.expires_at
+        if ends is None or fact.action not in APPROVES:
+            continue
+        late = [
+            node for node, said in _relying(case, approval, fact) if is_of_the_attempt(said) and node.at > ends + SKEW
+        ]
+        if late:
+            yield f"approval {fact.oversight_id} had expired at {rfc3339(ends)}", [approval, *late]
+
+
+def other_than_approved(case: Case) -> Found:
+    for approval, fact in case.oversights:
+        if fact.binding != "digest" or fact.action not in APPROVES:
+            continue
+        allowed = _with_edits(case, fact)
+        differ = [
+            node
+            for node, said in _relying(case, approval, fact)
+            if said.parameter_digest is not None and said.parameter_digest not in allowed
+        ]
+        if allowed and differ:
+            yield f"approval {fact.oversight_id} is bound to other parameters", [approval, *differ]
+
+
+def _with_edits(case: Case, fact: Oversight) -> set[bytes]:
+    """The parameters that an approval allows, and those to which a person then changed them."""
+    allowed = {digest for digest in (fact.edited_digest or fact.bound_digest,) if digest is not None}
+    for _, other in sorted(case.oversights, key=lambda each: each[0].at):
+        if other.bound_digest in allowed and other.edited_digest is not None and other.action in APPROVES:
+            allowed.add(other.edited_digest)
+    return allowed
+
+
+def _relying(case: Case, approval: Node, fact: Oversight) -> list[tuple[Node, ApiAction]]:
+    """The accounts that rely on an approval: they name it or cite it."""
+    return [
+        (node, said)
+        for node, said in case.accounts
+        if fact.oversight_id in said.oversight_ids or case.by_cause(node, approval)
+    ]
+
+
+def _times(uses: int) -> str:
+    return "one use" if uses == 1 else f"{uses} uses"

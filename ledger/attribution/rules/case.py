@@ -1,0 +1,102 @@
+"""What the rules look at: the accounts of one action, what began it, and what authorized it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from ledger.attribution.answer import Grade
+from ledger.attribution.joins import token_names
+from ledger.attribution.links import Links
+from ledger.attribution.subgraph import Index, Node
+from ledger.format.event import TO_TRIGGERS
+from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
+
+SKEW: Final = 60 * 1_000_000
+"""µs by which clocks of two services may differ before a rule about time speaks."""
+
+Found = Iterator[tuple[str, Sequence[Node]]]
+"""A detail and its evidence."""
+
+APPROVES: Final = frozenset({"approve", "edit", "override"})
+"""What a person says who lets it happen."""
+
+_BY_ID: Final = frozenset({"decision", "oversight", "action"})
+
+
+class Case(NamedTuple):
+    """``triggers`` are the events that began it; ``rights`` all that authorized it, with grade and candidates."""
+
+    links: Links
+    group: Sequence[Node]
+    triggers: Sequence[Node]
+    rights: Sequence[tuple[Node, Grade, int]]
+
+    @property
+    def names(self) -> Index:
+        return self.links.index
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing that was looked for was left out by a limit: only then does absence say something."""
+        return not self.names.graph.cut
+
+    @property
+    def accounts(self) -> list[tuple[Node, ApiAction]]:
+        return [(node, node.fact) for node in self.group if isinstance(node.fact, ApiAction)]
+
+    @property
+    def took_effect(self) -> list[Node]:
+        """The accounts that say that the action was carried out, wholly or in part."""
+        return [node for node, fact in self.accounts if fact.outcome == "success" or fact.effect in ("partial", "full")]
+
+    @property
+    def tokens(self) -> list[tuple[Node, TokenIssuance]]:
+        """The issuances of the tokens presented, not of those that they were exchanged from."""
+        found = {node.ref: (node, fact) for each, _ in self.accounts for node, fact in self.presented(each)}
+        return list(found.values())
+
+    def presented(self, account: Node) -> list[tuple[Node, TokenIssuance]]:
+        """The issuances of the token that one account says was presented, by everybody who states one."""
+        named = account.payload["token"] if account.payload is not None else None
+        return [
+            (node, node.fact)
+            for name in token_names(named)
+            for node in self.names.answer_to(name, "token_issuance")
+            if isinstance(node.fact, TokenIssuance)
+        ]
+
+    @property
+    def decisions(self) -> list[tuple[Node, PolicyDecision]]:
+        """The decisions that the accounts cite."""
+        return [(node, node.fact) for node in self.cited() if isinstance(node.fact, PolicyDecision)]
+
+    @property
+    def oversights(self) -> list[tuple[Node, Oversight]]:
+        """What people said that the accounts cite."""
+        return [(node, node.fact) for node in self.cited() if isinstance(node.fact, Oversight)]
+
+    def cited(self, *accounts: Node) -> list[Node]:
+        """What the accounts (or those given) cite as authority, by cause or by its id; nothing that circumstance alone joins."""
+        named = {
+            edge.target.ref: edge.target
+            for node in accounts or self.group
+            for edge in self.links.out.get(node.ref, ())
+            if edge.relation not in TO_TRIGGERS and (edge.join is None or edge.join in _BY_ID)
+        }
+        return list(named.values())
+
+    def by_cause(self, account: Node, cited: Node) -> bool:
+        """Whether an account states ``cited`` as a cause, so that it was there before."""
+        return any(edge.target.ref == cited.ref and edge.join is None for edge in self.links.out.get(account.ref, ()))
+
+
+def ended(account: Node) -> int:
+    """When an action was over, as far as its account tells."""
+    fact = account.fact
+    return fact.ended_at if isinstance(fact, ApiAction) and fact.ended_at is not None else account.at
+
+
+def is_of_the_attempt(account: ApiAction) -> bool:
+    """Whether an account tells when the call was made: one of the outcome alone may be of any time after it."""
+    return account.phase != "completed"

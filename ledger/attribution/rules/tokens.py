@@ -1,0 +1,150 @@
+"""Rules about the tokens presented, and the grants that they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ledger.attribution.answer import Party, rfc3339
+from ledger.attribution.authority import party
+from ledger.attribution.joins import token_names
+from ledger.attribution.rules.case import SKEW, Case, Found, is_of_the_attempt
+from ledger.attribution.subgraph import Node, Ref
+from ledger.attribution.withdrawal import grant_ended, token_revoked
+from ledger.format.kinds import AgentRegistration, Grant, TokenIssuance
+
+_SCOPE: Final = frozenset({"insufficient_scope", "invalid_scope", "wrong_scope", "missing_scope"})
+_AUDIENCE: Final = frozenset({"invalid_audience", "wrong_audience", "invalid_target"})
+
+
+def _refused_for(case: Case, errors: frozenset[str]) -> list[Node]:
+    """Accounts of whoever received the call that say that it was refused for one of ``errors``."""
+    return [
+        node
+        for node, fact in case.accounts
+        if fact.observer in ("resource", "intermediary")
+        and fact.outcome == "denied"
+        and errors & {fact.error_type, fact.status}
+    ]
+
+
+def scope_missing(case: Case) -> Found:
+    if refused := _refused_for(case, _SCOPE):
+        tokens = case.tokens
+        scopes = " ".join(dict.fromkeys(scope for _, fact in tokens for scope in fact.scopes))
+        yield (
+            f"the token's scope ({scopes or 'none known'}) does not allow it",
+            [*refused, *(node for node, _ in tokens)],
+        )
+
+
+def other_audience(case: Case) -> Found:
+    """Whoever was called refused it as for somebody else; or took it, being one whom tokens here name and this one does not."""
+    if refused := _refused_for(case, _AUDIENCE):
+        audiences = ", ".join(dict.fromkeys(each for _, fact in case.tokens for each in fact.audiences))
+        yield f"the token is for {audiences or 'another audience'}", [*refused, *(node for node, _ in case.tokens)]
+        return
+    known = {each for node in case.names.graph.nodes if node.effective for each in _audiences(node)}
+    wrong: dict[Ref, tuple[Node, list[Node]]] = {}
+    for account, said in case.accounts:
+        stated = case.presented(account)
+        if said.target_system in known and all(
+            fact.audiences and said.target_system not in fact.audiences for _, fact in stated
+        ):
+            for node, _ in stated:
+                wrong.setdefault(node.ref, (node, []))[1].append(account)
+    for node, accounts in wrong.values() if case.took_effect else ():
+        yield f"the token is for {', '.join(_audiences(node))}, and was used elsewhere", [node, *accounts]
+
+
+def _audiences(node: Node) -> tuple[str, ...]:
+    return node.fact.audiences if isinstance(node.fact, TokenIssuance) else ()
+
+
+def expired_token(case: Case) -> Found:
+    """By the latest end that anybody states of the token."""
+    for account, said in case.accounts:
+        ends = [(fact.expires_at, node) for node, fact in case.presented(account) if fact.expires_at is not None]
+        last, issued = max(ends, key=lambda each: each[0], default=(None, account))
+        if last is not None and is_of_the_attempt(said) and account.at > last + SKEW:
+            yield f"the token had expired at {rfc3339(last)}", [issued, account]
+
+
+def revoked_token(case: Case) -> Found:
+    """Presented, or exchanged for another, after it was revoked. What was exchanged from it before may still be good."""
+    for account, said in case.accounts:
+        for issued, fact in case.presented(account):
+            revoked = token_revoked(case.names, issued, fact)
+            if revoked is not None and is_of_the_attempt(said) and account.at > revoked.since + SKEW:
+                yield f"the token was revoked at {rfc3339(revoked.since)}", [revoked.node, issued, account]
+                break
+    for node in _issued(case):
+        for name in token_names(node.payload["subject_token"] if node.payload is not None else None):
+            for source in case.names.answer_to(name, "token_issuance"):
+                was = token_revoked(case.names, source, source.fact) if isinstance(source.fact, TokenIssuance) else None
+                if was is not None and node.at > was.since + SKEW:
+                    yield (
+                        f"the token was exchanged from one that was revoked at {rfc3339(was.since)}",
+                        [was.node, source, node],
+                    )
+
+
+def _issued(case: Case) -> Iterator[Node]:
+    for node, _, _ in case.rights:
+        if isinstance(node.fact, TokenIssuance) and node.fact.status != "refused":
+            yield node
+
+
+def ended_grant(case: Case) -> Found:
+    """Acted under a grant that had been withdrawn, or was over."""
+    grants = {node.fact.grant_id for node, _, _ in case.rights if isinstance(node.fact, Grant)}
+    for grant in sorted(grants):
+        for account, said in case.accounts:
+            at = account.at
+            over = grant_ended(case.names, grant, at - SKEW, until=at + SKEW) if is_of_the_attempt(said) else None
+            if over is not None:
+                yield f"grant {grant} had ended at {rfc3339(over.since)}", [over.node, account]
+                break
+
+
+def actor_mismatch(case: Case) -> Found:
+    """The agent that signed is registered under other clients than the current actor of the token that it presented."""
+    for account, said in case.accounts:
+        agent = account.header.agent_id
+        if agent is None or said.observer != "agent":
+            continue
+        registered = [
+            (each, each.fact)
+            for each in case.names.answer_to(f"agent:{agent}", "agent_registration")
+            if isinstance(each.fact, AgentRegistration)
+        ]
+        known = any(each.at <= account.at + SKEW for each, _ in registered)
+        names = {name for _, fact in registered for name in (agent, *fact.client_ids)}
+        for issued, token in case.presented(account):
+            if token.act is None or token.act.malformed or not token.act.chain or not known:
+                continue
+            actor = token.act.chain[0]
+            if actor.sub is not None and not {actor.sub, f"{actor.iss}#{actor.sub}"} & {*names, *map(_local, names)}:
+                yield (
+                    f"the token's actor is {actor.sub}, the agent is {agent}",
+                    [issued, account, *(each for each, _ in registered)],
+                )
+
+
+def _local(name: str) -> str:
+    return name.rpartition("#")[2]
+
+
+def other_person(case: Case) -> Found:
+    """Somebody said to act for one person with the token of another: both human, both known by one issuer."""
+    for said in [*case.group, *case.triggers]:
+        who = party(case.names, said.header.principal)
+        for issued, fact in case.presented(said) if said.kind in ("api_action", "prompt") else ():
+            subject = party(case.names, fact.subject)
+            if who is not None and subject is not None and _are_two(who, subject):
+                yield f"it was for {who.label}, the token is {subject.label}'s", [said, issued]
+
+
+def _are_two(one: Party, other: Party) -> bool:
+    human = one.kind == other.kind == "human"
+    return human and one.issuer is not None and one.issuer == other.issuer and one.subject != other.subject

@@ -1,0 +1,110 @@
+"""The catalogue: every rule, class, reason, grade, join, role and limit of an answer is told by some scenario.
+
+A new one without a scenario is red here, and so is a rule without a near miss: a story in which it must accuse nobody.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final, get_args
+
+import pytest
+
+from ledger.attribution.answer import REASONS, Answer, Class, Grade, Influence
+from ledger.attribution.contradictions import RULES
+from ledger.attribution.explain import explain
+from ledger.attribution.joins import JOINED, NAMESPACES
+from ledger.attribution.subgraph import Limits
+from tests.attribution.scenario import Story, read_scenario, scenario_files
+
+LOOKED_UP: Final = frozenset({"token_use", "txn", "oversight_use", "agent", "principal", "resource"})
+"""Namespaces by which events are found, or counted, and never joined to one another."""
+STORED: Final = frozenset({"nodes"})
+"""Limits of the fetching, told in tests/contract/test_lineage.py: a story is always whole."""
+
+
+@cache
+def told() -> dict[str, tuple[Story, dict[str, Answer]]]:
+    """Every scenario by its name, with the answer to each question in it."""
+    stories = {path.stem: read_scenario(path.read_text()) for path in scenario_files()}
+    return {
+        name: (story, {each.asked: explain(story.subgraph(each.asked)) for each in story.expected})
+        for name, story in stories.items()
+    }
+
+
+def answers() -> list[Answer]:
+    return [answer for _, found in told().values() for answer in found.values()]
+
+
+@pytest.mark.parametrize("rule", [each.name for each in RULES])
+def test_each_rule_has_a_story_in_which_it_accuses_and_one_in_which_it_must_not(rule: str) -> None:
+    assert f"rule_{rule}" in told(), f"no scenario rule_{rule}.txt"
+    story, found = told()[f"rule_{rule}"]
+    assert any(rule in {each.rule for each in answer.contradictions} for answer in found.values())
+    spared = [
+        each.asked
+        for each in story.expected
+        if ("contradictions", "none") in each.lines and found[each.asked].contradictions == ()
+    ]
+    assert spared, f"rule_{rule}.txt accuses in every question: add a near miss"
+
+
+def test_an_accusation_names_its_evidence() -> None:
+    for story, found in told().values():
+        for asked, answer in found.items():
+            known = {each.made.event_id for each in story.events.values()}
+            for each in answer.contradictions:
+                assert each.detail, asked
+                assert each.evidence, asked
+                assert known >= set(each.evidence), asked
+
+
+@pytest.mark.parametrize("class_", get_args(Class))
+def test_each_class_is_told(class_: str) -> None:
+    assert class_ in {answer.class_ for answer in answers()}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_each_reason_is_told(reason: str) -> None:
+    assert reason in {each for answer in answers() for each in answer.reasons}
+
+
+def test_no_answer_has_a_reason_that_is_not_in_the_list() -> None:
+    assert {each for answer in answers() for each in answer.reasons} <= set(REASONS)
+    for answer in answers():
+        assert answer.reasons or answer.class_ != "unattributed", answer.sentence
+
+
+@pytest.mark.parametrize("grade", get_args(Grade))
+def test_each_grade_is_told_of_a_link_and_of_a_trigger(grade: str) -> None:
+    assert grade in {link.grade for answer in answers() for step in answer.path for link in step.links}
+    assert grade == "corroborated" or grade in {each.grade for answer in answers() for each in answer.triggers}
+
+
+@pytest.mark.parametrize("role", ["initiated", "steered", "scheduled", "direct", "external"])
+def test_each_role_of_a_trigger_is_told(role: str) -> None:
+    assert role in {each.role for answer in answers() for each in answer.triggers}
+
+
+@pytest.mark.parametrize("source", ["token", "grant", "principal"])
+def test_each_source_of_authority_is_told(source: str) -> None:
+    assert source in {each.source for answer in answers() for each in answer.authority}
+
+
+@pytest.mark.parametrize(
+    "join", sorted({*NAMESPACES} - {"correlation"} - LOOKED_UP | {each.removeprefix("parent_") for each in JOINED})
+)
+def test_each_namespace_joins_two_events(join: str) -> None:
+    joined = {edge.join for answer in answers() for step in answer.path for edge in step.links}
+    joined |= {"memory"} if any(each.kind == "memory" and each.grade == "inferred" for each in influences()) else set()
+    assert join in joined
+
+
+def influences() -> list[Influence]:
+    return [each for answer in answers() for each in answer.influences]
+
+
+@pytest.mark.parametrize("limit", sorted({*Limits._fields} - STORED))
+def test_each_limit_that_was_reached_is_said(limit: str) -> None:
+    assert limit in {each for answer in answers() for each in answer.coverage.truncated}
