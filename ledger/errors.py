@@ -35,6 +35,14 @@ class ConfigurationError(LedgerError):
     """A setting, key or file is missing or wrong; the message names it and what to do."""
 
 
+class AccessDenied(ConfigurationError):
+    """The log or the store does not let us in, or not do that. ``missing``: the right, or "authentication"."""
+
+    def __init__(self, message: str, *, missing: str) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 class VerificationError(LedgerError):
     """Bytes that do not verify; ``reason`` is one of the names in ``ledger.trust.reasons``."""
 

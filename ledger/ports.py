@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
 
@@ -95,6 +95,13 @@ class Position(NamedTuple):
     unclean: bool
 
 
+class Problem(NamedTuple):
+    """Something about a topic, in a sentence that says what to do. ``unseen``: we have no right to look."""
+
+    kind: Literal["missing", "wrong", "unseen"]
+    text: str
+
+
 class Log(Protocol):
     """An append-only, partitioned log: at least once, order inside one partition, append time set by the log.
 
@@ -106,8 +113,8 @@ class Log(Protocol):
         """Makes the topics where they are missing; raises ``TopicMismatch`` where one exists with wrong settings."""
         ...
 
-    def problems(self) -> list[str]:
-        """What is wrong with the topics, each a sentence that says what to do; empty if nothing. For ``doctor``."""
+    def problems(self) -> list[Problem]:
+        """What is wrong with the topics, and what could not be looked at; empty if nothing. For ``doctor``."""
         ...
 
     def partitions(self, topic: str) -> int:

@@ -7,17 +7,16 @@ default. The data directory is ``$XDG_DATA_HOME/answerable``, else ``~/.local/sh
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 
 from ledger.errors import ConfigurationError
+from ledger.passwords import HIDDEN, Password, check_url, read_password_file, without_password
 
 PREFIX: Final = "ANSWERABLE_"
 FILE_NAME: Final = "settings.toml"
@@ -38,6 +37,7 @@ def _named(text: str) -> str:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Name = Annotated[str, AfterValidator(_named)]
+Url = Annotated[str, AfterValidator(check_url)]
 
 
 def default_data_dir() -> Path:
@@ -64,8 +64,27 @@ class Settings(BaseModel):
     ledger: Name | None = Field(None, description="the name that every seal and trust statement carries")
     tenant: Name = Field("default", description="whose events are recorded and asked about")
     service: Name | None = Field(None, description="who records; its key must be trusted for it")
-    log_url: str = Field("", description="kafka://HOST:PORT[/PREFIX], postgresql://…, embedded:DIR or file:ARCHIVE")
-    store_url: str = Field("", description="postgresql://… or embedded:DIR")
+    log_url: Url = Field(
+        "", repr=False, description="kafka://HOST:PORT[/PREFIX][?tls=1], postgresql://…, embedded:DIR or file:ARCHIVE"
+    )
+    log_password: SecretStr | None = Field(None, description="the password for a log in Postgres")
+    log_password_file: AbsolutePath | None = Field(None, description="or a file that holds it")
+    store_url: Url = Field("", repr=False, description="postgresql://… or embedded:DIR")
+    store_password: SecretStr | None = Field(None, description="the password for the store")
+    store_password_file: AbsolutePath | None = Field(None, description="or a file that holds it")
+    kafka_ca_file: AbsolutePath | None = Field(
+        None, description="the authority that signs the brokers' certificates (PEM); the system's if unset"
+    )
+    kafka_cert_file: AbsolutePath | None = Field(None, description="our certificate for the brokers (PEM)")
+    kafka_key_file: AbsolutePath | None = Field(None, description="its private key (PEM)")
+    kafka_key_password: SecretStr | None = Field(None, description="the password of that key")
+    kafka_key_password_file: AbsolutePath | None = Field(None, description="or a file that holds it")
+    kafka_sasl: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] | None = Field(
+        None, description="how we log in to the brokers; SCRAM-SHA-512 where KAFKA_USER is set"
+    )
+    kafka_user: Name | None = Field(None, description="as whom")
+    kafka_password: SecretStr | None = Field(None, description="the user's password")
+    kafka_password_file: AbsolutePath | None = Field(None, description="or a file that holds it")
     key: AbsolutePath | None = Field(None, description="signing key file of the service (JWK)")
     trust_root: str | None = Field(None, description="the operator's root public key: a JWK file, or its base64url")
     trust_bundle: AbsolutePath | None = Field(None, description="the file of signed trust statements")
@@ -120,16 +139,31 @@ class Settings(BaseModel):
             )
         return self.ledger
 
+    def password(self, name: str) -> Password | None:
+        """The password that the setting ``name``, or ``name`` + ``_file``, gives; the file is read anew each time."""
+        given: SecretStr | None = getattr(self, name)
+        file: Path | None = getattr(self, f"{name}_file")
+        setting = PREFIX + name.upper()
+        if given is not None and file is not None:
+            raise ConfigurationError(f"{setting} and {setting}_FILE are both set: unset one of them")
+        if file is not None:
+            return read_password_file(file, f"{setting}_FILE")
+        return None if given is None else Password(given.get_secret_value())
+
     def as_environment(self) -> dict[str, str]:
-        """What makes a child process have the same settings: every value that is not a default, by variable."""
+        """What makes a child process have the same settings: every value that is not a default, by variable. No password:
+        a child has ours from where we have it.
+        """
         return {
             PREFIX + name.upper(): str(value)
             for name, value in self
-            if value is not None and self._origins.get(name, "default") != "default"
+            if value is not None
+            and not isinstance(value, SecretStr)
+            and self._origins.get(name, "default") != "default"
         }
 
     def explain(self) -> list[Setting]:
-        """Every setting with its origin, for ``doctor``: passwords in URLs are hidden, and files are named, never read."""
+        """Every setting with its origin, for ``doctor``: passwords are hidden, and files are named, never read."""
         effective = {
             "log_url": self.effective_log_url,
             "store_url": self.effective_store_url,
@@ -140,9 +174,7 @@ class Settings(BaseModel):
         return [
             Setting(
                 name=PREFIX + name.upper(),
-                value=without_password(str(effective.get(name, value)))
-                if value is not None or name in effective
-                else "",
+                value=_shown(effective.get(name, value)),
                 origin=self._origins.get(name, "default"),
                 meaning=type(self).model_fields[name].description or "",
             )
@@ -184,20 +216,6 @@ def unknown_variables() -> list[str]:
     )
 
 
-def without_password(url: str) -> str:
-    """``url`` with its password, if it has one, replaced by stars; a DSN's ``password=`` too."""
-    url = re.sub(r"(password=)('[^']*'|[^&\s]+)", r"\1***", url)
-    try:
-        parts = urlsplit(url)
-        password = parts.password
-    except ValueError:
-        return "(not a URL)"
-    if not password:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
-
-
 def file_name_of(service: str) -> str:
     """A service's name as a file name: what is not a letter, digit, dot, dash or underscore becomes %XX."""
     return (
@@ -209,6 +227,12 @@ def file_name_of(service: str) -> str:
         ).lstrip(".")
         or "%"
     )
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return HIDDEN if isinstance(value, SecretStr) else without_password(str(value))
 
 
 def _from_environment() -> dict[str, str]:

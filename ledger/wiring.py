@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ledger.errors import BackendError, ConfigurationError
 from ledger.first_run import require_root
+from ledger.passwords import with_password
 from ledger.ports import EVENTS
 from ledger.recorder.clock import SystemClock
 from ledger.schema_files import load_schemas
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ledger.embedded import EmbeddedPostgres
     from ledger.importers.sink import Sink
+    from ledger.logs.kafka_access import KafkaAccess
     from ledger.ports import Lineage, Log
     from ledger.recorder.recorder import Recorder
     from ledger.store.contents import PostgresContents
@@ -59,21 +61,14 @@ def resolve(url: str) -> str:
     return running
 
 
-def log_url(settings: Settings) -> str:
-    """Where the log is, for whoever reads or looks after it."""
-    return resolve(settings.effective_log_url)
-
-
 def store_url(settings: Settings) -> str:
-    """Where the store is."""
-    return resolve(settings.effective_store_url)
+    """Where the store is, with the password: for a driver, not for people."""
+    return with_password(resolve(settings.effective_store_url), settings.password("store_password"))
 
 
 def open_log(settings: Settings) -> Log:
     """The log, for whoever reads it or looks after it."""
-    from ledger import logs
-
-    return logs.open_log(log_url(settings))
+    return _open_log(settings, resolve(settings.effective_log_url))
 
 
 def open_archive(path: Path) -> Log:
@@ -85,12 +80,34 @@ def open_archive(path: Path) -> Log:
 
 def open_log_to_append(settings: Settings) -> Log:
     """The log, for a publisher: in an embedded one, under the role that may only call its append function."""
-    from ledger import logs
-
-    url = log_url(settings)
+    url = resolve(settings.effective_log_url)
     if settings.effective_log_url.startswith(EMBEDDED):
         url += f"&options={quote(_APPENDER)}"
+    return _open_log(settings, url)
+
+
+def _open_log(settings: Settings, url: str) -> Log:
+    from ledger import logs
+
+    if url.startswith("kafka:"):
+        return logs.open_log(url, _kafka_access(settings))
+    if url.startswith("postgres"):
+        url = with_password(url, settings.password("log_password"))
     return logs.open_log(url)
+
+
+def _kafka_access(settings: Settings) -> KafkaAccess:
+    from ledger.logs.kafka_access import KafkaAccess
+
+    return KafkaAccess(
+        ca_file=settings.kafka_ca_file,
+        certificate_file=settings.kafka_cert_file,
+        key_file=settings.kafka_key_file,
+        key_password=settings.password("kafka_key_password"),
+        mechanism=settings.kafka_sasl,
+        user=settings.kafka_user,
+        password=settings.password("kafka_password"),
+    )
 
 
 def open_recorder(

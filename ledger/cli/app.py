@@ -9,6 +9,8 @@ import typer
 
 from ledger.cli import ask, doctor, evidence, imports, keys, tokens, verify, workers
 from ledger.cli.invocation import Sentences
+from ledger.errors import ConfigurationError
+from ledger.passwords import without_password
 
 app = typer.Typer(
     name="answerable",
@@ -52,4 +54,11 @@ def options(
         "trust_bundle": trust_bundle,
         "utc": utc or None,
     }
+    for name in ("log_url", "store_url"):
+        url = given[name]
+        if isinstance(url, str) and without_password(url) != url:
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} bears a password, which every user of this machine can see in the list of "
+                f"processes: change it, and set ANSWERABLE_{name.removesuffix('_url').upper()}_PASSWORD_FILE"
+            )
     ctx.obj = {name: value for name, value in given.items() if value is not None}

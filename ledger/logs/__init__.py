@@ -8,31 +8,23 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ledger.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ledger.logs.kafka_access import KafkaAccess
     from ledger.ports import Log
 
 _NUMBERS = {"partitions", "replication", "linger_ms", "session_seconds"}
-_SECURITY = {
-    "security_protocol",
-    "ssl_cafile",
-    "ssl_certfile",
-    "ssl_keyfile",
-    "ssl_password",
-    "sasl_mechanism",
-    "sasl_plain_username",
-    "sasl_plain_password",
-}
+_TLS = "tls"
 
 
-def open_log(url: str) -> Log:
+def open_log(url: str, access: KafkaAccess | None = None) -> Log:
     """The log at ``url``; nothing is contacted yet.
 
-    ``kafka://HOST:PORT[,HOST:PORT]/PREFIX`` (after ``?``: partitions, replication, linger_ms, session_seconds, and
-    kafka-python's names of TLS and SASL settings), ``postgresql://…``, ``file:PATH`` (an archive, opened and indexed
-    at once).
+    ``kafka://HOST:PORT[,HOST:PORT]/PREFIX`` (after ``?``: ``tls=1``, partitions, replication, linger_ms,
+    session_seconds), ``postgresql://…``, ``file:PATH`` (an archive, opened and indexed at once). ``access``: who we are
+    to Kafka's brokers.
     """
     scheme = url.partition(":")[0]
     if scheme == "kafka":
-        return _open_kafka(url)
+        return _open_kafka(url, access)
     if scheme in {"postgresql", "postgres"}:
         try:
             from ledger.logs.postgres import PostgresLog
@@ -46,20 +38,26 @@ def open_log(url: str) -> Log:
     raise ConfigurationError(f"no log at {scheme}: a log's URL begins with kafka://, postgresql:// or file:")
 
 
-def _open_kafka(url: str) -> Log:
+def _open_kafka(url: str, access: KafkaAccess | None) -> Log:
     from ledger.logs.kafka import KafkaLog
 
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = set(options) - _NUMBERS - _SECURITY
+    if "@" in parts.netloc:
+        raise ConfigurationError(
+            "a log's URL names no user: set ANSWERABLE_KAFKA_USER, and ANSWERABLE_KAFKA_PASSWORD_FILE"
+        )
+    unknown = set(options) - _NUMBERS - {_TLS}
     if unknown or not parts.netloc:
         what = f"unknown settings {', '.join(sorted(unknown))}" if unknown else "no broker's host and port"
         raise ConfigurationError(
-            f"the log's URL has {what}: kafka://HOST:PORT/PREFIX?partitions=8 is what one looks like"
+            f"the log's URL has {what}: kafka://HOST:PORT/PREFIX?partitions=8&tls=1 is what one looks like"
         )
     try:
         numbers = {name: int(value) for name, value in options.items() if name in _NUMBERS}
+        tls = {"0": False, "1": True}[options.get(_TLS, "0")]
     except ValueError as error:
         raise ConfigurationError(f"the log's URL has a setting that is no number: {error}") from error
-    security = {name: value for name, value in options.items() if name in _SECURITY}
-    return KafkaLog(parts.netloc, unquote(parts.path.lstrip("/")), security=security, **numbers)
+    except KeyError:
+        raise ConfigurationError("the log's URL says neither tls=1, for brokers that speak TLS, nor tls=0") from None
+    return KafkaLog(parts.netloc, unquote(parts.path.lstrip("/")), tls=tls, access=access, **numbers)

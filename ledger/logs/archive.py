@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import fastavro
 
 from ledger.errors import ConfigurationError, PositionLost, TopicAbsent
-from ledger.ports import EVENTS, Bounds, Log, Outgoing, Record, Subscription
+from ledger.ports import EVENTS, Bounds, Log, Outgoing, Problem, Record, Subscription
 
 SCHEMA: dict[str, Any] = {
     "type": "record",
@@ -114,7 +114,7 @@ class ArchiveLog:
     def prepare(self) -> None:
         raise self._refusal()
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Problem]:
         return []
 
     def partitions(self, topic: str) -> int:

@@ -10,13 +10,23 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
-from ledger.errors import BackendError, ConfigurationError, TopicMismatch
+from ledger.errors import AccessDenied, BackendError, ConfigurationError, TopicMismatch
+from ledger.logs.kafka_access import KafkaAccess
+from ledger.logs.kafka_clients import opened
+from ledger.logs.kafka_errors import Right, denied, translated
 from ledger.logs.kafka_producer import Producer
-from ledger.logs.kafka_subscription import KafkaSubscription, check_identity, open_consumer, to_record, translated
+from ledger.logs.kafka_subscription import KafkaSubscription, check_identity, open_consumer, to_record
 from ledger.logs.topics import DEFAULT_PARTITIONS, SETTINGS, mismatches, refuse_oversized, settings_to_make
-from ledger.ports import Bounds, Outgoing, Record, Subscription
+from ledger.ports import Bounds, Outgoing, Problem, Record, Subscription
 
 _ADMIN_MS = 10_000
 _RECONNECT_MS = 1_000
@@ -27,7 +37,7 @@ _READ_RECORDS = 500
 class KafkaLog:
     """A ``Log`` over topics whose names begin with ``prefix``.
 
-    ``security`` are kafka-python's settings for TLS and SASL. ``linger_ms`` above 0 gathers the appends of several
+    ``tls`` and ``access`` are how the brokers let us in. ``linger_ms`` above 0 gathers the appends of several
     threads into fewer requests, and adds that much to each.
     """
 
@@ -40,7 +50,8 @@ class KafkaLog:
         replication: int = -1,
         linger_ms: int = 0,
         session_seconds: float = 15.0,
-        security: Mapping[str, str] | None = None,
+        tls: bool = False,
+        access: KafkaAccess | None = None,
     ) -> None:
         self._prefix = prefix
         self._partitions = partitions
@@ -49,7 +60,7 @@ class KafkaLog:
         self._connection: dict[str, Any] = {
             "bootstrap_servers": bootstrap.split(","),
             "reconnect_backoff_max_ms": _RECONNECT_MS,
-            **(security or {}),
+            **(access or KafkaAccess()).connection(tls=tls),
         }
         self._producer = Producer(self._connection, linger_ms=linger_ms)
         self._admin: KafkaAdminClient | None = None
@@ -59,18 +70,22 @@ class KafkaLog:
         for topic in SETTINGS:
             if self._found(topic) is None:
                 self._make(topic)
-        if wrong := self.problems():
+        wrong = [each for topic in SETTINGS for each in mismatches(topic, self._prefix + topic, self._settings(topic))]
+        if wrong:
             raise TopicMismatch("; ".join(wrong))
 
-    def problems(self) -> list[str]:
-        wrong = []
+    def problems(self) -> list[Problem]:
+        found: list[Problem] = []
         for topic in SETTINGS:
-            name = self._prefix + topic
-            if self._found(topic) is None:
-                wrong.append(f"topic {name} does not exist: run 'answerable migrate' to make it")
-            else:
-                wrong += mismatches(topic, name, self._settings(name))
-        return wrong
+            try:
+                if self._found(topic) is None:
+                    found.append(Problem("missing", _missing(self._prefix + topic)))
+                else:
+                    wrong = mismatches(topic, self._prefix + topic, self._settings(topic))
+                    found += [Problem("wrong", each) for each in wrong]
+            except AccessDenied as error:
+                found.append(Problem("unseen", f"topic {self._prefix + topic} could not be looked at: {error}"))
+        return found
 
     def partitions(self, topic: str) -> int:
         return len(self._required(topic)["partitions"])
@@ -85,7 +100,8 @@ class KafkaLog:
     def bounds(self, topic: str) -> Mapping[int, Bounds]:
         name = self._prefix + topic
         parts = [TopicPartition(name, number) for number in range(self.partitions(topic))]
-        with contextlib.closing(open_consumer(self._connection)) as consumer, translated(name):
+        needs = Right("Describe", "topic", name)
+        with contextlib.closing(open_consumer(self._connection)) as consumer, translated(self._connection, needs):
             first, end = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
         return {part.partition: Bounds(first[part], end[part]) for part in parts}
 
@@ -96,7 +112,7 @@ class KafkaLog:
             raise ConfigurationError(f"topic {name} has no partition {partition}")
         consumer = open_consumer(self._connection)
         try:
-            with translated(name):
+            with self._reading(name):
                 stop = min(stop, consumer.end_offsets([part])[part])
             if start < stop:
                 yield from self._read(consumer, topic, part, start, stop)
@@ -110,7 +126,7 @@ class KafkaLog:
         consumer.assign([part])
         consumer.seek(part, start)
         while True:
-            with translated(part.topic):
+            with self._reading(part.topic):
                 found = consumer.poll(timeout_ms=_READ_SLICE_MS, max_records=_READ_RECORDS).get(part, ())
                 position = consumer.position(part)
             if found:
@@ -154,40 +170,55 @@ class KafkaLog:
                 admin.create_topics({name: wanted})
             admin.wait_for_topics([name])
 
-        self._ask(make)
+        self._ask(make, Right("Create", "topic", name))
 
     def _required(self, topic: str) -> Mapping[str, Any]:
         found = self._found(topic)
         if found is None:
-            raise ConfigurationError(
-                f"topic {self._prefix + topic} does not exist: run 'answerable migrate' to make it"
-            )
+            raise ConfigurationError(_missing(self._prefix + topic))
         return found
 
     def _found(self, topic: str) -> Mapping[str, Any] | None:
         name = self._prefix + topic
-        for described in self._ask(lambda admin: admin.describe_topics([name])):
-            if described["name"] == name and described["error_code"] == 0:
-                return dict(described)
-        return None
+        needs = Right("Describe", "topic", name)
+        (described,) = self._ask(lambda admin: admin.describe_topics([name]), needs)
+        error = for_code(described["error_code"])
+        if error is UnknownTopicOrPartitionError:
+            return None
+        if error is TopicAuthorizationFailedError:
+            raise denied(self._connection, needs)
+        if described["error_code"]:
+            raise BackendError(f"topic {name} cannot be described: {error.__name__}")
+        return dict(described)
 
-    def _settings(self, name: str) -> dict[str, str]:
+    def _settings(self, topic: str) -> dict[str, str]:
+        name = self._prefix + topic
+        needs = Right("DescribeConfigs", "topic", name)
         resource = ConfigResource(ConfigResourceType.TOPIC, name)
-        found = self._ask(lambda admin: admin.describe_configs([resource], config_filter="all")["topic"][name])
+        asked = self._ask(lambda admin: admin.describe_configs([resource], config_filter="all"), needs)
+        found = asked["topic"][name]
+        if not found:  # kafka-python passes over the broker's refusal; a topic that is there has settings
+            raise denied(self._connection, needs)
         return {setting: str(described["value"]) for setting, described in found.items()}
 
-    def _ask(self, question: Callable[[KafkaAdminClient], Any]) -> Any:
+    def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return translated(self._connection, Right("Read", "topic", name))
+
+    def _ask(self, question: Callable[[KafkaAdminClient], Any], needs: Right) -> Any:
         """Asks by the client at hand; one that has lost its broker does not find it again, so once more by a new one."""
         with self._lock:
-            for _ in range(2):
+            if self._admin is not None:
                 try:
-                    if self._admin is None:
-                        self._admin = KafkaAdminClient(**self._connection, bootstrap_timeout_ms=_ADMIN_MS)
                     return question(self._admin)
-                except KafkaError as error:
-                    failed = error
+                except AuthorizationError as error:
+                    raise denied(self._connection, needs) from error
+                except KafkaError:
                     admin, self._admin = self._admin, None
-                    if admin is not None:
-                        admin.close()
-        bootstrap = ",".join(self._connection["bootstrap_servers"])
-        raise BackendError(f"Kafka at {bootstrap} does not do what was asked: {failed}") from failed
+                    admin.close()
+            self._admin = opened(KafkaAdminClient, self._connection, bootstrap_timeout_ms=_ADMIN_MS)
+            with translated(self._connection, needs):
+                return question(self._admin)
+
+
+def _missing(name: str) -> str:
+    return f"topic {name} does not exist: run 'answerable migrate' to make it"

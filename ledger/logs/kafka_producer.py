@@ -16,9 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, ClusterAuthorizationFailedError, KafkaError
 
 from ledger.errors import BackendError, ConfigurationError
+from ledger.logs.kafka_clients import opened
+from ledger.logs.kafka_errors import Right, denied
 from ledger.ports import Outgoing
 
 _BATCH_BYTES = 256 << 10
@@ -50,6 +52,8 @@ class Producer:
             raise ConfigurationError(f"Kafka does not take the record: {error}") from error
         except KafkaError as error:
             self._give_up(producer)
+            if _is_denied(error):
+                raise denied(self._connection, Right("Write", "topic", records[0].topic)) from error
             raise BackendError(f"Kafka did not acknowledge within {timeout:g} s: {error}") from error
         except BaseException:
             self._give_up(producer)
@@ -73,30 +77,31 @@ class Producer:
             return self._current
 
     def _open(self, timeout: float) -> KafkaProducer:
-        try:
-            return KafkaProducer(
-                **self._connection,
-                acks="all",
-                enable_idempotence=True,
-                compression_type="lz4",
-                linger_ms=self._linger_ms,
-                batch_size=_BATCH_BYTES,
-                max_request_size=_REQUEST_BYTES,
-                max_block_ms=int(timeout * 1000),
-                bootstrap_timeout_ms=int(timeout * 1000),
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-            )
-        except KafkaError as error:
-            raise BackendError(
-                f"no Kafka broker answers at {self._connection['bootstrap_servers']}: {error}"
-            ) from error
+        return opened(
+            KafkaProducer,
+            self._connection,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=self._linger_ms,
+            batch_size=_BATCH_BYTES,
+            max_request_size=_REQUEST_BYTES,
+            max_block_ms=int(timeout * 1000),
+            bootstrap_timeout_ms=int(timeout * 1000),
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
 
     def _give_up(self, producer: KafkaProducer) -> None:
         with self._lock:
             if self._current is producer:
                 self._current = None
         threading.Thread(target=_close, args=(producer,), name="kafka-give-up", daemon=True).start()
+
+
+def _is_denied(error: KafkaError) -> bool:
+    """Who may write to no topic at all gets no producer id, and kafka-python tells that by its text alone."""
+    return isinstance(error, AuthorizationError) or ClusterAuthorizationFailedError.__name__ in str(error)
 
 
 def _close(producer: KafkaProducer) -> None:

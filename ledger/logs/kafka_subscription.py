@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import KafkaError
 
-from ledger.errors import BackendError, ConfigurationError, PositionLost, TopicMismatch
+from ledger.errors import ConfigurationError, PositionLost, TopicMismatch
 from ledger.logs import kafka_records
+from ledger.logs.kafka_clients import opened
+from ledger.logs.kafka_errors import Right, translated
 from ledger.ports import Record
 
 LOG_APPEND_TIME = 1
@@ -28,27 +31,24 @@ _SLICE_SECONDS = 0.1
 _JOIN_SECONDS = 5.0
 _FETCH_BYTES = 16 << 20
 _ALL_FETCHES_BYTES = 64 << 20
-_LOST = (LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError)
 
 
 def open_consumer(connection: Mapping[str, Any], **group: Any) -> KafkaConsumer:
     """A consumer that reads what is there and decides nothing by itself."""
     kafka_records.install()
-    try:
-        return KafkaConsumer(
-            **connection,
-            **group,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_uncommitted",
-            max_partition_fetch_bytes=_FETCH_BYTES,
-            fetch_max_bytes=_ALL_FETCHES_BYTES,
-            fetch_max_wait_ms=100,
-            allow_auto_create_topics=False,
-            metrics_enabled=False,
-        )
-    except KafkaError as error:
-        raise BackendError(f"no Kafka broker answers at {connection['bootstrap_servers']}: {error}") from error
+    return opened(
+        KafkaConsumer,
+        connection,
+        **group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_uncommitted",
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        fetch_max_bytes=_ALL_FETCHES_BYTES,
+        fetch_max_wait_ms=100,
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )
 
 
 def to_record(found: Any, topic: str) -> Record:
@@ -65,20 +65,6 @@ def check_identity(name: str, before: str, ask: Callable[[], str]) -> None:
     """Raises ``PositionLost`` where the topic is no longer the one that was read before."""
     if ask() != before:
         raise PositionLost(f"topic {name} was made anew while it was read: see 'answerable doctor' before going on")
-
-
-@contextlib.contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Kafka's errors as ours."""
-    try:
-        yield
-    except _LOST as error:
-        raise PositionLost(
-            f"{name} no longer holds the position to read from ({error}): retention or a new topic took it; "
-            "see 'answerable doctor' before going on"
-        ) from error
-    except KafkaError as error:
-        raise BackendError(f"Kafka failed while reading {name}: {error}") from error
 
 
 class KafkaSubscription:
@@ -99,6 +85,7 @@ class KafkaSubscription:
         self._ask_identity = identity
         self._identity = identity()
         self._name = name
+        self._errors = partial(translated, connection, Right("Read", "topic", name), Right("Read", "group", group))
         self._assigned = assigned
         self._fresh: set[int] = set()
         self._consumer = open_consumer(
@@ -110,7 +97,7 @@ class KafkaSubscription:
         self._consumer.subscribe([name], listener=_Listener(self._given, self._taken))
         # A member that leads its group before it knows the topic's partitions deals out none, and then deals again.
         try:
-            with translated(name):
+            with self._errors():
                 self._consumer.partitions_for_topic(name)
         except BaseException:
             self.close()
@@ -122,7 +109,7 @@ class KafkaSubscription:
             self._join()
             self._place()
             wait = max(0.0, min(_SLICE_SECONDS, deadline - time.monotonic()))
-            with translated(self._name):
+            with self._errors():
                 found = self._consumer.poll(timeout_ms=int(wait * 1000), max_records=max_records)
             if found:
                 check_identity(self._name, self._identity, self._ask_identity)
@@ -159,7 +146,7 @@ class KafkaSubscription:
         # work long would make each other rebalance without end. So a join, once begun, is waited for.
         coordinator = self._consumer._coordinator
         if coordinator.need_rejoin():
-            with translated(self._name):
+            with self._errors():
                 coordinator.poll(timeout_ms=int(_JOIN_SECONDS * 1000))
 
     def _place(self) -> None:

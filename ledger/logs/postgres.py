@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 
-from ledger.errors import ConfigurationError, PositionLost
+from ledger.errors import AccessDenied, ConfigurationError, PositionLost
 from ledger.logs.postgres_session import Session
 from ledger.logs.postgres_subscription import PostgresSubscription
 from ledger.logs.topics import DEFAULT_PARTITIONS, VALUE_BYTES, refuse_oversized
-from ledger.ports import CONTENTS, Bounds, Outgoing, Record, Subscription
+from ledger.ports import CONTENTS, Bounds, Outgoing, Problem, Record, Subscription
 
 _PREPARE_LOCK = 0x616E7377_6C6F67  # "answ" "log"
 _READ_BYTES = 16 << 20
@@ -60,14 +60,16 @@ class PostgresLog:
                 "FROM answerable_log.topics t, generate_series(0, t.partitions - 1) p ON CONFLICT DO NOTHING"
             )
 
-    def problems(self) -> list[str]:
-        wrong = []
+    def problems(self) -> list[Problem]:
+        found = []
         for topic in VALUE_BYTES:
             try:
                 self._describe(topic)
+            except AccessDenied as error:
+                found.append(Problem("unseen", str(error)))
             except ConfigurationError as error:
-                wrong.append(str(error))
-        return wrong
+                found.append(Problem("missing", str(error)))
+        return found
 
     def partitions(self, topic: str) -> int:
         return self._describe(topic)[1]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import errors
 
-from ledger.errors import BackendError, ConfigurationError, InvalidEvent
+from ledger.errors import AccessDenied, BackendError, ConfigurationError, InvalidEvent
 
 _CONNECT_SECONDS = 10
 _NOT_PREPARED = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)
@@ -59,7 +59,10 @@ class Session:
 
 def connect(url: str, name: str) -> psycopg.Connection:
     """A connection in autocommit that shows up as ``name``."""
-    return psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name=name)
+    try:
+        return psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name=name)
+    except psycopg.ProgrammingError:  # its text repeats parts of the URL, perhaps those of a password
+        raise ConfigurationError("LOG_URL is not what Postgres takes: postgresql://USER@HOST:PORT/DATABASE") from None
 
 
 @contextlib.contextmanager
@@ -93,7 +96,10 @@ def translated() -> Iterator[None]:
     except _NOT_PREPARED as error:
         raise ConfigurationError("this database holds no log: run 'answerable migrate' to make it") from error
     except errors.InsufficientPrivilege as error:
-        raise ConfigurationError(f"the role of the log's URL may not do that: {error}") from error
+        raise AccessDenied(
+            f"the role of the log's URL may not do that ({error}): a publisher's is granted answerable_appender",
+            missing=str(error),
+        ) from error
     except errors.InvalidParameterValue as error:
         raise InvalidEvent(f"the log refused a record: {error}") from error
     except psycopg.Error as error:

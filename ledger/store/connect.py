@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from ledger.errors import BackendError, LedgerError
+from ledger.errors import BackendError, ConfigurationError, LedgerError
 
 
 def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
@@ -18,6 +18,8 @@ def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> 
         connection.execute("set jit = off")
         if schema is not None:
             connection.execute(sql.SQL("set search_path = {}").format(sql.Identifier(schema)))
+    except psycopg.ProgrammingError:  # its text repeats parts of the URL, perhaps those of a password
+        raise ConfigurationError("STORE_URL is not what Postgres takes: postgresql://USER@HOST:PORT/DATABASE") from None
     except psycopg.Error as error:
         raise BackendError(f"the store cannot be reached ({_first_line(error)}); check STORE_URL") from error
     return connection

@@ -66,7 +66,7 @@ class KafkaBench(Bench):
     def recreate(self, topic: str) -> None:
         with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
             admin.delete_topics([self.prefix + topic])
-        wait_until(lambda: any("does not exist" in problem for problem in self.log().problems()))
+        wait_until(lambda: any(problem.kind == "missing" for problem in self.log().problems()))
         self.prepared()
 
 

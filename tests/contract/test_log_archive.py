@@ -86,7 +86,7 @@ def test_a_url_says_which_log(path: Path) -> None:
     for url, kind in (
         ("kafka://a:9092,b:9092/prefix.", KafkaLog),
         ("kafka://a:9092", KafkaLog),
-        ("kafka://a:9092/p?partitions=3&security_protocol=SSL&ssl_cafile=/ca.pem", KafkaLog),
+        ("kafka://a:9092/p?partitions=3&tls=1", KafkaLog),
         ("postgresql://user@host/db", PostgresLog),
         (f"file:{path}", ArchiveLog),
         (f"file://{path}", ArchiveLog),

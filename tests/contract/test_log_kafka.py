@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +73,8 @@ def test_a_topic_with_a_wrong_setting_is_refused_with_what_to_do(
     set_on(kafka_bench, topic, **{setting: value})
     name = setting.replace("_", ".")
     wait_until(lambda: len(log.problems()) == 1)
-    (problem,) = log.problems()
+    ((kind, problem),) = log.problems()
+    assert kind == "wrong"
     assert f"{kafka_bench.prefix}{topic} has {name}={value}" in problem
     assert f"set {name}=" in problem
     with pytest.raises(TopicMismatch, match=name):
@@ -227,11 +229,15 @@ def test_after_a_killed_broker_the_log_goes_on_with_all_that_was_acknowledged(br
     log.close()
 
 
-def test_a_log_without_broker_says_so(tmp_path: Path) -> None:
+def test_a_log_without_broker_says_why_and_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.logs.kafka._ADMIN_MS", 500)
+    before = threading.active_count()
     log = KafkaLog("127.0.0.1:1")
-    with pytest.raises(BackendError, match="no Kafka broker answers"):
-        log.append([event(0)], timeout=0.5)
+    for attempt in (lambda: log.append([event(0)], timeout=0.5), lambda: log.identity(EVENTS)):
+        with pytest.raises(BackendError, match=r"no Kafka broker answers at 127\.0\.0\.1:1: .*ECONNREFUSED"):
+            attempt()
     log.close()
+    assert threading.active_count() == before
 
 
 def test_an_unknown_topic_or_partition_is_refused(kafka_bench: KafkaBench) -> None:

@@ -15,6 +15,7 @@ from tests.services.containers import docker_answers, kafka_container, postgres_
 from tests.services.databases import Databases
 from tests.services.kafka_broker import KafkaBroker
 from tests.services.kafka_jars import Missing, jars, java
+from tests.services.kafka_secure import SecureKafka
 
 
 def skip_loudly(reason: str) -> None:
@@ -62,6 +63,18 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     else:
         with KafkaBroker(directory) as broker:
             yield broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """A real broker for the session that asks who one is, and looks at rights."""
+    try:
+        java()
+        jars()
+    except Missing as missing:
+        skip_loudly(str(missing))
+    with SecureKafka(tmp_path_factory.mktemp("secure-kafka")) as secure:
+        yield secure
 
 
 @pytest.fixture

@@ -44,7 +44,10 @@ class Node(NamedTuple):
 
 
 class KafkaBroker:
-    """One broker and controller in ``directory``. ``settings`` are broker properties that override ours."""
+    """One broker and controller in ``directory``. ``settings`` are broker properties that override ours.
+
+    ``format_options`` go to Kafka's storage tool, which is where a first user may come from (``--add-scram``).
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class KafkaBroker:
         voters: Sequence[str] = (),
         cluster_id: str = "",
         settings: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = (),
         heap: str = "512m",
     ) -> None:
         self.directory = Path(directory).absolute()
@@ -61,6 +65,7 @@ class KafkaBroker:
         self._voters = list(voters) or [self.node.voter]
         self._cluster_id = cluster_id or new_cluster_id()
         self._settings = dict(settings or {})
+        self._format_options = list(format_options)
         self._heap = heap
         self._child: Child | None = None
         self._log = self.directory / "broker.log"
@@ -144,7 +149,7 @@ class KafkaBroker:
         lines = (f"{name}={value}" for name, value in (self._properties() | self._settings).items())
         fresh = properties.with_suffix(".new")
         fresh.write_text("\n".join(lines) + "\n")
-        command = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(fresh)]
+        command = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(fresh), *self._format_options]
         done = subprocess.run(
             [*self._java("-Xmx64m"), *command], capture_output=True, text=True, check=False, timeout=60
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Condition, Event
 
 from ledger.errors import BackendError, PositionLost
-from ledger.ports import CONTENTS, EVENTS, Bounds, Clock, Outgoing, Record, Subscription
+from ledger.ports import CONTENTS, EVENTS, Bounds, Clock, Outgoing, Problem, Record, Subscription
 
 
 class MemoryLog:
@@ -31,7 +31,7 @@ class MemoryLog:
     def prepare(self) -> None:
         pass
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Problem]:
         return []
 
     def partitions(self, topic: str) -> int:

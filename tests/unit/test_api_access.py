@@ -15,7 +15,7 @@ from api.cursors import read_cursor, write_cursor
 from api.problems import Forbidden, InvalidRequest, Unauthenticated
 from ledger.errors import ConfigurationError
 
-TOKEN = "a token"  # noqa: S105
+TOKEN = "a token"
 
 
 def line(token: str = TOKEN, tenant: str = "acme", role: str = "auditor", name: str = "alice") -> str:

@@ -14,7 +14,7 @@ from tests.importing import by_kind, call, person, read_all, read_call, reason_o
 
 ROLE = "arn:aws:iam::111122223333:role/deployer"
 SESSION = "arn:aws:sts::111122223333:assumed-role/deployer/alice@example.com"
-TOKEN = "IQoJb3JpZ2luX2VjEGYaCXVzLWVhc3QtMSJGMEQCIGWKgbykBmpvw3C2tHFJG2Z2EFmm8TFxSMzImeEIU"  # noqa: S105 - made up
+TOKEN = "IQoJb3JpZ2luX2VjEGYaCXVzLWVhc3QtMSJGMEQCIGWKgbykBmpvw3C2tHFJG2Z2EFmm8TFxSMzImeEIU"
 
 
 def assumed(key: str = "ASIA1111111111111111", **more: Any) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_a_token_is_recorded_by_claims_and_digest_and_is_written_nowhere(log: Me
         "digest": sha256(token.encode()).digest(),
     }
     assert payload["subject_token"]["jti"] == "j0"
-    assert payload["token_type"] == "at+jwt"  # noqa: S105
+    assert payload["token_type"] == "at+jwt"
     assert payload["act"]["chain"] == [
         {"iss": "https://as.example", "sub": "agent", "person": None},
         {"iss": None, "sub": "earlier", "person": None},

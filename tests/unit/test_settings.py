@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import ConfigurationError
-from ledger.settings import Settings, file_name_of, load_settings, unknown_variables, without_password
+from ledger.passwords import without_password
+from ledger.settings import Settings, file_name_of, load_settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
