@@ -8,78 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ledger.format.batch import decode_seal
 from ledger.format.hashing import seal_digest
 from ledger.trust.chain import Mark, replay
 from ledger.trust.keys import jwk_of
-from tests.sealing import (
-    CHAIN,
-    LEDGER,
-    ROOT,
-    SCHEMAS,
-    SECOND,
-    START,
-    TENANT,
-    Made,
-    bundle_of,
-    closing,
-    digests_of,
-    event,
-    key_statement,
-    opening,
-    seal,
-)
+from tests.sealing import ROOT, SCHEMAS, SECOND, START, TENANT, bundle_of, digests_of, key_statement
+from tests.vector_cases import cases
+from tests.vector_cases.case import Case, Sent
 
 FOLDER = Path(__file__).parent / "vectors"
-
-
-class Expected(NamedTuple):
-    """What must come of a record: ``reason`` refuses it; else ``refused`` and ``noted`` say what differs from a clean event."""
-
-    reason: str | None = None
-    findings: tuple[str, ...] = ()
-    refused: dict[int, str] = {}  # noqa: RUF012 - never written to
-    noted: dict[int, list[str]] = {}  # noqa: RUF012
-    role: str = "source"
-
-
-CLEAN = Expected()
-
-
-class Sent(NamedTuple):
-    """A record and what is expected of it. ``made`` is the batch as sealed; ``value`` what stands in the log."""
-
-    made: Made | None
-    expected: Expected = CLEAN
-    value: bytes | None = None
-    key: bytes | None = CHAIN
-    append_time: int | None = None
-    zeros: int = 0
-
-
-class Case(NamedTuple):
-    """A file: ``chain`` names the chain findings expected, ``erased`` the events whose payload an erasure names."""
-
-    name: str
-    title: str
-    sent: Sequence[Sent]
-    bundle: bytes | None = None
-    erased: Sequence[bytes] = ()
-    chain: Sequence[str] = ()
-    refused_bundle: bool = False
-    ledger: str = LEDGER
-
-
-def one(name: str, title: str, sent: Sent, **more: Any) -> Case:
-    return Case(name, title, [sent], **more)
-
-
-def refused(reason: str) -> Expected:
-    return Expected(reason=reason)
 
 
 def render(case: Case) -> dict[str, Any]:
@@ -184,21 +125,6 @@ def chain_stated(identity: tuple[str, str, str, bytes], replayed: Any) -> dict[s
             for each in sorted(findings, key=lambda f: (f.name, f.number, f.until, f.digest or b""))
         ],
     }
-
-
-def three(**changes: Any) -> list[Made]:
-    """A chain of three seals, the last of which closes it; ``changes`` are to the second seal."""
-    first = seal([opening()])
-    second = seal([event(1), event(2)], first.head, **changes)
-    third = seal([closing(3)], second.head, next_within=0)
-    return [first, second, third]
-
-
-def cases() -> Iterator[Case]:
-    from tests.vector_cases import bundles, chains, events, good, records
-
-    for group in (good, records, events, chains, bundles):
-        yield from group()
 
 
 def files() -> dict[str, bytes]:

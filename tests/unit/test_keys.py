@@ -8,7 +8,7 @@ import pytest
 
 from ledger.trust.keys import KeyRefused, PublicKey, b64url, b64url_decode, jwk_of, read_jwk, thumbprint
 from tests.sealing import KEY
-from tests.vector_cases import ORDER, twisted
+from tests.vector_cases.signatures import ORDER, twisted
 
 SMALL_ORDER = [
     "0000000000000000000000000000000000000000000000000000000000000000",
