@@ -13,7 +13,8 @@ from api.access import Tokens
 from api.door import Door
 from api.faults import Bundle
 from api.metrics import Measured, Metrics
-from api.problems import Problem, install
+from api.openapi import serve_document
+from api.problems import install
 from api.pulse import Pulse, Tempo
 from api.routes import answers, events, records
 from api.store import Store
@@ -72,24 +73,5 @@ def create_app(
         app.include_router(router)
     app.add_middleware(Measured, metrics=app.state.metrics)
     app.add_middleware(Door, local=not tokens.required)
-    _describe_problems(app)
+    serve_document(app)
     return app
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Puts the model of problems into OpenAPI, and takes out FastAPI's own form of a validation error, which is never sent."""
-    made = app.openapi
-
-    def openapi() -> dict[str, object]:
-        if app.openapi_schema is None:
-            schema = made()
-            models = schema.setdefault("components", {}).setdefault("schemas", {})
-            models["Problem"] = Problem.model_json_schema()
-            for name in ("HTTPValidationError", "ValidationError"):
-                models.pop(name, None)
-            for path in schema["paths"].values():
-                for operation in path.values():
-                    operation["responses"].pop("422", None)
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ledger.errors import BackendError, ConfigurationError, InvalidEvent, LedgerError, NotFound
@@ -61,19 +61,6 @@ _HEADERS: Final = {401: {"WWW-Authenticate": 'Bearer realm="answerable"'}, 503: 
 
 class Problem(BaseModel):
     """RFC 9457."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "urn:answerable:problem:not-found",
-                    "title": "The ledger holds nothing under that name",
-                    "status": 404,
-                    "detail": "no event 018f4c1e-0000-7000-8000-000000000000",
-                }
-            ]
-        }
-    )
 
     type: str = Field(description="names the kind of problem; it does not change")
     title: str

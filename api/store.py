@@ -23,12 +23,13 @@ back is found within seconds, however long it was away."""
 class Store:
     """A pool that opens its connections when they are first needed, so that the server starts while the store is away."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, wait: float = WAIT_SECONDS) -> None:
+        self._wait = wait
         self._pool = ConnectionPool(
             url,
             min_size=1,
             max_size=SIZE,
-            timeout=WAIT_SECONDS,
+            timeout=wait,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             kwargs={"autocommit": True, "connect_timeout": 5},
@@ -43,10 +44,13 @@ class Store:
         self._pool.close(timeout=2)
 
     @contextmanager
-    def connection(self, wait: float = WAIT_SECONDS) -> Iterator[psycopg.Connection]:
-        """A connection for one question, had within ``wait`` seconds; a driver's failure is ``BackendError``."""
+    def connection(self, wait: float | None = None) -> Iterator[psycopg.Connection]:
+        """A connection for one question; a driver's failure is ``BackendError``.
+
+        It is had within ``wait`` seconds, or those of the store where they are fewer.
+        """
         try:
-            with translated(), self._pool.connection(wait) as connection:
+            with translated(), self._pool.connection(min(wait or self._wait, self._wait)) as connection:
                 yield connection
         except PoolTimeout:
             raise BackendError("no connection to the store became free; it is away, or overloaded") from None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.access import Reader
 from api.answer_models import Digest, EventId, Time
@@ -41,30 +41,6 @@ class Chain(BaseModel):
 
 class Chains(BaseModel):
     """A page of chains."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "items": [
-                        {
-                            "service": "travel-agent",
-                            "key_id": "drf7GDknD0m_oiCBzXhE6Iievv1buAdI79uYhvWebAo",
-                            "chain_id": "4f1c" * 8,
-                            "verified_up_to": 512,
-                            "last_seal": 3,
-                            "last_append": "2026-03-01T12:00:00.000000Z",
-                            "next_due": "2026-03-01T12:01:00.000000Z",
-                            "closed": False,
-                            "gaps": 0,
-                            "findings": [],
-                        }
-                    ],
-                    "next": None,
-                }
-            ]
-        }
-    )
 
     items: list[Chain]
     next: str | None = Field(description="the cursor of the next page; null: there was no more")
