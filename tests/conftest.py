@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.fixtures import database, kafka, kafka_url, postgres, secure_kafka, topic_prefix
+from tests.services.fixtures import database, kafka, kafka_url, postgres, secure_kafka, secure_postgres, topic_prefix
 
-__all__ = ["database", "kafka", "kafka_url", "postgres", "secure_kafka", "topic_prefix"]
+__all__ = ["database", "kafka", "kafka_url", "postgres", "secure_kafka", "secure_postgres", "topic_prefix"]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from ledger.errors import BackendError, ConfigurationError, LedgerError
+from ledger.errors import AccessDenied, BackendError, ConfigurationError, LedgerError
 
 
 def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
@@ -25,6 +26,23 @@ def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> 
     return connection
 
 
+class Link(NamedTuple):
+    """How a connection reaches its server. ``remote``: over a network; ``verified``: we know whom we speak to."""
+
+    host: str
+    remote: bool
+    encrypted: bool
+    verified: bool
+
+
+def link(connection: psycopg.Connection) -> Link:
+    """How ``connection`` reaches the store."""
+    info = connection.info
+    remote = not info.host.startswith("/") and info.host not in ("localhost", "127.0.0.1", "::1")
+    encrypted = bool(connection.pgconn.ssl_in_use)
+    return Link(info.host, remote, encrypted, encrypted and info.get_parameters().get("sslmode") == "verify-full")
+
+
 _RETRY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UniqueViolation)
 """Failures of connections, locks and resources, and rows that another worker was faster to insert: all pass."""
 
@@ -39,6 +57,12 @@ def translated() -> Iterator[None]:
         yield
     except _RETRY as error:
         raise BackendError(f"the store failed ({type(error).__name__}: {_first_line(error)})") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise AccessDenied(
+            f"the role of STORE_URL may not do that ({_first_line(error)}): a worker's is granted answerable_writer, a "
+            "reader's answerable_reader, and the tables are whoever runs `answerable migrate`'s",
+            missing=_first_line(error),
+        ) from error
     except psycopg.Error as error:
         raise LedgerError(f"the store refused ({type(error).__name__}: {_first_line(error)})") from error
 

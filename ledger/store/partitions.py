@@ -9,6 +9,8 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from ledger.store.connect import translated
+
 _MOVE: Final = """
 with moved as (delete from {default} where {key} >= {low}::uuid and {key} < {high}::uuid returning *)
 insert into {part} select * from moved
@@ -28,8 +30,19 @@ def make_years(connection: psycopg.Connection, years: Iterable[int]) -> list[int
 def years_in_default(connection: psycopg.Connection, latest: int) -> list[int]:
     """The years up to ``latest`` whose rows lie in DEFAULT, sorted."""
     query = "select distinct substr(event_id::text, 1, 8) || substr(event_id::text, 10, 4) from events_default"
-    found = {_year_of(int(row[0], 16)) for row in connection.execute(query)}
+    with translated():
+        found = {_year_of(int(row[0], 16)) for row in connection.execute(query)}
     return sorted(year for year in found if year <= latest)
+
+
+def missing_years(connection: psycopg.Connection, years: Iterable[int]) -> list[int]:
+    """Those of ``years`` that a table has no partition for, sorted."""
+    names = {f"{table}_{year}": year for year in years for table in _KEYS}
+    with translated():
+        found = connection.execute(
+            "select name from unnest(%s::text[]) name where to_regclass(name) is null", [list(names)]
+        ).fetchall()
+    return sorted({names[name] for (name,) in found})
 
 
 def may_alter(connection: psycopg.Connection) -> bool:

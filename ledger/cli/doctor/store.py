@@ -1,12 +1,34 @@
-"""How the store is: its clock, and the bundle under which it was judged."""
+"""How the store is: the way to it, its clock, partitions and roles, and the bundle under which it was judged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ledger.cli.doctor.check import CLOCK_MICROSECONDS, Check, Store
 from ledger.store import overview
+from ledger.store.connect import link
+from ledger.store.partitions import missing_years, years_in_default
+from ledger.store.rights import missing_rights
+
+_SOON_DAYS: Final = 60
+_MIGRATE: Final = "run `answerable migrate` as the owner of the tables"
+
+
+def way(store: Store) -> Iterator[Check]:
+    """Whether others can read, or be, what is on the way to the store."""
+    found = link(store.connection)
+    if not found.remote and not found.encrypted:
+        return
+    if not found.encrypted:
+        detail = f"the connection to {found.host} is not encrypted"
+        yield Check("store", "wrong", detail, "add ?sslmode=verify-full&sslrootcert=FILE to STORE_URL")
+    elif not found.verified:
+        detail = f"the connection to {found.host} is encrypted, and whoever answers there is taken for the store"
+        yield Check("store", "note", detail, "add ?sslmode=verify-full&sslrootcert=FILE to STORE_URL")
+    else:
+        yield Check("store", "ok", f"the connection to {found.host} is encrypted, and its certificate is checked")
 
 
 def clock(store: Store) -> Iterator[Check]:
@@ -36,4 +58,36 @@ def judged(store: Store) -> Iterator[Check]:
         yield Check("trust", "ok", "the store was judged under this bundle")
 
 
-CHECKS: Final = (clock, judged)
+def years(store: Store) -> Iterator[Check]:
+    """Whether the events of now, and soon, have a partition of their own."""
+    now = datetime.fromtimestamp(store.here.clock.now() / 1e6, tz=UTC)
+    wanted = {now.year, (now + timedelta(days=_SOON_DAYS)).year}
+    missing = missing_years(store.connection, wanted)
+    if missing:
+        detail = f"{_listed(missing)}: no partition of its own, so its events lie in DEFAULT"
+        yield Check("partitions", "wrong" if now.year in missing else "note", detail, _MIGRATE)
+    stray = sorted(set(years_in_default(store.connection, now.year)) - set(missing))
+    if stray:
+        yield Check("partitions", "note", f"DEFAULT holds events of {_listed(stray)}", _MIGRATE)
+    if not (missing or stray):
+        yield Check("partitions", "ok", f"{_listed(sorted(wanted))} have partitions of their own")
+
+
+def roles(store: Store) -> Iterator[Check]:
+    """Whether the two roles may still do their part: a dump is often restored without them."""
+    for lacking in missing_rights(store.connection):
+        if lacking.tables is None:
+            detail, remedy = f"there is no role {lacking.role}", f"create role {lacking.role} nologin; then grant it"
+        else:
+            detail = f"{lacking.role} may not {lacking.rights} {', '.join(lacking.tables)}"
+            remedy = f"grant {lacking.rights} on {', '.join(lacking.tables)} to {lacking.role}"
+        yield Check("roles", "wrong", detail, remedy)
+
+
+def _listed(years: Sequence[int]) -> str:
+    return ", ".join(map(str, years))
+
+
+FIRST: Final = (way, clock)
+"""What can be looked at whatever tables there are."""
+CHECKS: Final = (judged, years, roles)

@@ -1,0 +1,122 @@
+"""What doctor finds of a store that is not as it should be, and what it says to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from ledger.cli.doctor import store
+from ledger.cli.doctor.check import Check, Here, Store
+from ledger.settings import Settings
+from ledger.store.partitions import make_years
+from ledger.trust.bundle import TrustBundle
+from tests.services import Databases
+from tests.services.forge import START, Forge, Trust, signer
+from tests.services.stand import Stand, migrated
+
+YEAR = 2026
+SECOND = 1_000_000
+TRUST = Trust().key(signer("alpha"), tenants=["acme"])
+
+
+@dataclass(frozen=True)
+class At:
+    """A clock that stands."""
+
+    time: int = START
+
+    def now(self) -> int:
+        return self.time
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[str]:
+    made = postgres.fresh(migrated)
+    yield made
+    postgres.drop(made)
+
+
+def looked_at(
+    url: str, *checks: Callable[[Store], Iterator[Check]], now: int = START, bundle: TrustBundle | None = None
+) -> list[Check]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        here = Here(settings=Settings(), clock=At(now), bundle=bundle)
+        return [found for check in checks for found in check(Store(here=here, connection=connection))]
+
+
+def test_a_migrated_store_has_every_partition_and_right(url: str) -> None:
+    assert {each.status for each in looked_at(url, store.years, store.roles)} == {"ok"}
+
+
+def test_a_year_without_partition_is_found_before_it_begins_and_once_it_has(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        (last,) = connection.execute(
+            "select max(substr(relname, 8)::int) from pg_class where relname ~ '^events_2...$'"
+        )
+    (year,) = last
+    summer, winter, after = (
+        START + int((y - YEAR) * 365.2425 + days) * 86_400 * SECOND
+        for y, days in ((year, 180), (year, 340), (year + 1, 5))
+    )
+    assert [each.status for each in looked_at(url, store.years, now=summer)] == ["ok"]
+    (soon,) = looked_at(url, store.years, now=winter)
+    (now,) = looked_at(url, store.years, now=after)
+    assert (soon.status, now.status) == ("note", "wrong")
+    assert f"{year + 1}: no partition" in soon.detail
+    assert "answerable migrate" in now.remedy
+
+
+def test_events_that_lie_in_default_though_their_year_is_past_are_found(url: str) -> None:
+    old = bytes.fromhex("00dc6acfac00") + bytes.fromhex("7000") + b"\x80" + bytes(7)  # 1 January 2000
+    stand, forge = Stand(url, TRUST.bundle), Forge()
+    stand.put(forge, forge.seal(forge.make(event_id=old)))
+    stand.close()
+    (found,) = looked_at(url, store.years)
+    assert (found.status, found.detail) == ("note", "DEFAULT holds events of 2000")
+    with psycopg.connect(url, autocommit=True) as connection:
+        make_years(connection, [2000])
+    assert [each.status for each in looked_at(url, store.years)] == ["ok"]
+
+
+def test_a_role_that_lost_its_rights_is_found_with_what_to_grant(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("revoke select on findings from answerable_reader")
+        connection.execute("revoke insert on events, causes from answerable_writer")
+    found = looked_at(url, store.roles)
+    assert [each.remedy for each in found] == [
+        "grant select on findings to answerable_reader",
+        "grant insert on causes, events to answerable_writer",
+    ]
+    with psycopg.connect(url, autocommit=True) as connection:
+        for each in found:
+            connection.execute(each.remedy.encode())
+    assert looked_at(url, store.roles) == []
+
+
+@pytest.mark.parametrize(("offset", "status"), [(0.2, "ok"), (-5.0, "note"), (5.0, "note")])
+def test_a_clock_that_differs_is_found(url: str, offset: float, status: str) -> None:
+    with psycopg.connect(url) as connection:
+        ((now,),) = connection.execute("select (extract(epoch from clock_timestamp()) * 1000000)::bigint")
+    (found,) = looked_at(url, store.clock, now=now - int(offset * SECOND))
+    assert found.status == status
+    assert ("NTP" in found.remedy) == (status == "note")
+
+
+def test_a_bundle_that_is_not_the_store_s_is_told_from_one_that_is_longer(url: str) -> None:
+    Stand(url, TRUST.bundle).close()
+    longer = Trust().key(signer("alpha"), tenants=["acme"]).key(signer("beta")).bundle
+    other = Trust().key(signer("beta")).bundle
+    states = {name: looked_at(url, store.judged, bundle=b)[0] for name, b in
+              {"same": TRUST.bundle, "longer": longer, "other": other}.items()}  # fmt: skip
+    assert [(each.status, bool(each.remedy)) for each in states.values()] == [
+        ("ok", False),
+        ("note", True),
+        ("wrong", True),
+    ]
+
+
+def test_the_way_to_a_store_on_this_machine_needs_no_tls(url: str) -> None:
+    assert looked_at(url, store.way) == []
