@@ -21,6 +21,7 @@ Class = Literal["attributed", "unattended", "external", "erased_principal", "arc
 
 REASONS: Final = {
     "no_trigger": "nothing recorded leads to a prompt, schedule, webhook or hand-off",
+    "token_not_recorded": "who obtained the credential that it presented is not recorded",
     "no_subject": "the trigger names nobody",
     "principal_unresolved": "the content that names the person has not arrived or does not verify",
     "archived": "the events that would tell were moved to an archive",

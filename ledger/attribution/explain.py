@@ -15,6 +15,7 @@ from ledger.attribution.authority import (
     taken_by_others,
 )
 from ledger.attribution.contradictions import Case, contradictions
+from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
 from ledger.attribution.path import read_influences, read_owners, read_path
 from ledger.attribution.sentence import first_line
@@ -168,8 +169,26 @@ def _reasons(
             found.append("unknown_schema")
         if any(node.payload is None and "schema_unknown" not in node.findings for node in walk.seen):
             found.append("payload_erased")
+        found += ["token_not_recorded"] if not found and _uses_unknown_token(links.index, group) else []
         found += ["no_trigger"] if not found or found == ["malformed_act"] else []
     return list(dict.fromkeys(found))
+
+
+def _uses_unknown_token(index: Index, group: Sequence[Node]) -> bool:
+    """Whether an audit log tells of a call by a credential, and nobody tells of whoever obtained it, or the first of its line."""
+    calls = [node for node in group if node.importer and node.kind == "api_action"]
+    used = [tuple(token_names(node.payload["token"])) for node in calls if node.payload is not None]
+    passed: set[tuple[str, ...]] = set()
+    while used:
+        names = used.pop()
+        if not names or names in passed:
+            continue
+        passed.add(names)
+        issued = [node for name in names for node in index.answer_to(name, "token_issuance")]
+        if not issued:
+            return True
+        used += [tuple(token_names(node.payload["subject_token"])) for node in issued if node.payload is not None]
+    return False
 
 
 def _differ(links: Links, asked: Sequence[Node]) -> bool:

@@ -9,6 +9,7 @@ from ledger.attribution.answer import rfc3339
 from ledger.attribution.links import Links
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import Index, Node, Subgraph
+from ledger.attribution.walk import is_idle, led_on
 from ledger.format import ids
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def graph_of(subgraph: Subgraph) -> networkx.MultiDiGraph:
     )
     for node in in_order(subgraph.nodes):
         graph.add_node(name_of(node), **_shown(node))
+    led = led_on(links)
     for edge in links.edges():
+        if is_idle(links, edge, led):
+            continue
         link = {"grade": edge.grade, "join": edge.join, "candidates": edge.candidates}
         graph.add_edge(name_of(edge.target), name_of(edge.source), key=edge.relation, **link)
     for missing in (each for several in links.missing.values() for each in several):

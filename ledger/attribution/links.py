@@ -216,8 +216,16 @@ def _begins(target: Node) -> bool:
         return False
     payload = target.payload
     if target.kind == "execution_control":
-        return payload is not None and payload["action"] == "start"
+        return payload is not None and payload["action"] == "start" and _tells_more(target)
     return not (target.kind == "handoff" and payload is not None and payload["direction"] == "sent")
+
+
+def _tells_more(start: Node) -> bool:
+    """Whether the start of a run names a person, or leads on to what it comes from: else it is no candidate."""
+    header = start.header
+    named = start.payload is not None and start.payload["by"] is not None
+    causes = any(cause.relation in TO_TRIGGERS for cause in header.causes)
+    return named or causes or any(each.startswith("parent_span:") for each in header.correlation)
 
 
 def _one_trace(node: Node, target: Node) -> bool:

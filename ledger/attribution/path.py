@@ -11,7 +11,7 @@ from ledger.attribution.authority import party, token_text
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.links import Links
 from ledger.attribution.subgraph import Index, Node, Ref
-from ledger.attribution.walk import Walk
+from ledger.attribution.walk import Walk, is_idle
 from ledger.format.event import INFORMED_BY, RESULT_OF, STEERED_BY
 from ledger.format.kinds import (
     AgentRegistration,
@@ -69,7 +69,7 @@ def read_path(
             break
         del kept[middle]
     shown = {node.ref for node in kept}
-    return [Step(node, _step(links, node, shown)) for node in kept]
+    return [Step(node, _step(links, node, shown, walk)) for node in kept]
 
 
 def _add_causes(links: Links, nodes: dict[Ref, Node], group: Sequence[Node]) -> None:
@@ -82,7 +82,7 @@ def _add_causes(links: Links, nodes: dict[Ref, Node], group: Sequence[Node]) -> 
         nodes.update((node.ref, node) for node in frontier)
 
 
-def _step(links: Links, node: Node, shown: set[Ref]) -> PathStep:
+def _step(links: Links, node: Node, shown: set[Ref], walk: Walk) -> PathStep:
     return PathStep(
         event_id=node.event_id,
         digest=node.digest,
@@ -95,7 +95,11 @@ def _step(links: Links, node: Node, shown: set[Ref]) -> PathStep:
         importer=node.importer,
         agent_id=node.header.agent_id,
         execution_id=node.header.execution_id,
-        links=tuple(edge.link for edge in links.out.get(node.ref, ()) if edge.target.ref in shown),
+        links=tuple(
+            edge.link
+            for edge in links.out.get(node.ref, ())
+            if edge.target.ref in shown and not is_idle(links, edge, walk.led)
+        ),
         findings=node.findings,
     )
 

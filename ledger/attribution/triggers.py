@@ -109,8 +109,8 @@ def _registration(links: Links, prompt: Node) -> Node | None:
 
 
 def _role(found: Found) -> str:
-    """By the last link that led to it."""
-    if found.way and found.way[-1].relation == STEERED_BY:
+    """By the last link that led to it; in an imported trace, by what stands above it."""
+    if found.within or (found.way and found.way[-1].relation == STEERED_BY):
         return "steered"
     return "scheduled" if found.way and found.way[-1].relation == SCHEDULED_BY else "initiated"
 

@@ -13,20 +13,24 @@ from ledger.attribution.subgraph import Node, Ref
 
 
 class Found(NamedTuple):
-    """A trigger and the way to it, from the event asked about upwards. ``candidates`` is the most that any link of it had."""
+    """A trigger and the way to it, from the event asked about upwards. ``candidates`` is the most that any link of it had;
+    ``within`` says that it was read from a trace in which another trigger stands above it: it steered what was under way."""
 
     node: Node
     way: tuple[Edge, ...]
     grade: Grade
     candidates: int
+    within: bool = False
 
 
 class Walk(NamedTuple):
-    """What a search found; ``ends`` are events where it ended without a trigger, each with a reason; ``seen`` all it passed."""
+    """What a search found; ``ends`` are events where it ended without a trigger, each with a reason; ``seen`` all it passed;
+    ``led`` the groups of accounts, by their first, from which more than circumstance leads on."""
 
     found: tuple[Found, ...]
     ends: tuple[tuple[Node, str], ...]
     seen: tuple[Node, ...]
+    led: frozenset[Ref]
 
 
 _LEADS: Final = SAME | TO_TRIGGERS
@@ -37,7 +41,8 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
     found: dict[Ref, Found] = {}
     seen: dict[Ref, Node] = {}
     ends: list[tuple[Node, str]] = []
-    leads = _leads(links, _led_on(links))
+    led = led_on(links)
+    leads = _leads(links, led)
     for least in (RANK["corroborated"], RANK["sealed"], RANK["asserted"], RANK["inferred"]):
         way = _search(links, leads, starts, least)
         for ref, (node, _, _) in way.items():
@@ -48,8 +53,27 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
                 found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
         if least == 0:
             ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, leads, node, depth))]
-    kept = tuple(each for each in found.values() if is_origin(each.node) or not _leads_on(links, leads, each.node))
-    return Walk(kept, tuple(ends), tuple(seen.values()))
+    kept = [each for one in found.values() if (each := _origin(links, leads, one)) is not None]
+    return Walk(tuple(kept), tuple(ends), tuple(seen.values()), led)
+
+
+def _origin(links: Links, leads: _Leads, found: Found) -> Found | None:
+    """A trigger, unless another one stands above it from which it comes: as what an agent asked for, or as the same words,
+    which every span of an imported trace repeats."""
+    node = found.node
+    if is_origin(node) and not node.importer:
+        return found
+    above = _above(links, leads, node)
+    if not above:
+        return found
+    if not is_origin(node) or any(_same_words(node, each) for each in above):
+        return None
+    return found._replace(within=True)
+
+
+def _same_words(one: Node, other: Node) -> bool:
+    words = [node.payload["text"] for node in (one, other) if node.kind == "prompt" and node.payload is not None]
+    return len(words) == 2 and words[0] is not None and words[0] == words[1]
 
 
 def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> Iterator[Edge]:
@@ -70,6 +94,14 @@ def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> Ite
                 yield edge._replace(source=node, target=other)
 
 
+def is_idle(links: Links, edge: Edge, led: Container[Ref]) -> bool:
+    """Whether a link is one of circumstance that does not count, because more leads on from its event."""
+    group = links.group(edge.source)
+    return edge.join in CIRCUMSTANCE and (
+        group[0].ref in led or any(other.join is None for each in group for other in links.of(each, TO_TRIGGERS))
+    )
+
+
 _Leads = Callable[[Node], list[Edge]]
 
 
@@ -86,7 +118,7 @@ def _leads(links: Links, led: Container[Ref]) -> _Leads:
     return leads
 
 
-def _led_on(links: Links) -> frozenset[Ref]:
+def led_on(links: Links) -> frozenset[Ref]:
     """The groups of accounts, by their first, from which more than circumstance leads to a trigger."""
     below: dict[Ref, set[Ref]] = {}
     triggers: dict[Ref, None] = {}
@@ -181,10 +213,10 @@ def _way_to(way: _Way, ref: Ref) -> tuple[Edge, ...]:
     return tuple(reversed(edges))
 
 
-def _leads_on(links: Links, leads: _Leads, node: Node) -> bool:
-    """Whether another trigger stands above this one."""
+def _above(links: Links, leads: _Leads, node: Node) -> list[Node]:
+    """The other triggers above a trigger."""
     way = _search(links, leads, [node], 0)
-    return any(is_trigger(each) and ref != node.ref for ref, (each, _, _) in way.items())
+    return [each for ref, (each, _, _) in way.items() if is_trigger(each) and ref != node.ref]
 
 
 def _end(links: Links, leads: _Leads, node: Node, depth: int) -> str | None:

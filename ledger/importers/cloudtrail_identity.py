@@ -23,6 +23,7 @@ STS: Final = {
 _REGIONS: Final = (("cn-north", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-isob-", "aws-iso-b"), ("us-iso-", "aws-iso"))
 _WORKLOAD_SUBJECTS: Final = ("system:serviceaccount:", "repo:", "project_path:", "spiffe://")
 _SSO: Final = "AWSReservedSSO_"
+_SSO_PATH: Final = ":role/aws-reserved/sso.amazonaws.com/"
 
 
 class Identity(NamedTuple):
@@ -134,10 +135,24 @@ def _of_session(user: Table, account: str) -> Person | None:
         attributes = table(web.get("attributes"))
         subject = next((text(held) for name, held in attributes.items() if name.endswith(":sub")), None)
         return _federated(provider, subject) if subject else None
-    role, session = _role_and_session(text(user.get("arn")))
-    if role and session and role.startswith(_SSO):
+    if named := _of_identity_center(user):
+        role, session = named
         return Person(issuer=account, subject=f"{role}/{session}", name=session)
     return None
+
+
+def _of_identity_center(user: Table) -> tuple[str, str] | None:
+    """Role and user of a session of IAM Identity Center, which alone assumes the roles under its path, and names the user.
+
+    The session's name stands in the session's ARN and in its principal id; the path only in the ARN of the role.
+    """
+    issuer = table(nested(user, "sessionContext", "sessionIssuer"))
+    role, session = _role_and_session(text(user.get("arn")))
+    role = text(issuer.get("userName")) or role
+    session = session or (text(user.get("principalId")) or "").partition(":")[2]
+    arn = text(issuer.get("arn"))
+    reserved = role is not None and role.startswith(_SSO) and (arn is None or _SSO_PATH in arn)
+    return (role, session) if role and session and reserved else None
 
 
 def _federated(provider: str, subject: str) -> Person:

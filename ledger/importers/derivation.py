@@ -45,9 +45,9 @@ class Derivation:
     def event_salt(self, event_id: bytes) -> bytes:
         return hmac.digest(self._salt, event_id, sha256)[:16]
 
-    def content_salt(self, record: bytes, media_type: str, data: bytes) -> bytes:
-        """Differs from record to record: that two say the same is not to be seen from outside."""
-        return hmac.digest(self._content, b"\0".join((record, media_type.encode(), data)), sha256)[:16]
+    def content_salt(self, within: bytes, media_type: str, data: bytes) -> bytes:
+        """Differs from record to record, or whatever it is to be told ``within``: beyond, nobody sees that two say the same."""
+        return hmac.digest(self._content, b"\0".join((within, media_type.encode(), data)), sha256)[:16]
 
     def person_salt(self, person: str) -> bytes:
         """The same in every record: the person's digest is a pseudonym."""

@@ -74,10 +74,13 @@ class Draft:
     def derivation(self) -> Derivation:
         return self._publication.derivation
 
-    def content(self, media_type: str, data: str) -> bytes:
-        """The digest of a content that holds ``data`` and is about the record's people; raises ``Refused`` (too_large)."""
+    def content(self, media_type: str, data: str, *, within: bytes | None = None) -> bytes:
+        """The digest of a content that holds ``data`` and is about the record's people; raises ``Refused`` (too_large).
+
+        ``within``: the name of something wider than the record, in which the same words get the same digest.
+        """
         encoded = data.encode()
-        salt = self.derivation.content_salt(self._name, media_type, encoded)
+        salt = self.derivation.content_salt(within or self._name, media_type, encoded)
         return self._keep(Content(self.derivation.tenant, salt, media_type, sorted(set(self.subjects)), encoded))
 
     def person(self, person: Person) -> bytes:

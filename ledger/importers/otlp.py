@@ -81,19 +81,22 @@ def _call_name(span: Span, call: str) -> str:
     return f"tool_call:{call}" if len(call) >= 8 else f"tool_call:{span.trace}/{call}"
 
 
-def _prompt(draft: Draft, said: str, fields: Fields) -> Prompt:
+def _prompt(draft: Draft, said: str, span: Span, fields: Fields) -> Prompt:
+    """Every span below repeats what was asked: in one trace the same words are one content, so that they are told from others."""
     structured = said.lstrip()[:1] in ("{", "[")
     return Prompt(
         trigger_kind="human" if fields.user else "unknown",
         trust="unknown",
-        text=draft.content("application/json" if structured else "text/plain", said),
+        text=draft.content(
+            "application/json" if structured else "text/plain", said, within=f"otlp\0{span.trace}".encode()
+        ),
     )
 
 
 def _model(draft: Draft, span: Span, fields: Fields) -> None:
     said = fields.newest_input
     if said is not None:
-        draft.event("prompt", _prompt(draft, said, fields), correlation=_names(draft, span, fields, main=False))
+        draft.event("prompt", _prompt(draft, said, span, fields), correlation=_names(draft, span, fields, main=False))
     calls = [_call_name(span, each) for each in fields.calls]
     draft.event(
         "main",
@@ -128,7 +131,7 @@ def _step(draft: Draft, span: Span, fields: Fields, operation: str) -> Reasoning
 def _agent(draft: Draft, span: Span, fields: Fields) -> None:
     """An agent that was given something to do begins with a prompt; the prompt then stands for the span."""
     if (said := fields.first_input) is not None:
-        draft.event("main", _prompt(draft, said, fields), correlation=_names(draft, span, fields))
+        draft.event("main", _prompt(draft, said, span, fields), correlation=_names(draft, span, fields))
         return
     _plumbing(draft, span, fields)
 
@@ -139,7 +142,7 @@ def _plumbing(draft: Draft, span: Span, fields: Fields) -> None:
         step = _step(draft, span, fields, fields.operation or "chain")
         draft.event("main", step, correlation=_names(draft, span, fields))
     elif (said := fields.first_input) is not None:
-        draft.event("main", _prompt(draft, said, fields), correlation=_names(draft, span, fields))
+        draft.event("main", _prompt(draft, said, span, fields), correlation=_names(draft, span, fields))
     else:
         begun = ExecutionControl(
             action="start",

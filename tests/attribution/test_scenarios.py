@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from ledger.attribution.answer import Answer, Party, to_json
 from ledger.attribution.explain import explain
 from tests.attribution.scenario import Story, read_scenario, scenario_files
+
+
+WHOLE: Final = frozenset({"class", "reasons", "contradictions", "triggers", "links_by"})
+"""Of these a scenario states everything there is, of others one of several."""
 
 
 @pytest.mark.parametrize("path", scenario_files(), ids=lambda path: path.stem)
@@ -21,7 +26,7 @@ def test_the_answer_holds_what_the_scenario_says(path: Path) -> None:
         for what, words in expected.lines:
             if words == "none":
                 assert shown[what] == [], f"{expected.asked}: {what}: {shown[what]}\n{answer.sentence}"
-            elif what in ("class", "reasons", "contradictions"):
+            elif what in WHOLE:
                 assert " ".join(shown[what]) == words, f"{expected.asked}: {what}: {shown[what]}\n{answer.sentence}"
             else:
                 assert words in shown[what], (
@@ -37,6 +42,8 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "reasons": list(answer.reasons),
         "sentence": [answer.sentence],
         "trigger": [f"{who(story, each.who)} {each.role} {each.grade}" for each in answer.triggers],
+        "triggers": [", ".join(f"{who(story, each.who)} {each.role} {each.grade}" for each in answer.triggers)],
+        "links_by": sorted({link.join for step in answer.path for link in step.links if link.join}),
         "authority": [f"{who(story, each.subject)} {each.source} {each.grade}" for each in answer.authority],
         "actor": [f"{each.position} {each.sub}" for each in answer.actors],
         "owner": [f"{each.agent_id} {who(story, each.owner)}" for each in answer.owners],

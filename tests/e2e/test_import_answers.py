@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -136,3 +137,64 @@ def test_a_parent_span_comes_before_what_began_the_trace(answers: tuple[str, lis
     assert ways
     assert any("span" in way for way in ways)
     assert any(each.grade == "asserted" for answer in found for each in answer.triggers)
+
+
+def _by_hand(answer: Answer) -> tuple[str | None, str, tuple[str, ...], tuple[str, ...]]:
+    """What somebody who reads the files would say of an action: class, reasons, and who did what."""
+    triggers = (f"{each.who.label if each.who else 'nobody'} {each.role} {each.grade}" for each in answer.triggers)
+    return answer.operation, answer.class_, answer.reasons, tuple(triggers)
+
+
+def test_each_tool_call_leads_where_an_auditor_who_reads_the_file_would_go(answers: tuple[str, list[Answer]]) -> None:
+    """Of nine traces one names its user; the workflow of another says nothing itself, and its first model call what was asked;
+    the jokes' program was given a word, and made of it what its agent was asked."""
+    name, found = answers
+    if name != "otlp":
+        return
+    nobody = ("unattributed", ("no_subject",))
+    asked, joined = ("nobody initiated asserted",), ("nobody initiated inferred",)
+    handed_down = (*asked, "nobody steered asserted")
+    assert sorted(_by_hand(each) for each in found) == sorted(
+        [
+            ("duckduckgo_search", *nobody, asked),
+            ("Web-Search", *nobody, asked),
+            ("say_hello", "attributed", (), ("demo-user initiated asserted",)),
+            ("get_weather", *nobody, joined),
+            ("get_pun_suggestion", *nobody, handed_down),
+            ("get_dad_joke_suggestion", *nobody, handed_down),
+            ("get_one_liner_suggestion", *nobody, handed_down),
+            ("get_weather", *nobody, asked),
+            ("mcp__weather__get_weather", *nobody, asked),
+            ("mcp__weather__get_weather", *nobody, asked),
+        ]
+    )
+
+
+def test_what_began_a_trace_is_no_link_where_a_parent_span_leads_on(answers: tuple[str, list[Answer]]) -> None:
+    name, found = answers
+    if name != "otlp":
+        return
+    ways = [{link.join for step in answer.path for link in step.links} for answer in found]
+    assert [way for way in ways if "trace_start" in way] == [{"trace_start"}]
+
+
+def test_each_call_leads_to_whom_its_record_names_or_to_who_obtained_its_key(answers: tuple[str, list[Answer]]) -> None:
+    """The seventeen others: a role named `cli`, and the role of an instance, whose key somebody used from elsewhere. Nobody
+    recorded who obtained these keys, and the name of a session is whatever its maker wrote."""
+    name, found = answers
+    if name != "cloudtrail":
+        return
+    counted = Counter((answer.class_, answer.reasons, _role_of(answer)) for answer in found)
+    unknown = ("unattributed", ("token_not_recorded",))
+    assert {key: count for key, count in counted.items() if key[0] != "attributed"} == {
+        (*unknown, "test-role"): 15,
+        (*unknown, "stratus-red-team-ec2-steal-credentials-role"): 2,
+    }
+    assert counted["attributed", (), "AWSReservedSSO_account-admin_599c9e90e350d2ff"] == 4
+    assert counted["attributed", (), None] == 242
+    assert not [each for answer in found for each in answer.contradictions]
+
+
+def _role_of(answer: Answer) -> str | None:
+    agent = answer.path[-1].agent_id
+    return agent.rpartition("/")[2] if agent is not None else None

@@ -139,6 +139,22 @@ def test_a_key_made_for_another_user_speaks_for_that_user() -> None:
     assert person(imported, found.header.principal)["subject"].endswith(":user/alice")
 
 
+SSO: dict[str, Any] = {
+    "type": "AssumedRole",
+    "accountId": "1",
+    "arn": "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_1",
+    "principalId": "AROA1:kim@x.org",
+    "sessionContext": {
+        "sessionIssuer": {
+            "type": "Role",
+            "arn": "arn:aws:iam::1:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1",
+            "userName": "AWSReservedSSO_Admin_1",
+        }
+    },
+}
+"""A session of IAM Identity Center whose name stands in its principal id alone."""
+
+
 @pytest.mark.parametrize(
     ("identity", "subject", "kind"),
     [
@@ -160,6 +176,7 @@ def test_a_key_made_for_another_user_speaks_for_that_user() -> None:
             "AWSReservedSSO_Admin_1/kim@x.org",
             "human",
         ),
+        (SSO, "AWSReservedSSO_Admin_1/kim@x.org", "human"),
     ],
 )  # fmt: skip
 def test_each_type_of_identity_names_its_principal(identity: dict[str, Any], subject: str, kind: str) -> None:
@@ -176,6 +193,12 @@ def test_each_type_of_identity_names_its_principal(identity: dict[str, Any], sub
 )  # fmt: skip
 def test_whoever_is_not_named_is_nobody(identity: Any) -> None:
     ((header, _),) = seen(read_call(userIdentity=identity))
+    assert header.principal is None
+
+
+def test_a_role_that_only_bears_the_name_of_one_of_identity_center_names_nobody() -> None:
+    own = {**SSO["sessionContext"]["sessionIssuer"], "arn": "arn:aws:iam::1:role/AWSReservedSSO_Admin_1"}
+    ((header, _),) = seen(read_call(userIdentity={**SSO, "sessionContext": {"sessionIssuer": own}}))
     assert header.principal is None
 
 

@@ -136,8 +136,11 @@ def _local(name: str) -> str:
 
 
 def other_person(case: Case) -> Found:
-    """Somebody said to act for one person with the token of another: both human, both known by one issuer."""
-    for said in [*case.group, *case.triggers]:
+    """Somebody said to act for one person with the token of another: both human, both known by one issuer.
+
+    Not by an importer's word: one log may name one caller in two ways.
+    """
+    for said in [node for node in (*case.group, *case.triggers) if not node.importer]:
         who = party(case.names, said.header.principal)
         for issued, fact in case.presented(said) if said.kind in ("api_action", "prompt") else ():
             subject = party(case.names, fact.subject)
