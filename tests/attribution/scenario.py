@@ -144,7 +144,11 @@ class Story:
             return value.split(",")
         if key.endswith(("_at", "_before")):
             return START + int(value) * SECOND
-        if key in ("subject", "by", "owner", "grantor", "text") or key.endswith("_digest") or isinstance(default, bytes):
+        if (
+            key in ("subject", "by", "owner", "grantor", "text")
+            or key.endswith("_digest")
+            or isinstance(default, bytes)
+        ):
             return self._digest(value)
         return int(value) if re.fullmatch(r"\d+", value) and key in _NUMBERS else value
 

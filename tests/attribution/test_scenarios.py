@@ -11,7 +11,6 @@ from ledger.attribution.answer import Answer, Party, to_json
 from ledger.attribution.explain import explain
 from tests.attribution.scenario import Story, read_scenario, scenario_files
 
-
 WHOLE: Final = frozenset({"class", "reasons", "contradictions", "triggers", "links_by"})
 """Of these a scenario states everything there is, of others one of several."""
 
