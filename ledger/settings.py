@@ -26,7 +26,10 @@ Origin = Literal["default", "file", "environment", "flag"]
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"the home directory in {str(path)!r} is not known: write the path out") from None
 
 
 def _named(text: str) -> str:
@@ -42,7 +45,7 @@ Url = Annotated[str, AfterValidator(check_url)]
 
 def default_data_dir() -> Path:
     """Where data lie unless ``DATA_DIR`` says otherwise."""
-    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "answerable"
+    return _absolute(Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "answerable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,8 +192,11 @@ def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     environment = _from_environment()
-    data_dir = Path(str(given.get("data_dir") or environment.get("data_dir") or default_data_dir()))
-    written = _from_file(_absolute(data_dir) / FILE_NAME)
+    try:
+        data_dir = _absolute(Path(str(given.get("data_dir") or environment.get("data_dir") or default_data_dir())))
+    except ValueError as error:
+        raise ConfigurationError(f"no data directory, {error}; set {PREFIX}DATA_DIR") from None
+    written = _from_file(data_dir / FILE_NAME)
     values: dict[str, Any] = {**written, **environment, **given, "data_dir": data_dir}
     origins: dict[str, Origin] = dict.fromkeys(written, "file")
     origins.update(dict.fromkeys(environment, "environment"))

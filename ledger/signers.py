@@ -50,7 +50,7 @@ def load_key(path: Path) -> Ed25519Signer:
         signer = Ed25519Signer(b64url_decode(jwk["d"]))
     except FileNotFoundError:
         raise ConfigurationError(f"no key at {path}; make one with `answerable keys new`") from None
-    except (OSError, ValueError, KeyError, TypeError, KeyRefused):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, KeyRefused):
         raise ConfigurationError(
             f"{path} is not an Ed25519 private key as JWK; make one with `answerable keys new`"
         ) from None

@@ -25,13 +25,19 @@ def read_public_key(text: str) -> PublicKey:
 
     Raises ``ConfigurationError``.
     """
-    path = Path(text).expanduser()
     try:
+        path = Path(text).expanduser()
         if path.is_file():
             jwk = json.loads(path.read_text())
             return read_jwk({name: value for name, value in jwk.items() if name != "d"})
         return PublicKey(b64url_decode(text))
-    except (KeyRefused, OSError, ValueError, AttributeError) as error:
+    except (
+        KeyRefused,
+        OSError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # RuntimeError: no such ~user; too deep
         raise ConfigurationError(
             f"{text!r} is neither a file with an Ed25519 public key (JWK) nor such a key in base64url: {error}"
         ) from None

@@ -21,6 +21,7 @@ DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 LINE_BYTES: Final = 16 * 1024 * 1024
 _PROBED: Final = 50
 """Lines by which a file of lines is told from a broken document."""
+_PIECE: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _BROKEN: Final = (EOFError, zlib.error, gzip.BadGzipFile)
 
@@ -41,8 +42,7 @@ def documents(path: Path) -> Iterator[Json | Refusal]:
 
 def documents_in(file: BinaryIO) -> Iterator[Json | Refusal]:
     """The same for an open, seekable file."""
-    stream = _unpacked(file)
-    head = stream.read(DOCUMENT_BYTES + 1)
+    head = _head(_unpacked(file))
     if len(head) <= DOCUMENT_BYTES:
         yield from _of_bytes(head)
         return
@@ -54,6 +54,14 @@ def documents_in(file: BinaryIO) -> Iterator[Json | Refusal]:
     del head
     file.seek(0)
     yield from _by_line(_unpacked(file))
+
+
+def _head(stream: BinaryIO) -> bytes:
+    """A whole document, or one byte more than it may have. In pieces: a reader makes room for all that it is asked for."""
+    held = io.BytesIO()
+    while piece := stream.read(min(_PIECE, DOCUMENT_BYTES + 1 - held.tell())):
+        held.write(piece)
+    return held.getvalue()
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:

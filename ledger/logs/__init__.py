@@ -41,7 +41,10 @@ def open_log(url: str, access: KafkaAccess | None = None) -> Log:
 def _open_kafka(url: str, access: KafkaAccess | None) -> Log:
     from ledger.logs.kafka import KafkaLog
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # a bracket without its other one, where an IPv6 address would stand
+        raise ConfigurationError(f"the log's URL has no host that can be read: {error}") from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "@" in parts.netloc:
         raise ConfigurationError(

@@ -45,13 +45,22 @@ _HEADER = fastavro.parse_schema(
         ],
     }
 )
+_MAGIC = b"Obj\1"
+_SYNC = 16
 _META = "answerable.topics"
 _BLOCK_BYTES = 1 << 20
+_HEADER_MOST = 4 << 20
+_BLOCK_MOST = 32 << 20
+"""A block ends with the record that makes it longer than ``_BLOCK_BYTES``, and none has more than 9 MiB."""
 
 
 class _Topic(NamedTuple):
     identity: str
     bounds: dict[int, Bounds]
+
+    def holds(self, record: Record) -> bool:
+        bounds = self.bounds.get(record.partition)
+        return bounds is not None and bounds.first <= record.offset < bounds.end
 
 
 class _Block(NamedTuple):
@@ -167,40 +176,76 @@ class ArchiveLog:
         return ConfigurationError(f"the archive {self._path} can only be read")
 
     def _index(self) -> tuple[dict[str, _Topic], dict[tuple[str, int], list[_Block]]]:
-        try:
-            header: Any = fastavro.schemaless_reader(self._file, _HEADER, None)
-            described = json.loads(header["meta"][_META])
-            topics = {
-                topic: _Topic(d["identity"], {int(p): Bounds(*b) for p, b in d["bounds"].items()})
-                for topic, d in described.items()
-            }
-        except Exception as error:
-            raise ConfigurationError(f"{self._path} is not an archive of a log") from error
-        self._sync = header["sync"]
+        topics = self._header()
         blocks: dict[tuple[str, int], list[_Block]] = {}
         while True:
             position = self._file.tell()
-            records = self._records()
-            if not records:
+            first = last = None
+            for record in self._records():
+                first, last = first or record, record
+                # What no question would reach must not stand in the file: nobody would see it.
+                if (record.topic, record.partition) != (first.topic, first.partition):
+                    raise self._damaged(position, "a block of several partitions")
+                if first.topic not in topics or not topics[first.topic].holds(record):
+                    raise self._damaged(position, "a record outside of the bounds that the file states")
+            if first is None or last is None:
                 return topics, blocks
-            first, last = records[0], records[-1]
             blocks.setdefault((first.topic, first.partition), []).append(_Block(position, first.offset, last.offset))
 
-    def _records(self) -> list[Record]:
-        """The records of the block that begins here; none at the end of the file."""
+    def _header(self) -> dict[str, _Topic]:
+        """Reads the header, after which the blocks begin."""
+        try:
+            data = io.BytesIO(self._file.read(_HEADER_MOST))
+            header: Any = fastavro.schemaless_reader(data, _HEADER, None)
+            described = json.loads(header["meta"][_META])
+            topics = {_text(topic): _read_topic(d["identity"], d["bounds"]) for topic, d in described.items()}
+            self._sync: bytes = header["sync"]
+            if header["magic"] != _MAGIC or len(self._sync) != _SYNC:
+                raise ValueError("no object container")
+        except Exception as error:
+            raise ConfigurationError(f"{self._path} is not an archive of a log") from error
+        self._file.seek(data.tell())
+        return topics
+
+    def _records(self) -> Iterator[Record]:
+        """The records of the block that begins here; none at the end of the file. The next block follows when one was taken."""
         position = self._file.tell()
         try:
             head = self._file.read(1)
             if not head:
-                return []
+                return
             self._file.seek(position)
             count, size = _read_long(self._file), _read_long(self._file)
+            if not 0 < count <= size <= _BLOCK_MOST:
+                raise ValueError(f"a block of {count} records in {size} bytes")
             data = io.BytesIO(self._file.read(size))
-            if self._file.read(len(self._sync)) != self._sync or not 0 < count <= size:
+            if self._file.read(_SYNC) != self._sync:
                 raise ValueError("a block does not end where it should")
-            return [_record(data) for _ in range(count)]
+            for _ in range(count):
+                yield _record(data)
+            if data.tell() != size:
+                raise ValueError("a block has bytes after its records")
         except Exception as error:
-            raise ConfigurationError(f"the archive {self._path} is damaged at byte {position}: {error}") from error
+            raise self._damaged(position, str(error)) from error
+
+    def _damaged(self, position: int, why: str) -> ConfigurationError:
+        return ConfigurationError(f"the archive {self._path} is damaged at byte {position}: {why}")
+
+
+def _read_topic(identity: object, bounds: Mapping[str, Sequence[object]]) -> _Topic:
+    return _Topic(_text(identity), {int(partition): Bounds(*map(_number, held)) for partition, held in bounds.items()})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a number")
+    return value
 
 
 def _record(data: BinaryIO) -> Record:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_JWT: Final = re.compile(rb"eyJ[\w-]{8,}\.(?:eyJ|[\w-]*\.[\w-]{4,})")
+_JWT: Final = re.compile(rb"(?<![\w-])(?>[\w-]*?eyJ)[\w-]{8,}+\.(?:eyJ|[\w-]*+\.[\w-]{4,})")
 """Compact form (RFC 7515 §7.1, RFC 7516 §7.1): the first part, and of a JWT the second, is the base64url of ``{"…``; also
-where it was cut off."""
+where it was cut off. Each run of such characters is read from its start and never again: a stranger's text of many ``eyJ``
+would hold the caller for hours."""
 _SCHEME: Final = re.compile(rb"(?i)\b(?:bearer|dpop) +(?=[\w.~+/=-]*\d)[\w.~+/=-]{16,}")
 """The credentials of an Authorization header (RFC 6750 §2.1, RFC 9449 §7.1). Prose about bearers has no such word after it."""
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tracemalloc
 from pathlib import Path
 
+import fastavro
 import pytest
 
 from ledger.errors import ConfigurationError
 from ledger.logs import open_log
-from ledger.logs.archive import ArchiveLog, write_archive
+from ledger.logs.archive import SCHEMA, ArchiveLog, write_archive
 from ledger.logs.kafka import KafkaLog
 from ledger.logs.postgres import PostgresLog
-from ledger.ports import CONTENTS, EVENTS, Outgoing
+from ledger.ports import CONTENTS, EVENTS, Outgoing, Record
 from tests.contract.logs import TIMEOUT, event, from_start
+from tests.sealing import zigzag
 
 
 @pytest.fixture
@@ -44,6 +49,78 @@ def test_a_file_that_is_cut_or_broken_is_named_with_its_place(path: Path) -> Non
     with pytest.raises(ConfigurationError, match="damaged"):
         ArchiveLog(path)
     path.write_bytes(b"no avro at all")
+    with pytest.raises(ConfigurationError, match="not an archive"):
+        ArchiveLog(path)
+
+
+HEADER_END = b"S" * 16
+
+
+def made(*records: Record, meta: object = None) -> bytes:
+    """An archive that another program wrote: a block a record, and any ``meta`` about them."""
+    bounds = {EVENTS: {"identity": "one", "bounds": {"0": [0, 10]}}}
+    file = io.BytesIO()
+    told = {"answerable.topics": json.dumps(bounds if meta is None else meta)}
+    writer = fastavro.write.Writer(
+        file, fastavro.parse_schema(SCHEMA), codec="null", sync_marker=HEADER_END, metadata=told
+    )
+    for record in records:
+        writer.write(record._asdict())
+    writer.flush()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", [-1, -(1 << 40), 1 << 27, 1 << 40, 1 << 62])
+def test_no_memory_is_taken_for_the_size_that_a_block_states(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "hostile.avro"
+    path.write_bytes(made() + zigzag(1) + zigzag(size) + bytes(100))
+    tracemalloc.start()
+    with pytest.raises(ConfigurationError, match=r"damaged at byte \d+: a block of 1 records"):
+        ArchiveLog(path)
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+RECORD = Record(EVENTS, 0, 0, 5, b"key", b"value")
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        ([RECORD, RECORD._replace(partition=1, offset=1)], "several partitions"),
+        ([RECORD, RECORD._replace(topic=CONTENTS, offset=1)], "several partitions"),
+        ([RECORD, RECORD._replace(offset=10)], "outside of the bounds"),
+        ([RECORD._replace(offset=-1)], "outside of the bounds"),
+        ([RECORD._replace(partition=7)], "outside of the bounds"),
+        ([RECORD._replace(topic="hidden")], "outside of the bounds"),
+    ],
+)
+def test_a_record_that_nothing_would_reach_does_not_hide_in_an_archive(
+    tmp_path: Path, records: list[Record], told: str
+) -> None:
+    path = tmp_path / "hostile.avro"
+    path.write_bytes(made(RECORD, RECORD._replace(offset=9)))
+    ArchiveLog(path).close()
+    path.write_bytes(made(*records))
+    with pytest.raises(ConfigurationError, match=told):
+        ArchiveLog(path)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        [],
+        {EVENTS: {"identity": 5, "bounds": {}}},
+        {EVENTS: {"identity": "one", "bounds": []}},
+        {EVENTS: {"identity": "one", "bounds": {"0": ["0", "9"]}}},
+        {EVENTS: {"identity": "one", "bounds": {"0": [0]}}},
+        {EVENTS: {"identity": "one", "bounds": {"x": [0, 1]}}},
+        {EVENTS: {"identity": "one", "bounds": {"0": [0, 1.5]}}},
+    ],
+)
+def test_an_archive_that_describes_itself_wrongly_is_none(tmp_path: Path, meta: object) -> None:
+    path = tmp_path / "hostile.avro"
+    path.write_bytes(made(meta=meta))
     with pytest.raises(ConfigurationError, match="not an archive"):
         ArchiveLog(path)
 
@@ -101,6 +178,7 @@ def test_a_url_says_which_log(path: Path) -> None:
     [
         ("mysql://host/db", "no log at mysql"),
         ("kafka:///prefix", "no broker's host"),
+        ("kafka://[::1/prefix", "no host that can be read"),
         ("kafka://a:9092/p?partition=3", "unknown settings partition"),
         ("kafka://a:9092/p?partitions=many", "no number"),
         ("file:/nowhere/copy.avro", "cannot be read"),

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ledger.cli.app import app
+from ledger.errors import ConfigurationError
 from ledger.settings import Settings
 from ledger.signers import load_key
 from ledger.trust.bundle import read_bundle
@@ -128,3 +129,20 @@ def test_no_private_key_is_ever_printed(tmp_path: Path) -> None:
     for path in (tmp_path / "keys").glob("*.jwk"):
         secret = json.loads(path.read_text()).get("d")
         assert secret is None or secret not in printed
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 100_000, b'{"d":' * 100_000, b'{"d": 5}', b'{"d": "AAAA"}', b"[]", b"\xff", b"null"]
+)
+def test_a_file_that_is_no_key_is_named_whatever_it_holds(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "key.jwk"
+    path.write_bytes(data)
+    with pytest.raises(ConfigurationError, match="is neither a file"):
+        read_public_key(str(path))
+    with pytest.raises(ConfigurationError, match="is not an Ed25519 private key"):
+        load_key(path)
+
+
+def test_a_key_in_the_home_of_nobody_is_no_key() -> None:
+    with pytest.raises(ConfigurationError, match="neither a file"):
+        read_public_key("~nobody-of-this-name/key.jwk")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,13 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     assert len(bomb) < 1_000_000
     (only,) = read(tmp_path, bomb)
     assert only.reason == "too_large"
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    tracemalloc.start()
+    assert read(tmp_path, b"{}") == [{}]
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
 
 
 def test_a_large_file_of_lines_is_read_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

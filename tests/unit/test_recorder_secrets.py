@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ledger.format.content import PRINCIPAL, Person, read_person
 from ledger.format.kinds import TokenReference
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.contents import Kept, Text
+from ledger.recorder.secrets import fault_of_bytes
 from ledger.recorder.tokens import token_reference
 from tests.recording import contents, recorder_on, stated
 from tests.services.memory_log import MemoryLog
@@ -195,6 +197,14 @@ def test_prose_about_tokens_is_no_token(log: MemoryLog, tmp_path: Path, text: st
     with recorder_on(log, tmp_path) as recorder:
         recorder.prompt(trigger_kind="human", trust="trusted", channel=text, text=text)
     assert len(stated(log)) == 1
+
+
+@pytest.mark.parametrize("piece", [b"eyJ", b"eyJaaaaaaaa.", b"eyJaaaaaaaa.a ", b"bearer ", b"Bearer a", b"dpop  "])
+def test_a_strangers_text_of_a_megabyte_is_looked_through_in_no_time(piece: bytes) -> None:
+    """A pattern that begins anew at every ``eyJ`` would take hours."""
+    began = time.thread_time()
+    fault_of_bytes(piece * (1_000_000 // len(piece)))
+    assert time.thread_time() - began < 1.0
 
 
 def test_a_person_is_one_pseudonym_a_process_and_named_in_contents_only(log: MemoryLog, tmp_path: Path) -> None:

@@ -70,6 +70,14 @@ def test_a_wrong_value_in_the_file_is_said_to_stand_there(tmp_path: Path) -> Non
         load_settings({"data_dir": tmp_path})
 
 
+@pytest.mark.parametrize("name", ["DATA_DIR", "KEY"])
+def test_a_path_below_the_home_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"ANSWERABLE_{name}", "~nobody-of-this-name/data")
+    with pytest.raises(ConfigurationError, match=f"{name}.*|no data directory") as told:
+        load_settings()
+    assert "the home directory in '~nobody-of-this-name/data' is not known" in str(told.value)
+
+
 def test_a_misspelt_variable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWERABLE_LOGURL", "kafka://nowhere")
     assert unknown_variables() == ["ANSWERABLE_LOGURL"]
