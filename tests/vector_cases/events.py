@@ -10,7 +10,9 @@ from ledger.format import ids
 from ledger.format.batch import SealedEvent
 from ledger.format.codec import FRAME
 from ledger.format.event import Cause
+from ledger.trust.keys import jwk_of
 from tests.sealing import (
+    KEY,
     OPEN,
     SCHEMAS,
     SECOND,
@@ -164,6 +166,9 @@ def _scoped_kinds() -> Iterator[Case]:
     yield one("event-unauthorized_kind-listed", "a kind that the key's list leaves out", Sent(made, noted), bundle=some)
     both = bundle_of(key_statement(kinds=["chain_open"]), key_statement(kinds=["chain_heartbeat"], role="importer"))
     yield one("good-two-statements", "two statements of one key add up", Sent(made), bundle=both)
+    more = {"a": [True, False, None, 0.1, -1e-7, 1.5e300, 2**53 - 1, "\u20ac\n"], "": {}}
+    further = bundle_of(key_statement(key={**jwk_of(KEY.public.raw), "kid": 1.5}, more=more))
+    yield one("good-further-members", "members that nobody reads, of any JSON", Sent(made), bundle=further)
     over = bundle_of(key_statement(kinds=["chain_open"]), key_statement(until=START))
     yield one(
         "event-unauthorized_kind-over", "a statement that has run out adds nothing", Sent(made, noted), bundle=over
