@@ -1,4 +1,4 @@
-# make demo · make test · make bench · make crash · make check. Needs Python 3.11, nothing installed by hand.
+# make demo · make test · make bench · make crash · make fuzz · make check. Needs Python 3.11, nothing installed by hand.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench crash check
+.PHONY: demo test bench crash fuzz check
 
 demo: $(VENV)/.demo
 	@$(BIN)/answerable demo $(ARGS)
@@ -19,6 +19,9 @@ bench: $(VENV)/.dev
 
 crash: $(VENV)/.dev
 	@$(BIN)/python -m tests.crash $(ARGS)
+
+fuzz: $(VENV)/.fuzz
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -40,3 +43,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.fuzz: pyproject.toml | $(VENV)/.dev
+	-$(PIP) --editable '.[fuzz]'
+	@touch $@

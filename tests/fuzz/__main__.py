@@ -1,0 +1,87 @@
+"""``python -m tests.fuzz``: every target, or those named, each in a process of its own, and a line of figures for each."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.fuzz import corpus
+from tests.fuzz.engine import GUIDED
+from tests.fuzz.targets import HTTP, TARGETS
+
+WORK: Final = Path(__file__).parents[2] / ".fuzz"
+_DONE: Final = re.compile(r"#(\d+)\s+(?:DONE|NEW|REDUCE|pulse|RELOAD|INITED)(?:.*?cov: (\d+) ft: (\d+))?")
+
+
+def main() -> int:
+    given = _arguments()
+    if not GUIDED:
+        print("atheris is not installed: mutations without coverage", file=sys.stderr)
+    if given.choose:
+        for name in given.targets:
+            print(f"{name}: {corpus.choose(TARGETS[name], _found(name))} files kept", flush=True)
+        return 0
+    failed = [name for name in given.targets if not _search(name, given)]
+    if failed:
+        print(
+            f"failed: {', '.join(failed)}; each case is in tests/fuzz/corpus and fails in `make test` until it is mended"
+        )
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    def number(name: str, default: int) -> int:
+        return int(os.environ.get(f"FUZZ_{name}") or default)
+
+    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", help=f"{', '.join(TARGETS)}; all by default")
+    parser.add_argument("--cases", type=int, default=number("CASES", 1_000_000), help="of each target")
+    parser.add_argument("--seconds", type=int, default=number("SECONDS", 0), help="of each target at most; 0: no limit")
+    parser.add_argument("--seed", type=int, default=number("SEED", 1))
+    parser.add_argument(
+        "--choose", action="store_true", help="no search: keep the best of what searches found in the corpus"
+    )
+    given = parser.parse_args()
+    given.targets = given.targets or os.environ.get("FUZZ_TARGET", "").split() or list(TARGETS)
+    if unknown := [each for each in given.targets if each not in TARGETS]:
+        parser.error(f"no target is called {unknown[0]}; there are {', '.join(TARGETS)}")
+    if given.choose:
+        given.targets = [each for each in given.targets if each != HTTP.name]
+    return given
+
+
+def _search(name: str, given: argparse.Namespace) -> bool:
+    """Runs one search and prints its figures; False where a case failed."""
+    folder = WORK / name
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with (folder / "log").open("wb") as log:
+        arguments = [str(each) for each in (name, folder, given.cases, given.seconds, given.seed)]
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.engine", *arguments], stdout=log, stderr=subprocess.STDOUT, check=False
+        )
+    spent = time.monotonic() - began
+    said = (folder / "log").read_text(errors="replace")
+    cases, edges, features = max(((int(n), c, f) for n, c, f in _DONE.findall(said)), default=(0, "", ""))
+    print(
+        f"{name:17} {cases:9} cases  {cases / spent:7.0f}/s  {edges or '-':>5} edges  {features or '-':>6} features",
+        end="  ",
+    )
+    print("ok" if done.returncode == 0 else f"FAILED, see {folder / 'log'}", flush=True)
+    return done.returncode == 0
+
+
+def _found(name: str) -> Iterator[bytes]:
+    for path in sorted((WORK / name / "found").glob("*")):
+        yield path.read_bytes()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,151 @@
+"""Every input of the HTTP API: method, path, query and headers, against the application in this process and a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+
+from api.access import Tokens
+from api.app import create_app
+from api.store import Store
+from tests.fuzz.case import Target
+from tests.fuzz.targets import pieces
+from tests.sealing import LEDGER
+from tests.seeded import ACME, bundle, seed, story
+from tests.services.databases import Databases
+
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT")
+_HELD: dict[str, Any] = {}
+_SLOW = 503
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+@contextmanager
+def serving(databases: Databases) -> Iterator[None]:
+    """The application over a seeded store, for the target."""
+    url = databases.fresh(seed)
+    store = Store(url)
+    store.open()
+    app = create_app(store=store, ledger=LEDGER, tokens=Tokens(None, ACME), bundle=bundle)
+    _HELD.update(app=app, loop=asyncio.new_event_loop(), story=story(url))
+    try:
+        yield
+    finally:
+        loop: asyncio.AbstractEventLoop = _HELD["loop"]
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+        _HELD.clear()
+        store.close()
+        databases.drop(url)
+
+
+def request(data: bytes) -> None:
+    """Parts are a byte of method, path, query, and headers' names and values."""
+    method, path, query, *headers = [*pieces.split(data), b"", b"", b""]
+    answer = ask(_METHODS[method[0] % len(_METHODS)] if method else "GET", path, query, headers)
+    kind = answer.headers.get(b"content-type", b"").split(b";")[0]
+    assert answer.status < 500, (answer.status, answer.body)
+    assert kind in (b"application/json", b"application/problem+json", b"text/plain", b""), kind
+    if kind.endswith(b"json") and answer.body:
+        assert isinstance(json.loads(answer.body), dict)
+    assert answer.status == 200 or kind == b"application/problem+json", (answer.status, kind)
+    assert answer.headers[b"x-content-type-options"] == b"nosniff"
+
+
+def ask(method: str, path: bytes, query: bytes, headers: list[bytes]) -> Answer:
+    """One request, as uvicorn hands it to the application; the host is ours unless the headers name one."""
+    given = [
+        (_token(name).lower(), _visible(value))
+        for name, value in zip(headers[::2], headers[1::2], strict=False)
+        if name
+    ]
+    if not any(name == b"host" for name, _ in given):
+        given.append((b"host", b"127.0.0.1"))
+    decoded = re.sub(rb"%([0-9a-fA-F]{2})", lambda found: bytes([int(found[1], 16)]), path)
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": method,
+        "scheme": "http", "path": "/" + decoded.decode("utf-8", "replace"), "raw_path": b"/" + path, "root_path": "",
+        "query_string": query.replace(b"#", b""), "headers": given, "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    found: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        found.append(message)
+
+    app: FastAPI = _HELD["app"]
+    loop: asyncio.AbstractEventLoop = _HELD["loop"]
+    loop.run_until_complete(app(scope, receive, send))
+    return Answer(found[0]["status"], dict(found[0]["headers"]), b"".join(each.get("body", b"") for each in found[1:]))
+
+
+def _token(name: bytes) -> bytes:
+    """What an HTTP server lets pass as a header's name."""
+    return re.sub(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]", b"x", name)
+
+
+def _visible(value: bytes) -> bytes:
+    """What an HTTP server lets pass as a header's value."""
+    return re.sub(rb"[\x00-\x08\x0a-\x1f\x7f]", b"", value)
+
+
+def _seeds() -> Iterator[bytes]:
+    known = _HELD["story"] if _HELD else None
+    event = (known.action if known else "018f4c1e-6a00-7cc3-98c4-dc0c0c07398f").encode()
+    execution = b"018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"
+    at = b"as_of=2026-03-01T12:00:00Z"
+    for path, query in (
+        (b"v1/events", b"correlation=trace:0af7651916cd43dd8448eb211c80319c&kind=api_action&limit=3"),
+        (
+            b"v1/events",
+            b"principal=https://issuer.example%23alice&agent=x&resource=y&since=2020-01-01T00:00:00Z&cursor=AA",
+        ),
+        (b"v1/events/" + event, b""),
+        (b"v1/events/" + event + b"/who-triggered", at),
+        (b"v1/events/" + event + b"/lineage", b"direction=down&depth=3&nodes=5"),
+        (b"v1/actions/book-1", b""),
+        (b"v1/executions/" + execution, b"limit=1"),
+        (b"v1/executions/" + execution + b"/graph", b"nodes=3"),
+        (b"v1/findings", b"name=gap&state=open"),
+        (b"v1/chains", b"service=travel-agent"),
+        (b"v1/health", b""),
+        (b"metrics", b""),
+        (b"v1/openapi.json", b""),
+    ):
+        yield pieces.join([b"\0", path, query, b"authorization", b"Bearer x", b"accept", b"*/*"])
+
+
+Serving = Callable[[Databases], AbstractContextManager[None]]
+TARGET = Target(
+    "http",
+    request,
+    _seeds,
+    size=10_000,
+    short=150,
+    words=(
+        b"%00",
+        b"%ff",
+        b"%ed%a0%80",
+        b"%2f",
+        b"..",
+        b"&limit=",
+        b"&cursor=",
+        b"&as_of=",
+        b"host",
+        b"authorization",
+        b"Bearer ",
+    ),
+)
