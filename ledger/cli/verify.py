@@ -6,28 +6,25 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from ledger import wiring
 from ledger.cli.invocation import NO, Json, Utc, exit_with, settings_of
-from ledger.cli.output import clean, console, emit, progress, read_time, show_time
+from ledger.cli.output import emit, progress, read_time
+from ledger.cli.verify_text import plain, plain_store, print_report, print_store
 from ledger.errors import ConfigurationError, LedgerError
-from ledger.format import ids
 from ledger.format.batch import Chain, Seal
 from ledger.format.heads import LINE_BYTES, KnownHead, format_heads, parse_heads
+from ledger.ports import Log, Tally
 from ledger.schema_files import load_schemas
 from ledger.settings import Settings
 from ledger.trust.verdict import Judge
-from ledger.verification import Fault, Group, NamedEvent, Report, Source, Verification
+from ledger.verification import NamedEvent, Source, Verification
 
-_HEADINGS: Final[Mapping[Group, str]] = {
-    "integrity": "integrity: what is there, and is not as it was signed",
-    "completeness": "completeness: what is missing",
-    "note": "notes: times that prove nothing by themselves",
-}
+if TYPE_CHECKING:
+    from ledger.store.compare import Compared
 
 
 def register(app: typer.Typer) -> None:
@@ -52,13 +49,24 @@ def verify(
         typer.Option("--at", help="Judge promises as of this time; the log's latest append time by default."),
     ] = None,
     canonical: Annotated[bool, typer.Option("--canonical", help="Also that each encoding is the only one.")] = False,
+    store: Annotated[
+        bool,
+        typer.Option("--store", help="Also that the store is what the log says: recomputes it, which takes its room."),
+    ] = False,
+    scratch: Annotated[
+        str | None,
+        typer.Option(
+            "--scratch", help="postgresql://… of an empty database to recompute in; beside the store by default."
+        ),
+    ] = None,
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
     """Verifies every chain from the log, and says apart what is wrong, what is missing, and what nobody can know.
 
     Exit 1 where the evidence shows a fault of integrity (signatures, roots, payloads, links, forks) or completeness (gaps,
-    records that the log lost, promises not kept, heads that it does not hold). Late seals and skewed clocks are notes.
+    records that the log lost, promises not kept, heads that it does not hold), and with --store where the store differs from
+    the log. Late seals and skewed clocks are notes.
     """
     settings = settings_of(ctx, log_url=log, utc=utc)
     judge = Judge(load_schemas(), settings.require_ledger(), wiring.load_bundle(settings), canonical=canonical)
@@ -66,28 +74,53 @@ def verify(
         raise ConfigurationError(f"{heads} exists: choose another name, heads are never overwritten")
     given = [head for path in against or () for head in read_heads(path, settings.require_ledger())]
     with ExitStack() as stack:
-        if settings.effective_log_url.startswith("embedded:"):
+        if store or settings.effective_log_url.startswith("embedded:"):
             stack.enter_context(wiring.running(settings))
         live = stack.enter_context(closing(wiring.open_log(settings)))
-        source = Source([*(stack.enter_context(closing(wiring.open_archive(path))) for path in archives or ()), live])
-        bar = stack.enter_context(progress("verifying"))
-        report = Verification(
-            source,
-            judge,
-            load_schemas(),
-            heads=given,
-            known=_Store(settings, stack),
-            at=None if at is None else read_time(at),
-            progress=lambda records, _: bar(records, source.offsets),
-        ).run()
+        logs = [*(stack.enter_context(closing(wiring.open_archive(path))) for path in archives or ()), live]
+        source = Source(logs)
+        with progress("verifying") as bar:
+            report = Verification(
+                source,
+                judge,
+                load_schemas(),
+                heads=given,
+                known=_Store(settings, stack),
+                at=None if at is None else read_time(at),
+                progress=lambda records, _: bar(records, source.offsets),
+            ).run()
+        compared = _compare(settings, logs, source.offsets, scratch) if store else None
     if heads is not None:
         write_heads(heads, report.heads)
     if as_json:
-        emit(_plain(report))
+        emit({**plain(report), "store": plain_store(compared)})
     else:
-        _print(report, utc=settings.utc)
-    if not report.holds:
+        print_report(report, utc=settings.utc)
+        print_store(compared)
+    if not report.holds or (compared is not None and compared.difference is not None):
         exit_with(NO)
+
+
+def _compare(settings: Settings, logs: Sequence[Log], records: int, scratch: str | None) -> Compared:
+    from ledger.store.compare import compare
+
+    done = 0
+    with progress("recomputing the store") as bar:
+
+        def advance(_topic: str, _partition: int, tally: Tally) -> None:
+            nonlocal done
+            done += tally.records
+            bar(done, max(done, records))
+
+        return compare(
+            wiring.store_url(settings),
+            logs,
+            load_schemas(),
+            settings.require_ledger(),
+            wiring.load_bundle(settings),
+            scratch=scratch,
+            progress=advance,
+        )
 
 
 def read_heads(path: Path, ledger: str) -> Iterator[KnownHead]:
@@ -134,88 +167,3 @@ class _Store:
             self._dead = True
             return {}
         return {index: NamedEvent(*event) for index, event in found.items()}
-
-
-def _plain(report: Report) -> dict[str, Any]:
-    """The report for programs."""
-    return {
-        "holds": report.holds,
-        "records": report.records,
-        "chains": len(report.chains),
-        "events": report.events,
-        "at": report.at,
-        "counts": dict(sorted(report.counts.items())),
-        **{group: [_fault(fault) for fault in report.of(group)] for group in ("integrity", "completeness")},
-        "notes": [_fault(fault) for fault in report.of("note")],
-        "unknown": [each._asdict() for each in report.unknown],
-    }
-
-
-def _fault(fault: Fault) -> dict[str, Any]:
-    chain = fault.chain
-    return {
-        "name": fault.name,
-        "detail": fault.detail,
-        "partition": fault.partition,
-        "offset": fault.offset,
-        "append_time": fault.append_time,
-        "tenant": chain.tenant if chain is not None else None,
-        "service": chain.service if chain is not None else None,
-        "key_id": chain.key_id if chain is not None else None,
-        "chain": fault.chain_id.hex() if fault.chain_id is not None else None,
-        "seal": fault.seal,
-        "until": fault.until,
-        "first": fault.first,
-        "last": fault.last,
-        "inferred": fault.inferred,
-        "events": [{"event_id": _id(event), "digest": event.digest.hex()} for event in fault.events],
-    }
-
-
-def _id(event: NamedEvent) -> str | None:
-    return ids.text(event.event_id) if event.event_id is not None else None
-
-
-def _print(report: Report, *, utc: bool) -> None:
-    out = console()
-    for group, heading in _HEADINGS.items():
-        faults = report.of(group)
-        if not faults and group == "note":
-            continue
-        style = "yellow" if group == "note" else "bold red"
-        out.print(Text(heading, style="bold"))
-        for fault in faults:
-            out.print(Text(clean(f"  {_line(fault)}"), style=style))
-        for name, more in _unlisted(report, faults):
-            out.print(Text(f"  {name}: {more} more", style=style))
-        if not faults:
-            out.print(Text("  nothing wrong" if group == "integrity" else "  nothing missing, as far as the log shows"))
-    out.print(Text("what this cannot know", style="bold"))
-    for each in report.unknown:
-        number = f"{each.number} " if each.number is not None else ""
-        out.print(Text(clean(f"  {number}{each.detail}"), style="dim"))
-    verdict = "every chain verifies" if report.holds else f"{report.faults_of('integrity', 'completeness')} faults"
-    counted = f"{report.records} records, {len(report.chains)} chains, {report.events} events verified"
-    out.print(clean(f"{verdict}: {counted}, up to {show_time(report.at, utc=utc)}"), markup=False)
-
-
-def _unlisted(report: Report, faults: Sequence[Fault]) -> Iterator[tuple[str, int]]:
-    for name in dict.fromkeys(fault.name for fault in faults):
-        more = report.counts[name] - sum(fault.name == name for fault in faults)
-        if more:
-            yield name, more
-
-
-def _line(fault: Fault) -> str:
-    where = [f"record {fault.partition}/{fault.offset}"] if fault.partition is not None else []
-    if fault.chain_id is not None:
-        of = f" of {fault.chain.service}" if fault.chain is not None else ""
-        where.append(f"chain {fault.chain_id.hex()}{of}")
-    if fault.seal is not None:
-        until = f" to {fault.until}" if fault.until not in (None, fault.seal) else ""
-        where.append(f"{'it may be ' if fault.inferred else ''}seal {fault.seal}{until}")
-    if fault.first is not None:
-        where.append(f"sequence {fault.first} to {'the end' if fault.last is None else fault.last}")
-    if fault.events:
-        where.append(f"event {', '.join(_id(event) or event.digest.hex() for event in fault.events)}")
-    return f"{fault.name}: {', '.join(where)}: {fault.detail}"

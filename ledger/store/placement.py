@@ -27,6 +27,12 @@ from ledger.trust.verdict import UNTIMELY, Judge, Rejected, VerifiedBatch
 class _Admitted(NamedTuple):
     id: int
     append_time: int
+    partition: int
+    offset: int
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        return self.append_time, self.partition, self.offset
 
 
 class Placement:
@@ -96,7 +102,7 @@ class Placement:
 
     def _place_good(self, copy: Copy, batch: VerifiedBatch) -> None:
         admitted = self._admitted(batch.chain, batch.seal.seal_number, batch.seal_digest)
-        if admitted is not None and admitted.append_time <= copy.append_time:
+        if admitted is not None and admitted.order <= copy.order:
             self.copies += copy.copies
             self._connection.execute("update seals set copies = copies + %s where id = %s", [copy.copies, admitted.id])
         elif admitted is not None or copies.refused_with(self._connection, [batch.seal_digest]):
@@ -112,7 +118,7 @@ class Placement:
         connection.execute(INSERT_SEAL, seal_row(batch, copy, seal, held.id))
         digests = [event.digest for event in batch.events] + [event.digest for event in batch.refused]
         erased = sighted.erased_of(connection, batch.seal.tenant, digests)
-        self.events += sighted.add(connection, batch, seal, names, erased)
+        self.events += sighted.add(connection, self._schemas, batch, seal, names, erased)
         copies.keep_events(connection, record, batch, seal, erased)
         found = findings.of_batch(batch, tenant, held.id)
         if batch.chain in self._dirty:
@@ -162,7 +168,7 @@ class Placement:
     def _admitted(self, chain: Chain, number: int, seal_digest: bytes) -> _Admitted | None:
         chain_id = chains.find(self._connection, chain)
         row = self._connection.execute(
-            "select id, append_time from seals where chain = %s and number = %s and digest = %s",
+            "select id, append_time, partition, log_offset from seals where chain = %s and number = %s and digest = %s",
             [chain_id, number, seal_digest],
         ).fetchone()
         return None if row is None else _Admitted(*row)

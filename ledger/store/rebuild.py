@@ -6,18 +6,18 @@ on meanwhile; after the swap they find themselves without their positions, claim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import psycopg
 from psycopg import sql
 
 from ledger.errors import PositionLost, TopicAbsent
 from ledger.format.codec import Schemas
-from ledger.ports import CONTENTS, EVENTS, Log, Prepared, Projection, Record, Tally
+from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Prepared, Projection, Record, Tally
 from ledger.store.connect import connect, translated
 from ledger.store.contents import PostgresContents
 from ledger.store.digest import StateDigest, state_digest
@@ -29,6 +29,17 @@ SCHEMA: Final = "answerable_rebuild"
 BEFORE: Final = "answerable_before"
 _RECORDS: Final = 64
 _BYTES: Final = 2 << 20
+
+
+class Readable(Protocol):
+    """The part of a ``Log`` that is read from a position on."""
+
+    def identity(self, topic: str) -> str: ...
+
+    def bounds(self, topic: str) -> Mapping[int, Bounds]: ...
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]: ...
+
 
 Progress = Callable[[str, int, Tally], None]
 """Called with topic, partition and what one commit did."""
@@ -49,10 +60,28 @@ def rebuild(
     Records that are in several are read once. An archive may be without contents, which are the last log's to give. Raises
     ``PositionLost`` where records are in none of them.
     """
-    _drop(url, SCHEMA)
-    migrate(url, schema=SCHEMA)
-    events = PostgresProjection(url, schemas, ledger, bundle, schema=SCHEMA)
-    contents = PostgresContents(url, schemas, schema=SCHEMA)
+    refill(url, SCHEMA, logs, schemas, ledger, bundle, progress=progress)
+    digest = state_digest(url, schema=SCHEMA)
+    if swap:
+        swap_in(url)
+    return digest
+
+
+def refill(
+    url: str,
+    schema: str,
+    logs: Sequence[Readable],
+    schemas: Schemas,
+    ledger: str,
+    bundle: TrustBundle,
+    *,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Makes ``schema`` anew and fills it from ``logs`` in turn; see ``rebuild``."""
+    drop_schema(url, schema)
+    migrate(url, schema=schema)
+    events = PostgresProjection(url, schemas, ledger, bundle, schema=schema)
+    contents = PostgresContents(url, schemas, schema=schema)
     try:
         for log in logs:
             fill(log, EVENTS, events, progress)
@@ -63,13 +92,9 @@ def rebuild(
     finally:
         events.close()
         contents.close()
-    digest = state_digest(url, schema=SCHEMA)
-    if swap:
-        swap_in(url)
-    return digest
 
 
-def fill(log: Log, topic: str, projection: Projection[Prepared], progress: Progress) -> None:
+def fill(log: Readable, topic: str, projection: Projection[Prepared], progress: Progress) -> None:
     """Reads a topic of ``log`` from where the projection is to the end of now."""
     bounds = log.bounds(topic)
     identity = log.identity(topic)
@@ -80,12 +105,13 @@ def fill(log: Log, topic: str, projection: Projection[Prepared], progress: Progr
             raise PositionLost(
                 f"{topic}/{partition}: records {offset} to {here.first - 1} are in none of the logs given; add the archive"
             )
-        projection.reset(topic, partition, identity, offset)
+        if position.identity != identity:
+            projection.reset(topic, partition, identity, offset)
         _copy(log.read(topic, partition, offset, here.end), projection, partial(progress, topic, partition))
     projection.release(topic, sorted(bounds))
 
 
-def _holds(log: Log, topic: str) -> bool:
+def _holds(log: Readable, topic: str) -> bool:
     try:
         log.bounds(topic)
     except TopicAbsent:
@@ -129,8 +155,8 @@ def _part(records: Iterator[Record]) -> list[Record]:
     return part
 
 
-def _drop(url: str, schema: str) -> None:
-    """Removes what an interrupted rebuild left."""
+def drop_schema(url: str, schema: str) -> None:
+    """Removes a second schema, such as an interrupted rebuild left."""
     with connect(url) as connection, translated():
         connection.execute("set client_min_messages = warning")
         connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))

@@ -40,7 +40,12 @@ def erased_of(connection: psycopg.Connection, tenant: str, digests: Sequence[byt
 
 
 def add(
-    connection: psycopg.Connection, batch: VerifiedBatch, seal: int, names: Mapping[str, int], erased: frozenset[bytes]
+    connection: psycopg.Connection,
+    schemas: Schemas,
+    batch: VerifiedBatch,
+    seal: int,
+    names: Mapping[str, int],
+    erased: frozenset[bytes],
 ) -> int:
     """Adds the events of an admitted seal: rows for those not there yet, sightings for the others. Returns how many are new."""
     tenant = batch.seal.tenant
@@ -71,9 +76,13 @@ def add(
         "insert into sightings values (%s::uuid, %s, %s, %s, %s) on conflict do nothing",
         [(event_id.hex(), *rest) for event_id, *rest in sightings],
     )
-    connection.cursor().executemany(
-        "update events set effective = true where event_id = %s::uuid and digest = %s", upgraded
-    )
+    if upgraded:  # an event without effect had neither edges nor joins
+        ids = [event_id for event_id, _ in upgraded]
+        unlink(connection, schemas, ids)
+        connection.cursor().executemany(
+            "update events set effective = true where event_id = %s::uuid and digest = %s", upgraded
+        )
+        link(connection, schemas, ids)
     return len(fresh)
 
 

@@ -133,7 +133,7 @@ def test_what_was_committed_is_not_read_again_after_a_stop(url: str, trust: Trus
     second = worker_of(log, to, trust)
     run_until(second, lambda: second.health.snapshot.records == 1)
     assert (second.health.snapshot.events, second.health.snapshot.state) == (1, "stopped")
-    assert state_digest(url).rows["seal"] == 11
+    assert state_digest(url).rows["seals"] == 11
     to.close()
 
 
@@ -166,7 +166,7 @@ def test_a_record_that_ends_two_attempts_is_set_aside_and_the_stream_goes_on(url
     run_until(worker, lambda: worker.health.snapshot.records == 8)
     assert worker.health.snapshot.quarantined == 1
     assert state_digest(url).rows["quarantine"] == 1
-    assert state_digest(url).rows["seal"] == 8
+    assert state_digest(url).rows["seals"] == 8
     to.close()
 
 
@@ -180,7 +180,7 @@ def test_a_log_made_anew_stops_the_worker_until_a_person_accepts_it(url: str, tr
         run_until(worker_of(anew, to, trust), lambda: False)
     accepting = worker_of(anew, to, trust, accept=True)
     run_until(accepting, lambda: accepting.health.snapshot.records == 7)
-    assert state_digest(url).rows["seal"] == 12
+    assert state_digest(url).rows["seals"] == 12
     to.close()
 
 
@@ -193,7 +193,7 @@ def test_a_bundle_that_grows_while_it_runs_is_adopted(url: str, trust: Trust) ->
     trust.key(signer("beta"))
     again = worker_of(log, to, trust)
     run_until(again, lambda: len(to.bundle.lines) == 2)
-    assert (state_digest(url).rows["rejected"], state_digest(url).rows["seal"]) == (0, 3)
+    assert (state_digest(url).rows["rejected"], state_digest(url).rows["seals"]) == (0, 3)
     to.close()
 
 
@@ -210,5 +210,5 @@ def test_a_store_rebuilt_from_the_log_has_the_same_digest_and_its_worker_goes_on
     log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make()).value)], timeout=1)
     again = worker_of(log, to, trust)
     run_until(again, lambda: again.health.snapshot.records == 1)
-    assert state_digest(database).rows["seal"] == 7
+    assert state_digest(database).rows["seals"] == 7
     to.close()

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from ledger.errors import BackendError, ConfigurationError
+from ledger.format import ids
 from ledger.format.batch import ChainHead, SealedBatch, join_batch, split_batch
 from ledger.format.codec import Schemas
 from ledger.format.content import Content, encode_content, record_key
@@ -22,7 +23,7 @@ from ledger.store.partitions import make_years
 from ledger.store.projection import PostgresProjection
 from ledger.trust.bundle import TrustError
 from tests.services import Databases
-from tests.services.forge import LEDGER, START, Forge, Trust, signer
+from tests.services.forge import LEDGER, START, Cause, Forge, Trust, blank, signer
 from tests.services.stand import Stand, digest_of, migrated
 
 HOUR = 3_600_000_000
@@ -100,6 +101,31 @@ def test_a_fork_of_a_chain_that_promises_no_next_seal_is_found_in_a_later_transa
         stand.put(forge, each)
     stand.put(forge, forge.seal(forge.make(), head=first.head))
     assert stand.findings() == ["fork", "fork"]
+
+
+def test_an_event_without_effect_that_another_seal_gives_one_gets_its_edges_in_either_order(
+    fresh: Callable[[], str],
+) -> None:
+    """The same event under a key that may not state it, and under one that may: whichever came first."""
+    trust = Trust().key(signer("alpha")).key(signer("mute"), kinds=["chain_open"])
+    forge, mute = Forge(), Forge(name="mute")
+    cause, other = forge.make(), ids.uuid7(START, bytes(10))
+    made = forge.make(
+        "api_action", blank("api_action") | {"action_id": "a"}, causes=[Cause(other, None, "informed_by")]
+    )
+    records = [
+        forge.record(forge.seal(cause, made), append_time=START + 10),
+        mute.record(mute.seal(mute.open(), made), append_time=START + 20, partition=1),
+    ]
+    for order in (records, records[::-1]):
+        stand = Stand(fresh(), trust.bundle)
+        for record in order:
+            stand.take(record)
+        assert stand.count("causes") == 1
+        assert stand.count("joins") > 0
+        assert stand.rows("select effective from events where digest = %s", made.digest) == [(True,)]
+        stand.close()
+    assert len({digest_of(fresh(), trust.bundle, order, flush=1) for order in (records, records[::-1])}) == 1
 
 
 def test_one_id_with_two_digests_keeps_both_events(stand: Stand) -> None:

@@ -54,6 +54,25 @@ def test_heads_that_were_exported_tell_of_a_log_that_lost_its_end(run: Run, url:
     assert {each["name"] for each in cut["completeness"]} & {"truncated", "missing_chain"}
 
 
+def test_a_store_that_is_what_the_log_says_is_told_from_one_that_a_superuser_changed(
+    run: Run, url: str, told: Story, database: str
+) -> None:
+    report = json.loads(run("verify", "--store", "--json").stdout)
+    assert report["store"]["difference"] is None
+    assert report["store"]["rows"]["events"] == report["events"]
+    assert "the store is what the log says" in run("verify", "--store", "--scratch", database).stdout
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("update events set occurred_at = 0 where event_id = %s", [told.orphan])
+    report = json.loads(run("verify", "--store", "--json", status=1).stdout)
+    assert report["holds"]
+    found = report["store"]["difference"]
+    assert (found["table"], found["how"], found["columns"]) == ("events", "changed", ["occurred_at"])
+    assert found["key"]["event_id"] == told.orphan
+    assert f"was changed in occurred_at: event_id {told.orphan}" in run("verify", "--store", status=1).stdout
+    assert run("verify").exit_code == 0  # the log alone is as it was
+
+
 @pytest.mark.parametrize(
     ("content", "told_of"),
     [
