@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from ledger.logs.topics import DEFAULT_PARTITIONS, SETTINGS, mismatches, refuse_
 from ledger.ports import Bounds, Outgoing, Problem, Record, Subscription
 
 _ADMIN_MS = 10_000
+_SETTLE_SECONDS = 15.0
 _RECONNECT_MS = 1_000
 _READ_SLICE_MS = 500
 _READ_RECORDS = 500
@@ -67,12 +69,25 @@ class KafkaLog:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
+        made = [topic for topic in SETTINGS if self._found(topic) is None]
+        for topic in made:
+            self._make(topic)
+        deadline = time.monotonic() + (_SETTLE_SECONDS if made else 0.0)
+        while wrong := self._wrong():
+            if time.monotonic() > deadline:
+                raise TopicMismatch("; ".join(wrong))
+            time.sleep(0.1)  # brokers learn of a topic one after the other
+
+    def _wrong(self) -> list[str]:
+        """What is wrong with the topics; one that no broker asked knows yet is missing."""
+        found = []
         for topic in SETTINGS:
+            name = self._prefix + topic
             if self._found(topic) is None:
-                self._make(topic)
-        wrong = [each for topic in SETTINGS for each in mismatches(topic, self._prefix + topic, self._settings(topic))]
-        if wrong:
-            raise TopicMismatch("; ".join(wrong))
+                found.append(_missing(name))
+            else:
+                found += mismatches(topic, name, self._settings(topic))
+        return found
 
     def problems(self) -> list[Problem]:
         found: list[Problem] = []

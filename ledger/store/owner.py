@@ -20,7 +20,8 @@ class Owner:
         self._starts: dict[int, int] = {}
         self._connect()
         try:
-            check_migrated(self._commits)
+            with translated():
+                check_migrated(self._commits)
         except BaseException:
             self.close()
             raise

@@ -1,0 +1,144 @@
+"""What must hold at the end: over the recorders' notes, the log, and both stores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from typing import Any, Final
+
+import psycopg
+
+from ledger.logs import open_log
+from ledger.ports import EVENTS, Log
+from ledger.recorder.clock import SystemClock
+from ledger.schema_files import load_schemas
+from ledger.store.connect import connect
+from ledger.store.digest import state_digest
+from ledger.store.observed import dangling_causes, double_continuations, duplicate_ids, overdue
+from ledger.store.rebuild import rebuild
+from ledger.trust.bundle import TrustBundle, read_bundle
+from ledger.trust.verdict import Judge, VerifiedBatch
+from tests.chaos.parties import THREADS
+from tests.chaos.stage import STORES, Stage
+from tests.chaos.task import Account, read_notes
+from tests.crash.checker import DAY, chain_faults, content_faults
+from tests.sealing import LEDGER, ROOT
+from tests.seeded import ACME, OTHER
+
+OF_CLOCKS: Final = frozenset({"late", "clock_skew"})
+"""Findings that are true of a service whose clock jumped."""
+
+
+def judge(stage: Stage) -> list[str]:
+    """Everything that is wrong, a sentence each."""
+    bundle = read_bundle(stage.trust_path.read_bytes(), ROOT.public, LEDGER)
+    account = read_notes(stage.directory)
+    with closing(open_log(stage.log)) as log:
+        judged = list(_judged(log, bundle))
+        good = [verdict for verdict in judged if isinstance(verdict, VerifiedBatch)]
+        found = [f"the log holds a record that does not verify: {each}" for each in judged if each not in good]
+        found += _accounts(account, good, stage)
+        found += _strict(account, good)
+        for name in STORES:
+            with connect(stage.store(name)) as connection:
+                found += [f"store {name}: {each}" for each in _store(connection, account, good, contents=name == "a")]
+        digests = {name: state_digest(stage.store(name)) for name in STORES}
+        if len({each.digest for each in digests.values()}) > 1:
+            found.append(f"the two groups came to different states: {[dict(each.rows) for each in digests.values()]}")
+        again = rebuild(stage.store("a"), [log], load_schemas(), LEDGER, bundle, swap=False)
+        if again != digests["a"]:
+            found.append(f"rebuild comes to another state: {dict(digests['a'].rows)} became {dict(again.rows)}")
+    stage.counts["batches in the log"] = len(judged)
+    return found
+
+
+def _judged(log: Log, bundle: TrustBundle) -> Any:
+    judge_ = Judge(load_schemas(), LEDGER, bundle, canonical=True)
+    for partition, bounds in log.bounds(EVENTS).items():
+        for each in log.read(EVENTS, partition, bounds.first, bounds.end):
+            yield judge_.judge(each.key, each.value, each.append_time)
+
+
+def _accounts(account: Account, good: list[VerifiedBatch], stage: Stage) -> list[str]:
+    """Offered = recorded + refused + dropped, and what was dropped is stated in the ledger."""
+    found = []
+    answered = len(account.promised) + account.dropped + account.refused.total()
+    killed = stage.counts.get("processes killed", 0) + stage.counts.get("processes started", 0)
+    if not 0 <= account.offered - answered <= THREADS * killed:
+        found.append(f"{account.offered} calls, {answered} answers, {killed} processes killed")
+    stated = sum(
+        event.payload["count"]
+        for batch in {each.seal_digest: each for each in good}.values()
+        for event in batch.events
+        if event.header.kind == "chain_loss" and event.payload is not None
+    )
+    if stated > account.dropped + THREADS * killed or (stated < account.dropped and not killed):
+        found.append(f"{account.dropped} events were dropped, the ledger states {stated}")
+    stage.counts |= {
+        "calls": account.offered,
+        "refused to the caller": account.refused.total(),
+        "dropped by best_effort": account.dropped,
+        "dropped, as the ledger states it": stated,
+    }
+    return found
+
+
+def _strict(account: Account, good: list[VerifiedBatch]) -> list[str]:
+    """Strict events were in the log when ``record()`` returned."""
+    earliest: dict[tuple[bytes, bytes], int] = {}
+    for batch in good:
+        for event in batch.events:
+            key = (event.header.event_id, event.digest)
+            earliest[key] = min(batch.append_time, earliest.get(key, batch.append_time))
+    late = [
+        each
+        for each in account.promised
+        if each.until is not None and earliest.get((each.event_id, each.digest), each.until + 1) > each.until
+    ]
+    return [f"{len(late)} strict events were not in the log when record() returned"] if late else []
+
+
+def _store(
+    connection: psycopg.Connection[Any], account: Account, good: list[VerifiedBatch], *, contents: bool
+) -> list[str]:
+    rows = connection.execute("select event_id, digest from events").fetchall()
+    stored = Counter((event_id.bytes, digest) for event_id, digest in rows)
+    promised = {(each.event_id, each.digest) for each in account.promised}
+    logged = {(event.header.event_id, event.digest): event.header.kind for each in good for event in each.events}
+    unpromised = [key for key, kind in logged.items() if key not in promised and not kind.startswith("chain_")]
+    found = []
+    if len(promised) != len(account.promised):
+        found.append("two calls of record() returned the same event")
+    if missing := promised - stored.keys():
+        unlogged = len(promised - logged.keys())
+        found.append(f"{len(missing)} of {len(promised)} events are missing, {unlogged} of them in the log too")
+    if any(count > 1 for count in stored.values()):
+        found.append("an event has two rows")
+    if stored.keys() != logged.keys():
+        found.append(f"rows and log differ: {len(stored.keys() ^ logged.keys())} events are in one of them alone")
+    in_hand = account.offered - len(account.promised) - account.dropped
+    if len(unpromised) > in_hand:
+        found.append(f"{len(unpromised)} events that nobody recorded, {in_hand} calls without a promise")
+    found += chain_faults(connection, good, allowed=OF_CLOCKS)
+    found += _accusations(connection)
+    return found + (content_faults(connection, good) if contents else [])
+
+
+def _accusations(connection: psycopg.Connection[Any]) -> list[str]:
+    query = "select name, count(*), min(detail) from findings where closed_at is null group by 1"
+    found = [f"finding {row}" for row in connection.execute(query).fetchall() if row[0] not in OF_CLOCKS]
+    for query in (
+        "select reason, count(*), min(detail) from rejected group by 1",
+        "select topic, partition, log_offset, detail from quarantine where set_aside",
+    ):
+        found += [f"kept aside: {row}" for row in connection.execute(query.encode()).fetchall()]
+    schemas, later = load_schemas(), SystemClock().now() + DAY
+    for tenant in (ACME, OTHER):
+        observed = [
+            *overdue(connection, schemas, tenant, later).findings,
+            *double_continuations(connection, schemas, tenant),
+            *dangling_causes(connection, tenant).findings,
+            *duplicate_ids(connection, tenant).findings,
+        ]
+        found += [f"{each.name} of {tenant}: {each.detail}" for each in observed]
+    return found

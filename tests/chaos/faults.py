@@ -1,0 +1,411 @@
+"""The faults: each begins, lasts as long as the schedule says, and is healed. ``takes`` names what two faults may not share.
+
+A fault is a generator that yields once, while it lasts: a ``Trouble``, which says what was done and what somebody must say of
+it meanwhile, or nothing where it cannot be done here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from struct import Struct
+from typing import Final, NamedTuple
+
+import psycopg
+
+from ledger.recorder.journal import FRAME, HEAD
+from tests.chaos.network import MODES, Link
+from tests.chaos.stage import Stage
+from tests.chaos.task import CANNOT_START
+from tests.crash.tracing import ROOT, Place
+from tests.crash.trials import FILES
+
+DAY: Final = 86_400
+_FRAME: Final = Struct("<IIQ")
+
+
+class Trouble(NamedTuple):
+    """What was done; ``told`` holds once somebody says what is wrong. ``told`` None: too short to be said."""
+
+    what: str
+    told: Callable[[], bool] | None = None
+
+
+Body = Callable[[Stage, Random], Iterator[Trouble]]
+
+
+class Fault(NamedTuple):
+    """``seconds``: least and most. ``takes``: parts of the stage that no other fault may touch meanwhile."""
+
+    name: str
+    body: Body
+    takes: frozenset[str]
+    seconds: tuple[float, float]
+    disk: bool = False
+
+
+FAULTS: Final[dict[str, Fault]] = {}
+
+
+def fault(name: str, *takes: str, seconds: tuple[float, float] = (1, 4), disk: bool = False) -> Callable[[Body], Body]:
+    def register(body: Body) -> Body:
+        FAULTS[name] = Fault(name, body, frozenset(takes), seconds, disk)
+        return body
+
+    return register
+
+
+# -- processes
+
+
+@fault("kill", "process", seconds=(0.2, 2))
+def _kill(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """Any process of ours dies, and is started again at once."""
+    name = chance.choice(sorted(stage.parties))
+    stage.kill(name)
+    yield Trouble(f"SIGKILL of {name}")
+
+
+@fault("kill at a line", "process", seconds=(4, 8))
+def _kill_at_line(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """A process is started again so that it dies at a line of the product; one that never comes there goes on."""
+    name = chance.choice(stage.named("recorder", "materializer", "contents"))
+    role = stage.parties[name].task.role
+    file = chance.choice(FILES[role])  # type: ignore[index]
+    place = Place(file, chance.choice(executable_lines(file)), chance.randint(1, 12))
+    stage.kill(name, hold=True)
+    stage.launch(name, place=tuple(place))
+    yield Trouble(f"{name} dies at {place}")
+    stage.kill(name)  # without the tracing, which is slow
+
+
+@fault("stop", "process", seconds=(1, 4))
+def _stop(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    name = chance.choice(sorted(stage.parties))
+    stage.signal(name, signal.SIGSTOP)
+    yield Trouble(f"SIGSTOP of {name}")
+    stage.signal(name, signal.SIGCONT)
+
+
+@fault("zombie", "process", "materializers", seconds=(13, 15))
+def _zombie(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """A materializer is stopped beyond its session, others take its partitions, and it wakes."""
+    name = chance.choice(stage.named("materializer"))
+    stage.signal(name, signal.SIGSTOP)
+    stage.count("zombies")
+    yield Trouble(f"{name} stopped beyond its session time-out")
+    stage.signal(name, signal.SIGCONT)
+
+
+@fault("fork", "process", seconds=(0.5, 1))
+def _fork(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    name = chance.choice(stage.named("recorder"))
+    if stage.status(name):  # it has set its handler up
+        stage.signal(name, signal.SIGUSR1)
+        stage.count("forks of live recorders")
+    yield Trouble(f"{name} forks")
+
+
+@fault("clock", "clock", seconds=(3, 6))
+def _clock(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    name, days = chance.choice(sorted(stage.parties)), chance.choice((-1, 1))
+    path = stage.directory / "clocks" / name
+    path.write_text(str(days * DAY))
+    stage.count("clock jumps")
+    yield Trouble(f"the clock of {name} jumps by {days} day")
+    path.write_text("0")
+
+
+# -- brokers
+
+
+@fault("leader", "kafka", seconds=(3, 7))
+def _leader(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    broker = stage.brokers[stage.leader()]
+    broker.kill()
+    stage.count("brokers killed")
+    yield Trouble(f"the leader, broker {broker.node.node_id}, is killed")
+    broker.start()
+
+
+@fault("broker stopped", "kafka", seconds=(3, 8))
+def _broker_stopped(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    broker = chance.choice(stage.brokers)
+    os.kill(broker.pid, signal.SIGSTOP)
+    yield Trouble(f"SIGSTOP of broker {broker.node.node_id}")
+    os.kill(broker.pid, signal.SIGCONT)
+
+
+@fault("cluster away", "kafka", "clock", seconds=(16, 20))
+def _cluster_away(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """Longer than an append waits: producers are given up."""
+    for broker in stage.brokers:
+        broker.kill()
+    stage.count("brokers killed", len(stage.brokers))
+    stage.count("outages of the whole cluster")
+    names = [name for name in stage.named("recorder") if not stage.parties[name].held]
+    yield Trouble(
+        "the whole cluster is away",
+        lambda: (
+            all(stage.status(name).get("doing") in ("retrying", "starting", None) for name in names)
+            and any(stage.status(name).get("doing") == "retrying" and stage.status(name).get("error") for name in names)
+        ),
+    )
+    for broker in stage.brokers:
+        broker.launch()
+    for broker in stage.brokers:
+        broker.wait()
+
+
+# -- Postgres
+
+
+@fault("postgres killed", "postgres", seconds=(1, 6))
+def _postgres_killed(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """At a moment when a COPY runs, if one comes soon."""
+    during = _await_copy(stage)
+    stage.postgres.kill()
+    stage.count("kills of Postgres")
+    stage.count("kills of Postgres during a COPY", int(during))
+    yield Trouble("Postgres is killed", lambda: _waiting(stage))
+    stage.start_postgres()
+
+
+@fault("postgres backup", "postgres", seconds=(0.5, 1))
+def _postgres_backup(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """Taken cold, and put back one or two faults later, over whatever was committed since."""
+    data, backup = stage.postgres.directory / "data", stage.postgres.directory / "backup"
+    if backup.exists():
+        stage.postgres.kill()
+        shutil.rmtree(data)
+        backup.rename(data)
+        stage.count("restorations of Postgres from a backup")
+        what = "Postgres is restored from an older backup"
+    else:
+        stage.postgres.stop()
+        shutil.copytree(data, backup, copy_function=_copy)
+        _own(backup, data)
+        what = "Postgres is backed up"
+    stage.start_postgres()
+    yield Trouble(what)
+
+
+# -- network
+
+
+@fault("network to a broker", "kafka", seconds=(3, 8))
+def _network_broker(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    yield from _link(stage, chance, stage.to_brokers, "between clients and broker")
+
+
+@fault("network between brokers", "kafka", seconds=(3, 8))
+def _network_between(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    yield from _link(stage, chance, stage.between, "between brokers and broker")
+
+
+@fault("network to Postgres", "postgres", seconds=(2, 9))
+def _network_postgres(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    assert stage.to_postgres is not None
+    yield from _link(stage, chance, [stage.to_postgres], "to Postgres")
+
+
+def _link(stage: Stage, chance: Random, links: list[Link], where: str) -> Iterator[Trouble]:
+    number, mode = chance.randrange(len(links)), chance.choice(MODES)
+    links[number].set(mode)
+    stage.count(f"links {mode}")
+    yield Trouble(f"the network {where} {number + 1} is {mode}")
+    links[number].set("open")
+
+
+# -- disks
+
+
+@fault("disk of the spools full", "spool", seconds=(2, 5), disk=True)
+def _spool_full(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """Running recorders use what they have; those that start cannot."""
+    stage.spools.fill()
+    name = chance.choice(stage.named("recorder"))
+    for each in stage.named("recorder"):
+        stage.parties[each].expected.add(CANNOT_START)
+    stage.kill(name)
+    stage.count("full disks")
+    yield Trouble(f"the disk of the spools is full, and {name} starts")
+    stage.spools.empty()
+    _expect_no_more(stage)
+
+
+@fault("spool read-only", "spool", "process", seconds=(2, 4), disk=True)
+def _spool_read_only(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """A recorder starts where it may not write. The mount of a disk that is mapped cannot be changed: the others are stopped."""
+    names = stage.named("recorder")
+    for each in names:
+        stage.parties[each].expected.add(CANNOT_START)
+        stage.kill(each, hold=True)
+    done = stage.spools.read_only(True)
+    for each in names:
+        stage.parties[each].held = False
+    stage.count("read-only disks", int(done))
+    yield Trouble("the disk of the spools is read-only, and all recorders start")
+    stage.spools.read_only(False)
+    _expect_no_more(stage)
+
+
+@fault("disk of Postgres full", "postgres", seconds=(3, 6), disk=True)
+def _postgres_full(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    disk = stage.disks["postgres"]
+    disk.fill()
+    stage.count("full disks")
+    yield Trouble("the disk of Postgres is full")
+    disk.empty()
+    stage.postgres.kill()  # it may have gone down by itself; what it is after a full disk, it is after a start
+    stage.start_postgres()
+
+
+@fault("disk of a broker full", "kafka", seconds=(3, 6), disk=True)
+def _broker_full(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    broker = chance.choice(stage.brokers)
+    disk = stage.disks[f"kafka-{broker.node.node_id}"]
+    disk.fill()
+    stage.count("full disks")
+    yield Trouble(f"the disk of broker {broker.node.node_id} is full")
+    disk.empty()
+    broker.kill()
+    broker.start()
+
+
+# -- spools
+
+
+@fault("torn tail", "spool", "process", seconds=(0.5, 1))
+def _torn(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """A recorder dies, and behind its last frame stand the first bytes of one that was never complete."""
+    name = chance.choice(stage.named("recorder"))
+    stage.kill(name, hold=True)
+    root = stage.parties[name].task.spool
+    torn = sum(tear(path, chance) for path in sorted(root.glob("*/events-*.seg"))[-1:] if not _live(stage, path))
+    stage.parties[name].held = False
+    stage.count("torn tails", torn)
+    yield Trouble(f"{name} is killed and its last bytes are torn")
+
+
+@fault("spool of yesterday", "spool", "process", seconds=(4, 8))
+def _yesterday(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """A copy of a live spool comes back after its process ended well: all in it is in the log already."""
+    name = chance.choice(stage.named("recorder"))
+    spool = _spool_of(stage, name)
+    if spool is None:
+        yield Trouble(f"{name} has no spool yet")
+        return
+    copy = stage.directory / "yesterday"
+    stage.signal(name, signal.SIGSTOP)
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(spool, copy)
+    stage.signal(name, signal.SIGCONT)
+    yield Trouble(f"the spool of {name} is kept")
+    if stage.stop(name) == 0:
+        shutil.copytree(copy, spool)
+        stage.count("spools restored from yesterday")
+    stage.parties[name].held = False
+
+
+# -- what the operator does
+
+
+@fault("partition added", "kafka", seconds=(2, 4))
+def _partition(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    if stage.counts.get("partitions added", 0) < 3:
+        stage.add_partitions()
+        stage.count("partitions added")
+    yield Trouble("a partition is added under load")
+
+
+@fault("trust arrives", "trust", seconds=(1, 2))
+def _trust(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    stage.count("trust statements after their batches", int(stage.trust_newcomer()))
+    yield Trouble("a key is trusted after its first batches came")
+
+
+def executable_lines(file: str) -> list[int]:
+    """The lines of functions in a file of the product."""
+    path = ROOT / file
+    codes = [compile(path.read_bytes(), str(path), "exec")]
+    lines: set[int] = set()
+    while codes:
+        code = codes.pop()
+        inner = [each for each in code.co_consts if hasattr(each, "co_code")]
+        codes += inner
+        if code.co_flags & 0x1:  # CO_OPTIMIZED: a function's
+            lines.update(line for _, _, line in code.co_lines() if line and line > code.co_firstlineno)
+    return sorted(lines)
+
+
+def tear(path: Path, chance: Random) -> int:
+    """Writes the beginning of a frame behind the last whole one; whether there was room."""
+    data = path.read_bytes()
+    at, number = HEAD, int.from_bytes(data[8:HEAD], "little")
+    while at + FRAME <= len(data):
+        length, _, stated = _FRAME.unpack_from(data, at)
+        if not length or stated != number or at + FRAME + length > len(data):
+            break
+        at, number = at + FRAME + length, number + 1
+    if at + FRAME + 64 > len(data):
+        return 0
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(_FRAME.pack(400, chance.getrandbits(32), number) + chance.randbytes(chance.randint(1, 40)))
+    return 1
+
+
+def _spool_of(stage: Stage, name: str) -> Path | None:
+    pid = stage.status(name).get("pid")
+    found = sorted(stage.parties[name].task.spool.glob(f"{pid}-*")) if pid else []
+    return found[0] if found else None
+
+
+def _live(stage: Stage, path: Path) -> bool:
+    """Whether a process that runs writes there."""
+    pid = path.parent.name.partition("-")[0]
+    return Path("/proc", pid).exists()
+
+
+def _await_copy(stage: Stage) -> bool:
+    """Waits a little for a backend that is in the middle of a COPY."""
+    deadline = time.monotonic() + 2
+    with psycopg.connect(stage.postgres.url, autocommit=True) as connection:
+        while time.monotonic() < deadline:
+            row = connection.execute("select count(*) from pg_stat_progress_copy").fetchone()
+            if row and row[0]:
+                return True
+    return False
+
+
+def _waiting(stage: Stage) -> bool:
+    names = [name for name in stage.named("materializer", "contents") if not stage.parties[name].held]
+    return all(stage.status(name).get("state") in ("waiting", "starting", None) for name in names) and any(
+        stage.status(name).get("state") == "waiting" and stage.status(name).get("detail") for name in names
+    )
+
+
+def _expect_no_more(stage: Stage) -> None:
+    for name in stage.named("recorder"):
+        party = stage.parties[name]
+        if party.process is not None and party.process.poll() == CANNOT_START:
+            party.process = None
+        party.expected.discard(CANNOT_START)
+
+
+def _copy(source: str, target: str) -> object:
+    return shutil.copy2(source, target)
+
+
+def _own(tree: Path, like: Path) -> None:
+    """Copies belong to whom the originals belong to."""
+    owner = like.stat()
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    tree.chmod(owner.st_mode & 0o777)

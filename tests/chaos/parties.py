@@ -1,0 +1,275 @@
+"""The processes of the stage: services that record, workers, and the HTTP server. ``python -m tests.chaos.parties TASK``.
+
+Made as a deployment makes them, with smaller batches and shorter patience, so that a short run meets every step many times.
+SIGTERM ends each in its own order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from api.access import Tokens
+from api.app import create_app
+from api.server import listen
+from api.store import Store
+from consumers.contents import contents_worker
+from consumers.health import Health
+from consumers.materializer import materializer
+from consumers.worker import Pace, stop_on_signals
+from ledger import Person
+from ledger.errors import BackendError, LedgerError, SpoolFailed
+from ledger.logs import open_log
+from ledger.recorder.context import Recorded
+from ledger.recorder.recorder import Recorder
+from ledger.schema_files import load_schemas
+from ledger.store.contents import PostgresContents
+from ledger.store.projection import PostgresProjection
+from ledger.trust.bundle import TrustBundle, read_bundle
+from tests.chaos.task import CANNOT_START, LEFT_BEHIND, JumpingClock, Notes, Task, tell_status
+from tests.crash.tracing import Place, kill_at
+from tests.sealing import LEDGER, ROOT, signer
+from tests.seeded import ACME, OTHER
+
+ALICE: Final = Person(issuer="https://issuer.example", subject="alice", name="Alice")
+SMALL: Final = Pace(poll_records=8, flush_bytes=16 << 10, poll_seconds=0.05, tend_seconds=0.2, retry_seconds=0.2)
+LARGE: Final = Pace(poll_records=64, flush_bytes=1 << 20, poll_seconds=0.2, tend_seconds=1.0, retry_seconds=0.5)
+THREADS: Final = 2
+PAUSE_SECONDS: Final = 0.1
+EVERY_STRICT: Final = 20
+STUCK_SECONDS: Final = 3.0
+DRAIN_SECONDS: Final = 60.0
+
+
+def record(task: Task, stop: threading.Event) -> int:
+    """Records from several threads and notes what each call came to."""
+    clock = JumpingClock(task.clock)
+    try:
+        recorder = Recorder(
+            log=lambda: open_log(task.log),
+            signer=signer(task.key),
+            spool=task.spool,
+            ledger=LEDGER,
+            tenant=ACME,
+            service=task.service,
+            clock=clock,
+            mode="best_effort" if task.mode == "best_effort" else "spool",
+            linger=0.005,
+            heartbeat=1.0,
+            append_timeout=5.0,
+            strict_timeout=10.0,
+            spool_bytes=task.spool_bytes,
+            segment_bytes=1 << 20,
+        )
+    except SpoolFailed as error:
+        print(f"cannot start: {error}", flush=True)
+        return CANNOT_START
+    told = threading.Event()
+    tell_status(task.status, lambda: asdict(recorder.health()) | {"well": recorder.health().well}, told)
+    if task.adopts:
+        settled = _settled(recorder, stop)
+        return 0 if recorder.close(DRAIN_SECONDS) and settled else LEFT_BEHIND
+    notes = Notes(task.notes)
+    threads = [threading.Thread(target=_load, args=(task, recorder, notes, stop, number)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    fork = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: fork.set())
+    while not stop.wait(0.05):
+        if fork.is_set():
+            fork.clear()
+            _fork(task, recorder, notes)
+    for thread in threads:
+        thread.join()
+    closed = recorder.close(DRAIN_SECONDS)
+    told.set()
+    return 0 if closed else LEFT_BEHIND
+
+
+def _settled(recorder: Recorder, stop: threading.Event) -> bool:
+    """Waits until nothing is left to adopt or to send."""
+    for _ in range(int(DRAIN_SECONDS / 0.1)):
+        health = recorder.health()
+        if health.doing == "idle" and not health.waiting_events:
+            return True
+        if stop.wait(0.1):
+            break
+    return False
+
+
+def _fork(task: Task, recorder: Recorder, notes: Notes) -> None:
+    """A child of a live recorder records a little by the same object, and ends well."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        for number in range(3):
+            _run(recorder, ACME, f"fork-{os.getpid()}-{number}", partial(_noted, notes))
+        recorder.close(DRAIN_SECONDS)  # what it cannot send is adopted by the next process
+    finally:
+        os._exit(0)
+
+
+def _load(task: Task, recorder: Recorder, notes: Notes, stop: threading.Event, thread: int) -> None:
+    number = 0
+    noted = partial(_noted, notes)
+    while not stop.wait(PAUSE_SECONDS):
+        number += 1
+        tenant = OTHER if number % 5 == 0 else ACME
+        name = f"{task.name}-{os.getpid()}-{thread}-{number}"
+        try:
+            _run(recorder, tenant, name, noted)
+        except LedgerError:
+            continue  # noted by the call that raised
+        if number % EVERY_STRICT == 0 and thread == 0 and task.mode == "strict":
+            _strictly(recorder, notes)
+
+
+def _run(recorder: Recorder, tenant: str, name: str, noted: Callable[[Callable[[], Recorded]], Recorded]) -> None:
+    with recorder.execution(principal=ALICE, tenant=tenant):
+        text = f"Book a flight, {name}"
+        prompt = noted(lambda: recorder.prompt(trigger_kind="human", channel="chat", trust="untrusted", text=text))
+        with recorder.caused_by(prompt):
+            step = noted(
+                lambda: recorder.reasoning_step(status="completed", visibility="full", reasoning=f"search {name}")
+            )
+        with recorder.caused_by(step):
+            noted(
+                lambda: recorder.api_action(
+                    action_id=name, phase="intended", operation="POST /bookings", resource="flight", observer="agent"
+                )
+            )
+
+
+def _noted(notes: Notes, call: Callable[[], Recorded]) -> Recorded:
+    notes.write("o")
+    try:
+        recorded = call()
+    except LedgerError as error:
+        notes.write(f"x {type(error).__name__}")
+        raise
+    if recorded.number:
+        notes.write(f"r {recorded.event_id.hex()} {recorded.digest.hex()}")
+    else:
+        notes.write("d")
+    return recorded
+
+
+def _strictly(recorder: Recorder, notes: Notes) -> None:
+    """An event that is in the log when the call returns; one that raised was not promised, though it may come."""
+    notes.write("o")
+    try:
+        recorded = recorder.prompt(trigger_kind="human", trust="trusted", strict=True)
+    except LedgerError as error:
+        notes.write(f"x {type(error).__name__}{'InSpool' if isinstance(error, BackendError) else ''}")
+        return
+    notes.write(f"s {recorded.event_id.hex()} {recorded.digest.hex()} {time.time_ns() // 1000}")
+
+
+class _Trust:
+    """The bundle of the file, read anew when it grew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = -1
+        self._bundle = self()
+
+    def __call__(self) -> TrustBundle:
+        size = self._path.stat().st_size
+        if size != self._size:
+            self._bundle, self._size = read_bundle(self._path.read_bytes(), ROOT.public, LEDGER), size
+        return self._bundle
+
+
+def work(task: Task, stop: threading.Event) -> int:
+    """A materializer or a contents worker, until SIGTERM."""
+    pace = LARGE if task.large or task.role == "contents" else SMALL
+    health = Health(task.role)
+    told = threading.Event()
+    tell_status(task.status, lambda: asdict(health.snapshot), told)
+    schemas, clock, trust = load_schemas(), JumpingClock(task.clock), _Trust(task.trust)
+    with ExitStack() as stack:
+        log = stack.enter_context(closing(open_log(task.log)))
+        if task.role == "materializer":
+            events = stack.enter_context(
+                closing(
+                    _when_there(
+                        lambda: PostgresProjection(task.store, schemas, LEDGER, trust(), stuck=STUCK_SECONDS),
+                        health,
+                        stop,
+                    )
+                )
+            )
+            materializer(
+                log=log, projection=events, trust=trust, clock=clock, health=health, group=task.group, pace=pace
+            ).run(stop)
+        else:
+            contents = stack.enter_context(
+                closing(_when_there(lambda: PostgresContents(task.store, schemas, stuck=STUCK_SECONDS), health, stop))
+            )
+            contents_worker(
+                log=log, projection=contents, clock=clock, health=health, group=f"{task.group}-contents", pace=pace
+            ).run(stop)
+    told.set()
+    return 0
+
+
+def _when_there(connect: Callable[[], Any], health: Health, stop: threading.Event) -> Any:
+    while True:
+        try:
+            return connect()
+        except BackendError as error:
+            health.failed(str(error))
+            if stop.wait(SMALL.retry_seconds):
+                raise SystemExit(0) from error
+
+
+def serve(task: Task, stop: threading.Event) -> int:
+    """The HTTP server; its port stands in its status."""
+    trust = _Trust(task.trust)
+    app = create_app(
+        store=Store(task.store),
+        ledger=LEDGER,
+        tokens=Tokens(None, ACME),
+        bundle=trust,
+        open_log=lambda: open_log(task.log),
+    )
+    told = threading.Event()
+    with listen("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        tell_status(task.status, lambda: {"port": port}, told)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=5, server_header=False
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+    told.set()
+    return 0
+
+
+def main(told: str) -> int:
+    given = json.loads(told)
+    place = given.pop("place")
+    task = Task(**given, place=tuple(place) if place else None)
+    if task.role == "api":
+        return serve(task, threading.Event())
+    stop = stop_on_signals()
+    if task.place is not None:
+        kill_at(Place(*task.place))
+    return record(task, stop) if task.role == "recorder" else work(task, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

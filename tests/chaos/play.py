@@ -1,0 +1,244 @@
+"""A run: the stage is set, load begins, faults come by a seeded schedule, all is healed, and the checker judges."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Final, NamedTuple
+
+from ledger.errors import BackendError
+from ledger.format import ids
+from ledger.logs import open_log
+from ledger.ports import CONTENTS, EVENTS
+from tests.chaos.checker import judge
+from tests.chaos.faults import FAULTS, Fault, Trouble
+from tests.chaos.stage import STORES, Stage
+from tests.chaos.task import LEFT_BEHIND, read_notes
+from tests.crash.positions import behind
+
+TICK: Final = 0.1
+TOGETHER: Final = 2
+"""Faults at the same time."""
+SAY_SECONDS: Final = 4.0
+"""A trouble that lasts longer must be said by whoever has it."""
+WELL_SECONDS: Final = 120.0
+"""After the last fault: until everything recorded is in both stores."""
+ASK_SECONDS: Final = 20.0
+"""What a question to the API may take at most, whatever is wrong."""
+
+Tell = Callable[[str], None]
+
+
+class Verdict(NamedTuple):
+    """What a run came to. ``faults`` empty: every invariant held."""
+
+    faults: list[str]
+    counts: dict[str, int]
+    events: int
+
+
+class Active(NamedTuple):
+    """A fault that lasts. ``said`` is filled once somebody said what is wrong."""
+
+    fault: Fault
+    body: Iterator[Trouble]
+    trouble: Trouble
+    began: float
+    until: float
+    said: list[bool]
+
+
+def play(directory: Path, *, seed: int, seconds: float, only: Sequence[str] = (), tell: Tell = print) -> Verdict:
+    """Runs for about ``seconds``, with the faults of these names, by default all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    stage = Stage(directory, seed)
+    try:
+        stage.start()
+        cast(stage)
+        _await_load(stage)
+        Schedule(stage, seed, only, tell).run(seconds)
+        heal(stage, tell)
+        found = stage.amiss + judge(stage)
+        return Verdict(found, dict(sorted(stage.counts.items())), len(read_notes(directory).promised))
+    finally:
+        stage.close()
+
+
+def cast(stage: Stage) -> None:
+    """The processes: services that record in every mode, two groups of workers, one server."""
+    for number, mode in enumerate(("spool", "strict")):
+        stage.add(stage.task(role="recorder", name=f"recorder-{number}", mode=mode))
+    dropping = stage.task(
+        role="recorder", name="best-effort", mode="best_effort", service="best-effort", spool_bytes=3 << 20
+    )
+    stage.add(dropping)
+    stage.add(stage.task(role="recorder", name="newcomer", service="newcomer", key="newcomer"))
+    for name in ("materializer-1", "materializer-2"):
+        stage.add(stage.task(role="materializer", name=name))
+    stage.add(stage.task(role="materializer", name="materializer-b", store="b", group="chaos-b", large=True))
+    stage.add(stage.task(role="contents", name="contents"))
+    stage.add(stage.task(role="api", name="api"))
+
+
+def _await_load(stage: Stage) -> None:
+    _until(lambda: len(read_notes(stage.directory).promised) > 50, 60, "the load did not begin")
+
+
+class Schedule:
+    """Which fault comes when. Every fault comes once before one comes again; the same seed deals the same cards."""
+
+    def __init__(self, stage: Stage, seed: int, only: Sequence[str], tell: Tell) -> None:
+        self._stage, self._tell = stage, tell
+        self._chance = Random(seed)
+        self._names = [name for name in FAULTS if not only or name in only]
+        self._deck: list[str] = []
+        self._active: list[Active] = []
+        self._reader = Reader(stage, seed)
+
+    def run(self, seconds: float) -> None:
+        began = time.monotonic()
+        sampled = pause = began
+        while (now := time.monotonic()) < began + seconds:
+            self._end_those_over(now)
+            if len(self._active) < TOGETHER and now > pause:
+                self._begin(now)
+                pause = now + self._chance.uniform(0.5, 2.5)
+            self._listen()
+            self._stage.supervise()
+            if now > sampled + 1:
+                sampled = now
+                self._stage.sample()
+                self._reader.ask()
+            time.sleep(TICK)
+        self._end_those_over(float("inf"))
+
+    def _begin(self, now: float) -> None:
+        if not self._deck:
+            self._deck = list(self._names)
+            self._chance.shuffle(self._deck)
+        taken = frozenset[str]().union(*(each.fault.takes for each in self._active))
+        name = next((each for each in self._deck if not FAULTS[each].takes & taken), None)
+        if name is None:
+            return
+        self._deck.remove(name)
+        fault = FAULTS[name]
+        if fault.disk and not self._stage.spools.mounted:
+            self._stage.count("faults of disks left out: no tmpfs can be mounted here")
+            return
+        body = fault.body(self._stage, Random(self._chance.random()))
+        trouble = next(body)
+        self._stage.count("faults")
+        self._tell(f"  {name}: {trouble.what}")
+        now = time.monotonic()
+        self._active.append(Active(fault, body, trouble, now, now + self._chance.uniform(*fault.seconds), []))
+
+    def _listen(self) -> None:
+        for each in self._active:
+            if each.trouble.told is not None and not each.said and each.trouble.told():
+                each.said.append(True)
+
+    def _end_those_over(self, now: float) -> None:
+        for each in [each for each in self._active if each.until < now]:
+            self._active.remove(each)
+            lasted = time.monotonic() - each.began
+            if each.trouble.told is not None and lasted > SAY_SECONDS and not each.said:
+                self._stage.amiss.append(f"nobody said what was wrong for {lasted:.1f} s: {each.trouble.what}")
+            for _ in each.body:
+                raise AssertionError(f"{each.fault.name} yields twice")
+
+
+class Reader:
+    """Asks the server who triggered what was recorded. Any answer or typed problem is good, a hang or a lie is not."""
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        self._stage, self._chance = stage, Random(seed)
+
+    def ask(self) -> None:
+        port = self._stage.status("api").get("port")
+        promised = read_notes(self._stage.directory).promised
+        if port is None or not promised:
+            return
+        asked = ids.text(self._chance.choice(promised[-500:]).event_id)
+        began = time.monotonic()
+        try:
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=ASK_SECONDS)) as connection:
+                connection.request("GET", f"/v1/events/{asked}/who-triggered")
+                response = connection.getresponse()
+                body = json.loads(response.read())
+        except TimeoutError:
+            if self._stage.parties["api"].process is not None:
+                self._stage.amiss.append(f"a question had no answer within {ASK_SECONDS:g} s")
+            return
+        except (OSError, http.client.HTTPException):
+            return  # the server is down, or was killed
+        self._stage.count(f"answers with status {response.status}")
+        slowest = int((time.monotonic() - began) * 1000)
+        self._stage.counts["ms of the slowest answer"] = max(
+            self._stage.counts.get("ms of the slowest answer", 0), slowest
+        )
+        if response.status not in (200, 404, 503):
+            self._stage.amiss.append(f"a question was answered {response.status}: {body}")
+
+
+def heal(stage: Stage, tell: Tell) -> None:
+    """Everything works again; recorders end in order, what they left is adopted, and workers come to the end of the log."""
+    stage.network.heal()
+    stage.trust_newcomer()
+    deadline = time.monotonic() + WELL_SECONDS
+    stage.supervise()
+    _until(lambda: _all_well(stage), WELL_SECONDS, "not everybody says again that all is well")
+    for name in stage.named("recorder"):
+        if (code := stage.stop(name)) not in (0, LEFT_BEHIND):
+            stage.amiss.append(f"{name} ended with {code}")
+    for service, key in (("travel-agent", "service"), ("best-effort", "service"), ("newcomer", "newcomer")):
+        name = f"adopter of {service}"
+        stage.add(stage.task(role="recorder", name=name, service=service, key=key, adopts=True))
+        party = stage.parties[name]
+        assert party.process is not None
+        if (code := party.process.wait(WELL_SECONDS)) != 0:
+            stage.amiss.append(f"{name} ended with {code}: see logs/{name}.log")
+        party.held, party.process = True, None
+    _until(lambda: not _behind(stage), max(10.0, deadline - time.monotonic()), "the stores do not reach the log's end")
+    stage.counts["seconds until all was well"] = int(WELL_SECONDS - (deadline - time.monotonic()))
+    if rest := _behind(stage):
+        stage.amiss.append(f"the stores stand at {rest}")
+    for name in stage.named("materializer", "contents"):
+        if (code := stage.stop(name, 30)) != 0:
+            stage.amiss.append(f"{name} ended with {code}")
+    tell("  healed")
+
+
+def _all_well(stage: Stage) -> bool:
+    stage.supervise()
+    recorders = [stage.status(name) for name in stage.named("recorder")]
+    workers = [stage.status(name) for name in stage.named("materializer", "contents")]
+    return all(each.get("doing") in ("idle", "sending") and not each.get("error") for each in recorders) and all(
+        each.get("state") == "running" for each in workers
+    )
+
+
+def _behind(stage: Stage) -> dict[str, object]:
+    try:
+        with closing(open_log(stage.log)) as log:
+            found = {f"{EVENTS} in {name}": behind(log, stage.store(name), EVENTS) for name in STORES}
+            found[CONTENTS] = behind(log, stage.store("a"), CONTENTS)
+    except BackendError as error:
+        return {"the log or store": str(error)}
+    return {name: where for name, where in found.items() if where}
+
+
+def _until(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise Stuck(otherwise)
+        time.sleep(TICK)
+
+
+class Stuck(AssertionError):
+    """Something did not come about in its time."""

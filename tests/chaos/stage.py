@@ -1,0 +1,287 @@
+"""The stage: three brokers, a Postgres and the processes of the ledger, with a link that can be cut before each server."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+from kafka import KafkaAdminClient
+
+from ledger.embedded import EmbeddedPostgres
+from ledger.errors import BackendError
+from ledger.logs import open_log
+from ledger.ports import EVENTS
+from ledger.store.migrations import migrate
+from tests.chaos.disks import Disk
+from tests.chaos.network import Link, Network
+from tests.chaos.task import CANNOT_START, Task, read_status
+from tests.crash.tracing import ROOT
+from tests.sealing import KEY, bundle_of, key_statement, signer
+from tests.seeded import ACME, KINDS, OTHER
+from tests.services.kafka_broker import HOST, KafkaBroker, Node, free_port, new_cluster_id
+
+PREFIX: Final = "chaos."
+BROKERS: Final = 3
+STORES: Final = ("a", "b")
+"""Two groups materialize the same log: ``b`` with other batches and other partitions a member."""
+NEWCOMER: Final = signer("newcomer")
+"""A key whose trust statement comes after its first batches."""
+READY_SECONDS: Final = 60.0
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+@dataclass(slots=True)
+class Party:
+    """A process that is to run. ``lives``: how often it was started; ``held``: a fault keeps it down."""
+
+    task: Task
+    process: subprocess.Popen[bytes] | None = None
+    lives: int = 0
+    held: bool = False
+    expected: set[int] = field(default_factory=set)
+    """Exit codes that the present faults allow."""
+
+
+class Stage:
+    """All of it, in ``directory``. ``amiss`` collects what must not happen while it runs."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.directory, self.seed = directory, seed
+        self.amiss: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.parties: dict[str, Party] = {}
+        self.network = Network()
+        for name in ("clocks", "status", "notes", "logs"):
+            (directory / name).mkdir()
+        self.spools = Disk(directory / "spool", 192)
+        self.disks = {"postgres": Disk(directory / "postgres", 1500)}
+        self.disks |= {f"kafka-{n}": Disk(directory / f"kafka-{n}", 700) for n in range(1, BROKERS + 1)}
+        self.postgres = EmbeddedPostgres(self.disks["postgres"].path / "server")
+        self.brokers: list[KafkaBroker] = []
+        self.to_brokers: list[Link] = []
+        self.between: list[Link] = []
+        self.to_postgres: Link | None = None
+        self.trust = [key_statement(KEY, tenants=[ACME, OTHER], kinds=KINDS)]
+        self.write_trust()
+
+    # -- servers
+
+    def start(self) -> None:
+        """Starts the servers, makes topics and databases."""
+        nodes = [Node(n, free_port(), free_port()) for n in range(1, BROKERS + 1)]
+        internal = [free_port() for _ in nodes]
+        self.to_brokers = [self.network.link((HOST, node.port)) for node in nodes]
+        self.between = [self.network.link((HOST, port)) for port in internal]
+        cluster_id = new_cluster_id()
+        for node, port, outside, inside in zip(nodes, internal, self.to_brokers, self.between, strict=True):
+            broker = KafkaBroker(
+                self.disks[f"kafka-{node.node_id}"].path / "server",
+                node=node,
+                voters=[each.voter for each in nodes],
+                cluster_id=cluster_id,
+                settings=_listeners(node, port, outside.port, inside.port),
+                heap="320m",
+            )
+            self.brokers.append(broker)
+            broker.launch()
+        self.postgres.start()
+        self.to_postgres = self.network.link(self._socket())
+        for broker in self.brokers:
+            broker.wait()
+        with closing(open_log(self.log)) as log:
+            self._insist(log.prepare)
+        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+            for name in STORES:
+                connection.execute(f"create database {name}".encode())
+        for name in STORES:
+            migrate(self.store(name))
+
+    @property
+    def log(self) -> str:
+        hosts = ",".join(f"{HOST}:{link.port}" for link in self.to_brokers)
+        return f"kafka://{hosts}/{PREFIX}?partitions=4&replication=3&session_seconds=6"
+
+    def store(self, name: str) -> str:
+        assert self.to_postgres is not None
+        return f"postgresql://postgres@{HOST}:{self.to_postgres.port}/{name}"
+
+    def start_postgres(self) -> None:
+        self.postgres.start()
+        assert self.to_postgres is not None
+        self.to_postgres.upstream = self._socket()
+
+    def _socket(self) -> str:
+        where = parse_qs(urlsplit(self.postgres.url).query)["host"][0]
+        return f"{where}/.s.PGSQL.5432"
+
+    def leader(self) -> int:
+        """Index of the broker that leads the first partition of events."""
+        with closing(KafkaAdminClient(bootstrap_servers=[link.upstream_host for link in self.to_brokers])) as admin:
+            described = admin.describe_topics([PREFIX + EVENTS])
+        return int(described[0]["partitions"][0]["leader_id"]) - 1
+
+    def add_partitions(self, more: int = 1) -> int:
+        with closing(KafkaAdminClient(bootstrap_servers=[link.upstream_host for link in self.to_brokers])) as admin:
+            count = len(admin.describe_topics([PREFIX + EVENTS])[0]["partitions"]) + more
+            admin.create_partitions({PREFIX + EVENTS: count})
+        return count
+
+    @property
+    def trust_path(self) -> Path:
+        return self.directory / "trust.jsonl"
+
+    def write_trust(self) -> None:
+        """The bundle as it is now, put in the place of the one before whole."""
+        path = self.trust_path
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(bundle_of(*self.trust))
+        fresh.replace(path)
+
+    def trust_newcomer(self) -> bool:
+        """Extends the bundle by the newcomer's key; whether that was new."""
+        if len(self.trust) > 1:
+            return False
+        self.trust.append(key_statement(NEWCOMER, tenants=[ACME, OTHER], kinds=KINDS))
+        self.write_trust()
+        return True
+
+    # -- processes
+
+    def add(self, task: Task) -> None:
+        self.parties[task.name] = Party(task)
+        self.launch(task.name)
+
+    def task(self, **given: Any) -> Task:
+        store = given.pop("store", "a")
+        return Task(directory=str(self.directory), log=self.log, store=self.store(store), seed=self.seed, **given)
+
+    def named(self, *roles: str) -> list[str]:
+        return sorted(name for name, party in self.parties.items() if party.task.role in roles)
+
+    def launch(self, name: str, **changes: Any) -> None:
+        party = self.parties[name]
+        party.lives += 1
+        self.count("processes started")
+        party.held = False
+        task = replace(party.task, **changes)
+        (self.directory / "status" / name).unlink(missing_ok=True)
+        with (self.directory / "logs" / f"{name}.log").open("ab") as output:
+            party.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.parties", task.to_json()],
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - it calls the kernel and nothing else
+            )
+
+    def kill(self, name: str, *, hold: bool = False) -> None:
+        """SIGKILL; started again by ``supervise``, or where held by whoever held it."""
+        party = self.parties[name]
+        if party.process is not None and party.process.poll() is None:
+            party.process.kill()
+            party.process.wait()
+            self.count("processes killed")
+        party.process, party.held = None, hold
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        process = self.parties[name].process
+        if process is not None and process.poll() is None:
+            process.send_signal(number)
+
+    def stop(self, name: str, patience: float = 90.0) -> int | None:
+        """SIGTERM; the exit code, None where it had ended or did not end in time, which is amiss."""
+        process, party = self.parties[name].process, self.parties[name]
+        party.process, party.held = None, True
+        if process is None:
+            return None
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            self.amiss.append(f"{name} did not end within {patience:g} s of SIGTERM")
+            return None
+
+    def supervise(self) -> None:
+        """Starts again what has ended, and notes what ended by itself."""
+        for name, party in self.parties.items():
+            if party.held:
+                continue
+            code = None if party.process is None else party.process.poll()
+            if party.process is not None and code is None:
+                continue
+            if code is not None and code not in party.expected | {-signal.SIGKILL}:
+                self.amiss.append(f"{name} ended by itself with {code}: see logs/{name}.log")
+            if code != CANNOT_START or time.monotonic() % 1 < 0.3:  # not in a tight loop
+                self.launch(name)
+
+    def status(self, name: str) -> Mapping[str, Any]:
+        return read_status(self.directory / "status" / name)
+
+    def count(self, what: str, more: int = 1) -> None:
+        self.counts[what] = self.counts.get(what, 0) + more
+
+    def sample(self) -> None:
+        """Keeps the most memory that each role was seen with."""
+        for name, party in self.parties.items():
+            memory = int(self.status(name).get("memory", 0))
+            key = f"MB of memory, {party.task.role}"
+            self.counts[key] = max(self.counts.get(key, 0), memory)
+
+    def close(self) -> None:
+        for name in self.parties:
+            self.signal(name, signal.SIGCONT)
+            self.kill(name)
+        self.network.close()
+        for broker in self.brokers:
+            with suppress(ProcessLookupError):
+                broker.kill()
+        self.postgres.kill()
+        for disk in (self.spools, *self.disks.values()):
+            disk.close()
+
+    def forget(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @staticmethod
+    def _insist(attempt: Callable[[], None]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                attempt()
+            except BackendError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
+
+
+def _listeners(node: Node, internal: int, outside: int, inside: int) -> dict[str, str]:
+    """Others come by the links: clients by one, brokers by another."""
+    listeners = (
+        f"PLAINTEXT://{HOST}:{node.port},INTERNAL://{HOST}:{internal},CONTROLLER://{HOST}:{node.controller_port}"
+    )
+    return {
+        "listeners": listeners,
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{outside},INTERNAL://{HOST}:{inside}",
+        "inter.broker.listener.name": "INTERNAL",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "replica.lag.time.max.ms": "4000",
+    }
