@@ -17,12 +17,14 @@ class Disk:
 
     def __init__(self, path: Path, megabytes: int) -> None:
         self.path = path
+        self.filled = False
         path.mkdir(parents=True)
         command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "answerable-chaos", str(path)]
         self.mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def fill(self) -> None:
         """Leaves no byte free."""
+        self.filled = True
         with (self.path / BALLAST).open("ab", buffering=0) as ballast:
             size = len(_CHUNK)
             while size:
@@ -33,6 +35,7 @@ class Disk:
 
     def empty(self) -> None:
         (self.path / BALLAST).unlink(missing_ok=True)
+        self.filled = False
 
     def read_only(self, only: bool) -> bool:
         """Whether it could be done: while somebody writes by a mapping, the kernel refuses."""

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from ledger.recorder.journal import FRAME, HEAD
+from ledger.recorder.journal import FRAME, HEAD, MAGIC
 from tests.chaos.network import MODES, Link
 from tests.chaos.stage import Stage
 from tests.chaos.task import CANNOT_START
@@ -30,10 +30,11 @@ _FRAME: Final = Struct("<IIQ")
 
 
 class Trouble(NamedTuple):
-    """What was done; ``told`` holds once somebody says what is wrong. ``told`` None: too short to be said."""
+    """What was done. ``concerned`` are the processes that must say meanwhile what is wrong, ``saying`` those that do now."""
 
     what: str
-    told: Callable[[], bool] | None = None
+    concerned: frozenset[str] = frozenset()
+    saying: Callable[[], frozenset[str]] = frozenset
 
 
 Body = Callable[[Stage, Random], Iterator[Trouble]]
@@ -141,21 +142,14 @@ def _broker_stopped(stage: Stage, chance: Random) -> Iterator[Trouble]:
     os.kill(broker.pid, signal.SIGCONT)
 
 
-@fault("cluster away", "kafka", "clock", seconds=(16, 20))
+@fault("cluster away", "kafka", "process", seconds=(16, 20))
 def _cluster_away(stage: Stage, chance: Random) -> Iterator[Trouble]:
     """Longer than an append waits: producers are given up."""
     for broker in stage.brokers:
         broker.kill()
     stage.count("brokers killed", len(stage.brokers))
     stage.count("outages of the whole cluster")
-    names = [name for name in stage.named("recorder") if not stage.parties[name].held]
-    yield Trouble(
-        "the whole cluster is away",
-        lambda: (
-            all(stage.status(name).get("doing") in ("retrying", "starting", None) for name in names)
-            and any(stage.status(name).get("doing") == "retrying" and stage.status(name).get("error") for name in names)
-        ),
-    )
+    yield Trouble("the whole cluster is away", frozenset(stage.named("recorder")), lambda: _retrying(stage))
     for broker in stage.brokers:
         broker.launch()
     for broker in stage.brokers:
@@ -165,14 +159,14 @@ def _cluster_away(stage: Stage, chance: Random) -> Iterator[Trouble]:
 # -- Postgres
 
 
-@fault("postgres killed", "postgres", seconds=(1, 6))
+@fault("postgres killed", "postgres", "process", seconds=(1, 14))
 def _postgres_killed(stage: Stage, chance: Random) -> Iterator[Trouble]:
     """At a moment when a COPY runs, if one comes soon."""
     during = _await_copy(stage)
     stage.postgres.kill()
     stage.count("kills of Postgres")
     stage.count("kills of Postgres during a COPY", int(during))
-    yield Trouble("Postgres is killed", lambda: _waiting(stage))
+    yield Trouble("Postgres is killed", frozenset(stage.named("materializer", "contents")), lambda: _waiting(stage))
     stage.start_postgres()
 
 
@@ -285,9 +279,9 @@ def _broker_full(stage: Stage, chance: Random) -> Iterator[Trouble]:
 def _torn(stage: Stage, chance: Random) -> Iterator[Trouble]:
     """A recorder dies, and behind its last frame stand the first bytes of one that was never complete."""
     name = chance.choice(stage.named("recorder"))
+    spool = _spool_of(stage, name)
     stage.kill(name, hold=True)
-    root = stage.parties[name].task.spool
-    torn = sum(tear(path, chance) for path in sorted(root.glob("*/events-*.seg"))[-1:] if not _live(stage, path))
+    torn = sum(tear(path, chance) for path in _last_segment(spool)) if spool else 0
     stage.parties[name].held = False
     stage.count("torn tails", torn)
     yield Trouble(f"{name} is killed and its last bytes are torn")
@@ -299,7 +293,7 @@ def _yesterday(stage: Stage, chance: Random) -> Iterator[Trouble]:
     name = chance.choice(stage.named("recorder"))
     spool = _spool_of(stage, name)
     if spool is None:
-        yield Trouble(f"{name} has no spool yet")
+        yield Trouble(f"{name} has only just started")
         return
     copy = stage.directory / "yesterday"
     stage.signal(name, signal.SIGSTOP)
@@ -361,16 +355,15 @@ def tear(path: Path, chance: Random) -> int:
     return 1
 
 
+def _last_segment(spool: Path) -> list[Path]:
+    found = [path for path in sorted(spool.glob("events-*.seg")) if path.read_bytes()[: len(MAGIC)] == MAGIC]
+    return found[-1:]
+
+
 def _spool_of(stage: Stage, name: str) -> Path | None:
     pid = stage.status(name).get("pid")
     found = sorted(stage.parties[name].task.spool.glob(f"{pid}-*")) if pid else []
     return found[0] if found else None
-
-
-def _live(stage: Stage, path: Path) -> bool:
-    """Whether a process that runs writes there."""
-    pid = path.parent.name.partition("-")[0]
-    return Path("/proc", pid).exists()
 
 
 def _await_copy(stage: Stage) -> bool:
@@ -384,11 +377,16 @@ def _await_copy(stage: Stage) -> bool:
     return False
 
 
-def _waiting(stage: Stage) -> bool:
-    names = [name for name in stage.named("materializer", "contents") if not stage.parties[name].held]
-    return all(stage.status(name).get("state") in ("waiting", "starting", None) for name in names) and any(
-        stage.status(name).get("state") == "waiting" and stage.status(name).get("detail") for name in names
-    )
+def _waiting(stage: Stage) -> frozenset[str]:
+    """The workers that say that they wait, and for what."""
+    told = {name: stage.status(name) for name in stage.named("materializer", "contents")}
+    return frozenset(name for name, each in told.items() if each.get("state") == "waiting" and each.get("detail"))
+
+
+def _retrying(stage: Stage) -> frozenset[str]:
+    """The recorders that say that they try again, and why."""
+    told = {name: stage.status(name) for name in stage.named("recorder")}
+    return frozenset(name for name, each in told.items() if each.get("doing") == "retrying" and each.get("error"))
 
 
 def _expect_no_more(stage: Stage) -> None:

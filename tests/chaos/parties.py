@@ -71,7 +71,7 @@ def record(task: Task, stop: threading.Event) -> int:
             append_timeout=5.0,
             strict_timeout=10.0,
             spool_bytes=task.spool_bytes,
-            segment_bytes=1 << 20,
+            segment_bytes=1 << 17,
         )
     except SpoolFailed as error:
         print(f"cannot start: {error}", flush=True)

@@ -18,14 +18,14 @@ from ledger.ports import CONTENTS, EVENTS
 from tests.chaos.checker import judge
 from tests.chaos.faults import FAULTS, Fault, Trouble
 from tests.chaos.stage import STORES, Stage
-from tests.chaos.task import LEFT_BEHIND, read_notes
+from tests.chaos.task import LEFT_BEHIND, read_notes, settled
 from tests.crash.positions import behind
 
 TICK: Final = 0.1
 TOGETHER: Final = 2
 """Faults at the same time."""
-SAY_SECONDS: Final = 4.0
-"""A trouble that lasts longer must be said by whoever has it."""
+SAY_SECONDS: Final = 10.0
+"""A trouble that lasts longer must be said by everybody who has it."""
 WELL_SECONDS: Final = 120.0
 """After the last fault: until everything recorded is in both stores."""
 ASK_SECONDS: Final = 20.0
@@ -43,14 +43,14 @@ class Verdict(NamedTuple):
 
 
 class Active(NamedTuple):
-    """A fault that lasts. ``said`` is filled once somebody said what is wrong."""
+    """A fault that lasts. ``said``: who has said what is wrong."""
 
     fault: Fault
     body: Iterator[Trouble]
     trouble: Trouble
     began: float
     until: float
-    said: list[bool]
+    said: set[str]
 
 
 def play(directory: Path, *, seed: int, seconds: float, only: Sequence[str] = (), tell: Tell = print) -> Verdict:
@@ -74,7 +74,7 @@ def cast(stage: Stage) -> None:
     for number, mode in enumerate(("spool", "strict")):
         stage.add(stage.task(role="recorder", name=f"recorder-{number}", mode=mode))
     dropping = stage.task(
-        role="recorder", name="best-effort", mode="best_effort", service="best-effort", spool_bytes=3 << 20
+        role="recorder", name="best-effort", mode="best_effort", service="best-effort", spool_bytes=1 << 20
     )
     stage.add(dropping)
     stage.add(stage.task(role="recorder", name="newcomer", service="newcomer", key="newcomer"))
@@ -135,19 +135,19 @@ class Schedule:
         self._stage.count("faults")
         self._tell(f"  {name}: {trouble.what}")
         now = time.monotonic()
-        self._active.append(Active(fault, body, trouble, now, now + self._chance.uniform(*fault.seconds), []))
+        self._active.append(Active(fault, body, trouble, now, now + self._chance.uniform(*fault.seconds), set()))
 
     def _listen(self) -> None:
         for each in self._active:
-            if each.trouble.told is not None and not each.said and each.trouble.told():
-                each.said.append(True)
+            if each.trouble.concerned - each.said:
+                each.said.update(each.trouble.saying())
 
     def _end_those_over(self, now: float) -> None:
         for each in [each for each in self._active if each.until < now]:
             self._active.remove(each)
             lasted = time.monotonic() - each.began
-            if each.trouble.told is not None and lasted > SAY_SECONDS and not each.said:
-                self._stage.amiss.append(f"nobody said what was wrong for {lasted:.1f} s: {each.trouble.what}")
+            if (silent := each.trouble.concerned - each.said) and lasted > SAY_SECONDS:
+                self._stage.amiss.append(f"{each.trouble.what}, and {sorted(silent)} did not say so in {lasted:.1f} s")
             for _ in each.body:
                 raise AssertionError(f"{each.fault.name} yields twice")
 
@@ -160,10 +160,10 @@ class Reader:
 
     def ask(self) -> None:
         port = self._stage.status("api").get("port")
-        promised = read_notes(self._stage.directory).promised
+        promised = settled(self._stage.directory)
         if port is None or not promised:
             return
-        asked = ids.text(self._chance.choice(promised[-500:]).event_id)
+        asked = ids.text(self._chance.choice(promised).event_id)
         began = time.monotonic()
         try:
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=ASK_SECONDS)) as connection:

@@ -38,6 +38,8 @@ STORES: Final = ("a", "b")
 NEWCOMER: Final = signer("newcomer")
 """A key whose trust statement comes after its first batches."""
 READY_SECONDS: Final = 60.0
+MEMORY_MB: Final = 300
+"""No process of ours may have more."""
 
 
 def _die_with_parent() -> None:
@@ -238,11 +240,17 @@ class Stage:
         self.counts[what] = self.counts.get(what, 0) + more
 
     def sample(self) -> None:
-        """Keeps the most memory that each role was seen with."""
+        """Keeps the most memory that each role was seen with, and of the disk of the spools; notes what goes beyond bounds."""
         for name, party in self.parties.items():
             memory = int(self.status(name).get("memory", 0))
-            key = f"MB of memory, {party.task.role}"
-            self.counts[key] = max(self.counts.get(key, 0), memory)
+            self._most(f"MB of memory, {party.task.role}", memory)
+            if memory > MEMORY_MB:
+                self.amiss.append(f"{name} has {memory} MB of memory")
+        if not self.spools.filled:
+            self._most("MB of spools", self.spools.used >> 20)
+
+    def _most(self, what: str, now: int) -> None:
+        self.counts[what] = max(self.counts.get(what, 0), now)
 
     def close(self) -> None:
         for name in self.parties:

@@ -124,11 +124,24 @@ def read_notes(directory: Path) -> Account:
             sort, *rest = line.split()
             counts[sort] += 1
             if sort in ("r", "s"):
-                until = int(rest[2]) if sort == "s" else None
-                promised.append(Promised(bytes.fromhex(rest[0]), bytes.fromhex(rest[1]), until))
+                promised.append(_promised(rest))
             elif sort == "x":
                 refused[rest[0]] += 1
     return Account(promised, counts["o"], counts["d"], refused)
+
+
+def settled(directory: Path) -> list[Promised]:
+    """Events that were promised a while ago: the first half of each recorder's."""
+    found: list[Promised] = []
+    for path in sorted((directory / "notes").iterdir()):
+        lines = [line.split() for line in path.read_text().splitlines() if line.startswith("r ")]
+        found += [_promised(rest) for _, *rest in lines[: len(lines) // 2]]
+    return found
+
+
+def _promised(fields: list[str]) -> Promised:
+    event_id, digest, *until = fields
+    return Promised(bytes.fromhex(event_id), bytes.fromhex(digest), int(until[0]) if until else None)
 
 
 def tell_status(path: Path, health: Callable[[], dict[str, Any]], stop: threading.Event) -> threading.Thread:
