@@ -1,4 +1,4 @@
-# make demo · make test · make bench · make crash · make fuzz · make check. Needs Python 3.11, nothing installed by hand.
+# make demo · make test · make check · make bench · make crash · make chaos · make fuzz. Needs Python 3.11, nothing installed by hand.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench crash fuzz check
+.PHONY: demo test bench crash chaos chaos-each fuzz check
 
 demo: $(VENV)/.demo
 	@$(BIN)/answerable demo $(ARGS)
@@ -22,6 +22,12 @@ crash: $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+chaos: $(VENV)/.dev
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+chaos-each: $(VENV)/.dev
+	@$(BIN)/python -m tests.chaos each
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -10,20 +10,17 @@ import psycopg
 
 from ledger.logs import open_log
 from ledger.ports import EVENTS, Log
-from ledger.recorder.clock import SystemClock
 from ledger.schema_files import load_schemas
 from ledger.store.connect import connect
 from ledger.store.digest import state_digest
-from ledger.store.observed import dangling_causes, double_continuations, duplicate_ids, overdue
 from ledger.store.rebuild import rebuild
 from ledger.trust.bundle import TrustBundle, read_bundle
 from ledger.trust.verdict import Judge, VerifiedBatch
 from tests.chaos.parties import THREADS
 from tests.chaos.stage import STORES, Stage
 from tests.chaos.task import Account, read_notes
-from tests.crash.checker import DAY, chain_faults, content_faults
+from tests.crash.checker import accusations, chain_faults, content_faults
 from tests.sealing import LEDGER, ROOT
-from tests.seeded import ACME, OTHER
 
 OF_CLOCKS: Final = frozenset({"late", "clock_skew"})
 """Findings that are true of a service whose clock jumped."""
@@ -120,25 +117,5 @@ def _store(
     if len(unpromised) > in_hand:
         found.append(f"{len(unpromised)} events that nobody recorded, {in_hand} calls without a promise")
     found += chain_faults(connection, good, allowed=OF_CLOCKS)
-    found += _accusations(connection)
+    found += accusations(connection, OF_CLOCKS)
     return found + (content_faults(connection, good) if contents else [])
-
-
-def _accusations(connection: psycopg.Connection[Any]) -> list[str]:
-    query = "select name, count(*), min(detail) from findings where closed_at is null group by 1"
-    found = [f"finding {row}" for row in connection.execute(query).fetchall() if row[0] not in OF_CLOCKS]
-    for query in (
-        "select reason, count(*), min(detail) from rejected group by 1",
-        "select topic, partition, log_offset, detail from quarantine where set_aside",
-    ):
-        found += [f"kept aside: {row}" for row in connection.execute(query.encode()).fetchall()]
-    schemas, later = load_schemas(), SystemClock().now() + DAY
-    for tenant in (ACME, OTHER):
-        observed = [
-            *overdue(connection, schemas, tenant, later).findings,
-            *double_continuations(connection, schemas, tenant),
-            *dangling_causes(connection, tenant).findings,
-            *duplicate_ids(connection, tenant).findings,
-        ]
-        found += [f"{each.name} of {tenant}: {each.detail}" for each in observed]
-    return found

@@ -132,7 +132,7 @@ def _row_of(state: ChainState, seals: int) -> list[Any]:
 
 
 def accusations(connection: psycopg.Connection[Any], allowed: frozenset[str] = frozenset()) -> list[str]:
-    """Everything that the ledger finds wrong a day later, whatever it is about, but what is ``allowed``; and what was set aside."""
+    """Everything that the ledger finds wrong a day later, but what is ``allowed``, and what was set aside."""
     aside = "select topic, partition, log_offset, detail from quarantine where set_aside"
     found = [f"set aside {row}" for row in connection.execute(aside).fetchall()]
     schemas, later = load_schemas(), SystemClock().now() + DAY
