@@ -126,7 +126,15 @@ class Network:
                 link.set("open")
 
     def close(self) -> None:
-        for link in self._links:
-            asyncio.run_coroutine_threadsafe(link.close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        for link in self._links:
+            await link.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
