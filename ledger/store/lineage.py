@@ -206,8 +206,8 @@ class _Question:
         if not silent:
             return tuple(found)
         continued = continuations(self.connection, self.schemas, self.tenant, services=silent, as_of=self.as_of)
-        ended = {each.chain_id for each in continued}
-        return tuple(each._replace(silent_since=None) if each.chain_id in ended else each for each in found)
+        ended = {each.chain for each in continued}
+        return tuple(each._replace(silent_since=None) if each[:3] in ended else each for each in found)
 
     def refused(self, dangling: Collection[bytes]) -> Mapping[bytes, Refusal]:
         """Which of the causes that are not there came and were refused, as far as the latest refusals tell."""

@@ -24,7 +24,10 @@ CHAINS: Final = 5_000
 
 
 class Continuation(NamedTuple):
-    """A chain says that it continues another of the same service and key. ``at``: the append time of its first seal."""
+    """A chain says that it continues another of its service, which ``key_id`` signed: a new key may continue the old one's.
+
+    ``at``: the append time of its first seal.
+    """
 
     chain_id: bytes
     by: bytes
@@ -32,6 +35,11 @@ class Continuation(NamedTuple):
     key_id: str
     event_id: bytes
     at: int
+
+    @property
+    def chain(self) -> tuple[str, str, bytes]:
+        """The continued chain. Nobody ends the promise of another service's."""
+        return self.service, self.key_id, self.chain_id
 
 
 def continuations(
@@ -64,8 +72,8 @@ def overdue(
     late = [row for row in rows if row[5] is not None]
     services = sorted({row[1] for row in late})
     opens = _opens(connection, tenant, services, as_of) if late else []
-    ended = {each.chain_id for each in _read(schemas, opens)}
-    late = [row for row in late if row[3] not in ended]
+    ended = {each.chain for each in _read(schemas, opens)}
+    late = [row for row in late if row[1:4] not in ended]
     found = [
         Wrong(
             "overdue",
@@ -97,9 +105,9 @@ def double_continuations(
 ) -> Look:
     """Chains that two others continue: a spool was copied. Among the ``OPENS`` latest chains."""
     opens = _opens(connection, tenant, None, as_of)
-    by: dict[tuple[str, bytes], list[Continuation]] = {}
+    by: dict[tuple[str, str, bytes], list[Continuation]] = {}
     for each in _read(schemas, opens):
-        by.setdefault((each.key_id, each.chain_id), []).append(each)
+        by.setdefault(each.chain, []).append(each)
     twice = [found for _, found in sorted(by.items()) if len({each.by for each in found}) > 1]
     found = [_doubled(sorted(each, key=lambda one: (one.at, one.by))) for each in twice[after[0] : after[0] + room]]
     following = (after[0] + room,) if len(twice) > after[0] + room else None
@@ -149,11 +157,10 @@ def _read(schemas: Schemas, rows: Sequence[tuple[Any, ...]]) -> list[Continuatio
 
 
 def _continued(schemas: Schemas, row: tuple[Any, ...]) -> Iterator[Continuation]:
-    payload, by, key_id, service, event_id, at = row
+    payload, by, _, service, event_id, at = row
     try:
         opened = schemas.decode(payload, "chain_open")
     except VerificationError:
         return
     for each in opened["continues"]:
-        if each["key_id"] == key_id:  # nobody ends the promise of another's chain
-            yield Continuation(each["chain_id"], by, service, key_id, event_id.bytes, at)
+        yield Continuation(each["chain_id"], by, service, each["key_id"], event_id.bytes, at)

@@ -261,6 +261,21 @@ def test_a_chain_that_another_continues_is_not_overdue(stand: Stand, url: str) -
         assert one.next is not None
 
 
+def test_a_new_key_continues_the_old_ones_chain_and_another_service_does_not(stand: Stand, url: str) -> None:
+    first, rotated, stranger = Forge(), Forge(name="beta"), Forge(name="beta", service="other")
+    stand.put(first, first.seal(first.make()))
+    head = {
+        "chain_id": first.chain_id, "key_id": first.signer.key_id, "next_sequence": 2, "last_seal_number": 0,
+        "last_seal_digest": bytes(32),
+    }  # fmt: skip
+    stand.put(stranger, stranger.seal(stranger.open(continues=[head])))
+    late = [each.chain_id for each in look(url, name="overdue").found]
+    assert late == [first.chain_id, stranger.chain_id]
+    stand.put(rotated, rotated.seal(rotated.open(continues=[head])))
+    late = [each.chain_id for each in look(url, name="overdue").found]
+    assert late == [stranger.chain_id, rotated.chain_id]
+
+
 def test_what_the_log_dropped_unread_is_told_to_who_watches_and_unknown_is_not_none(url: str) -> None:
     gone = lost(EVENTS, {0: Bounds(10, 12), 1: Bounds(3, 9), 2: Bounds(0, 4)}, {0: 4, 1: 3})
     assert [(each.number, each.until) for each in gone] == [(4, 9)]
