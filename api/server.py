@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from api.access import Tokens, check_address
 from api.app import create_app
 from api.store import Store
 from ledger import wiring
-from ledger.errors import ConfigurationError
+from ledger.errors import BackendError, ConfigurationError
 from ledger.settings import Settings
 
 GRACE_SECONDS = 5
@@ -20,8 +21,10 @@ GRACE_SECONDS = 5
 
 def application(settings: Settings) -> FastAPI:
     """The application that the settings ask for."""
+    with suppress(BackendError):  # a store that is away is waited for, one that is configured wrong is not
+        wiring.store_url(settings)
     return create_app(
-        store=Store(wiring.store_url(settings)),
+        store=Store(lambda: wiring.store_url(settings)),
         ledger=settings.require_ledger(),
         tokens=Tokens(settings.api_tokens, settings.tenant),
         bundle=wiring.watch_bundle(settings),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,9 +21,12 @@ back is found within seconds, however long it was away."""
 
 
 class Store:
-    """A pool that opens its connections when they are first needed, so that the server starts while the store is away."""
+    """A pool that opens its connections when they are first needed, so that the server starts while the store is away.
 
-    def __init__(self, url: str, *, wait: float = WAIT_SECONDS) -> None:
+    ``url`` may be a function that finds the store; it is asked for each connection.
+    """
+
+    def __init__(self, url: str | Callable[[], str], *, wait: float = WAIT_SECONDS) -> None:
         self._wait = wait
         self._pool = ConnectionPool(
             url,

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ledger.ports import Tally
 
-STATES: Final = ("starting", "running", "waiting", "stopped", "decision needed")
+State = Literal["starting", "running", "waiting", "stopped", "decision needed"]
+"""``waiting``: for the store or the log. ``decision needed``: the worker ends, and a person has to act."""
+STATES: Final[tuple[State, ...]] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A worker at one moment. Times are µs UTC; ``lag_seconds`` is by the append time of the last record done."""
+    """A worker at one moment. Times are µs UTC; ``lag_seconds`` is by the append time of the last record done.
 
-    state: str = "starting"
+    ``detail`` says why it is in this state; ``duties`` what fails beside the stream (trust, erasures, statistics), if anything.
+    """
+
+    state: State = "starting"
     detail: str = ""
+    duties: str = ""
     partitions: tuple[int, ...] = ()
     lag_records: int = 0
     lag_seconds: float = 0.0
@@ -44,21 +51,25 @@ class Health:
         self._quarantined = Counter(name + "quarantined", "Records set aside", registry=self.registry)
         self._failures = Counter(name + "failures", "Attempts that failed and were made again", registry=self.registry)
         self._state = Gauge(name + "state", "1 for what the worker does now", ["state"], registry=self.registry)
+        self._duties = Gauge(name + "duties_failing", "1 while a duty beside the stream fails", registry=self.registry)
         self._lag_records = Gauge(name + "lag_records", "Records in the log not committed", registry=self.registry)
         self._lag_seconds = Gauge(
             name + "lag_seconds", "Age of the last record done, while there are more", registry=self.registry
         )
         self._show(self.snapshot.state)
 
-    def state(self, state: str, detail: str = "", *, partitions: tuple[int, ...] | None = None) -> None:
-        """What the worker does now: starting, running, waiting (for the store or the log), stopped, decision needed."""
-        kept = self.snapshot.partitions if partitions is None else partitions
-        self.snapshot = replace(self.snapshot, state=state, detail=detail, partitions=kept)
+    def state(self, state: State, detail: str = "") -> None:
+        """What the worker does now, and why."""
+        self.snapshot = replace(self.snapshot, state=state, detail=detail)
         self._show(state)
 
-    def _show(self, now: str) -> None:
+    def _show(self, now: State) -> None:
         for each in STATES:
             self._state.labels(each.replace(" ", "_")).set(each == now)
+
+    def holds(self, partitions: Iterable[int]) -> None:
+        """The partitions that the worker reads now."""
+        self.snapshot = replace(self.snapshot, partitions=tuple(sorted(partitions)))
 
     def done(self, tally: Tally, now: int) -> None:
         """One commit."""
@@ -84,6 +95,11 @@ class Health:
         """An attempt that will be made again."""
         self._failures.inc()
         self.state("waiting", detail)
+
+    def duties(self, detail: str) -> None:
+        """What fails beside the stream; empty where nothing does."""
+        self._duties.set(bool(detail))
+        self.snapshot = replace(self.snapshot, duties=detail)
 
     def quarantine(self) -> None:
         self._quarantined.inc()

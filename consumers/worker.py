@@ -10,10 +10,10 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from threading import Event
-from typing import Final, Generic
+from typing import Any, Final, Generic
 
 import structlog
 
@@ -22,6 +22,10 @@ from ledger.errors import BackendError, ConfigurationError, PositionLost
 from ledger.ports import Bounds, Clock, Log, Position, Prepared, Projection, Record, Subscription, Tally, record_digest
 from ledger.trust.bundle import TrustError
 
+DECIDED: Final = (PositionLost, ConfigurationError, TrustError)
+"""What ends a worker: a person must decide, or act."""
+NOT_OF_A_RECORD: Final = (BackendError, ConfigurationError, TrustError)
+"""What fails for whichever record is at hand."""
 ATTEMPTS: Final = 2
 """A record that ended this many attempts is set aside."""
 
@@ -63,25 +67,16 @@ class Worker(Generic[Prepared]):
         self._say = structlog.get_logger(worker=group, topic=topic)
 
     def run(self, stop: Event) -> None:
-        """Works until ``stop`` is set; what was begun is committed first. Failures of log and store are retried.
+        """Works until ``stop`` is set; what was begun is committed first. Whatever fails is tried again, and told meanwhile.
 
         Raises ``PositionLost`` where a person must decide, and ``ConfigurationError`` or ``TrustError`` where one must act.
         """
-        while not stop.is_set():
-            try:
-                self._serve(stop)
-            except (PositionLost, ConfigurationError, TrustError) as error:
-                self.health.state("decision needed", str(error))
-                raise
-            except BackendError as error:
-                self._say.warning("will try again", error=str(error))
-                self.health.failed(str(error))
-                stop.wait(self._pace.retry_seconds)
+        insist(lambda: self._serve(stop), self.health, stop, self._say, self._pace.retry_seconds)
         self.health.state("stopped")
 
     def _serve(self, stop: Event) -> None:
         self._ends.clear()
-        self._tend()
+        self._see_to_duties()
         with closing(self._log.subscribe(self._topic, self._group, self._assigned)) as subscription:
             try:
                 self._work(subscription, stop)
@@ -111,23 +106,26 @@ class Worker(Generic[Prepared]):
             self._done(pending)
             self._one_by_one(flush)
             return None
+        failure: Exception | None = None
         try:
-            prepared: Prepared | None = self._projection.prepare(flush)
-        except BackendError:
+            prepared = self._projection.prepare(flush)
+        except NOT_OF_A_RECORD:
             raise
-        except Exception:  # noqa: BLE001 - whatever a record provokes must not stop the stream
-            prepared = None
+        except Exception as error:  # noqa: BLE001 - whatever a record provokes must not stop the stream
+            failure = error
         self._done(pending)
-        if prepared is None:
+        if failure is not None:
             self._suspect(flush)
-            raise BackendError("a flush could not be prepared; its records are taken one by one")
+            raise BackendError(
+                f"a flush could not be prepared ({failure}); its records are taken one by one"
+            ) from failure
         return committer.submit(self._commit, prepared, flush)
 
     def _commit(self, prepared: Prepared, flush: Sequence[Record]) -> Tally:
         """Commits a flush. What fails of itself, and not for the store's sake, is taken record by record the next time."""
         try:
             return self._projection.commit(prepared)
-        except (BackendError, ConfigurationError, TrustError):
+        except NOT_OF_A_RECORD:
             raise
         except Exception as error:
             self._suspect(flush)
@@ -142,7 +140,7 @@ class Worker(Generic[Prepared]):
                 continue
             try:
                 tally = self._projection.commit(self._projection.prepare([record]))
-            except BackendError:
+            except NOT_OF_A_RECORD:
                 raise
             except Exception as error:
                 if attempts < ATTEMPTS:
@@ -166,6 +164,11 @@ class Worker(Generic[Prepared]):
     def _done(self, pending: Future[Tally] | None) -> None:
         if pending is not None:
             self.health.done(pending.result(), self._clock.now())
+            self._works()
+
+    def _works(self) -> None:
+        if self.health.snapshot.state != "running":
+            self._say.info("running", partitions=self.health.snapshot.partitions)
             self.health.state("running")
 
     def _poll(self, subscription: Subscription, timeout: float) -> list[Record]:
@@ -176,7 +179,7 @@ class Worker(Generic[Prepared]):
 
     def _look_around(self, subscription: Subscription) -> None:
         """Other duties, and how far behind this worker is with the partitions that are still its own."""
-        self._tend()
+        self._see_to_duties()
         held = subscription.assignment()
         self._ends = {partition: end for partition, end in self._ends.items() if partition in held}
         self._tended = time.monotonic()
@@ -187,7 +190,21 @@ class Worker(Generic[Prepared]):
         oldest = min((at for partition, (_, at) in self._ends.items() if behind.get(partition) and at), default=None)
         seconds = 0.0 if oldest is None else max(0.0, (self._clock.now() - oldest) / 1e6)
         self.health.lag(sum(behind.values()), seconds)
-        self.health.state("running", partitions=tuple(sorted(self._ends)))
+        self.health.holds(self._ends)
+        self._works()
+
+    def _see_to_duties(self) -> None:
+        """What fails of them is told and tried again with the next turn: the stream does not wait for it."""
+        try:
+            self._tend()
+        except DECIDED:
+            raise
+        except Exception as error:  # noqa: BLE001 - a statement of one publisher must not stop all others'
+            if self.health.snapshot.duties != (told := f"{type(error).__name__}: {error}"):
+                self._say.warning("a duty failed", error=told)
+            self.health.duties(told)
+        else:
+            self.health.duties("")
 
     def _release(self) -> None:
         try:
@@ -206,7 +223,7 @@ class Worker(Generic[Prepared]):
             if position.unclean:
                 self._suspects[partition] = starts[partition] + self._pace.poll_records
             self._ends[partition] = (starts[partition], 0)
-        self.health.state("running", partitions=tuple(sorted(self._ends)))
+        self.health.holds(self._ends)
         return starts
 
     def _start(self, partition: int, position: Position, identity: str, bounds: Bounds) -> int:
@@ -237,6 +254,47 @@ class Worker(Generic[Prepared]):
                 if record_digest(record) != position.last_digest:
                     return f"record {offset - 1} is not the one that was read", bounds.first
         return None, offset
+
+
+def insist(
+    work: Callable[[], object], health: Health, stop: Event, say: structlog.stdlib.BoundLogger, seconds: float
+) -> None:
+    """Begins ``work`` again, ``seconds`` after whatever ended it, until ``stop`` is set. The same reason is logged again only
+    after a commit.
+
+    Raises what only a person can mend: ``PositionLost``, ``ConfigurationError``, ``TrustError``.
+    """
+    said: tuple[str, int | None] = "", None
+    while not stop.is_set():
+        try:
+            work()
+        except DECIDED as error:
+            health.state("decision needed", str(error))
+            raise
+        except Exception as error:  # noqa: BLE001 - a worker that ends is a ledger that stands still
+            told = str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
+            if said != (told, health.snapshot.committed_at):
+                say.warning("will try again", error=told, exc_info=not isinstance(error, BackendError))
+            said = told, health.snapshot.committed_at
+            health.failed(told)
+            stop.wait(seconds)
+
+
+def run_opened(
+    opened: Callable[[], AbstractContextManager[Worker[Any]]], health: Health, stop: Event, seconds: float = 1.0
+) -> None:
+    """Opens a worker and runs it until ``stop``; where store or log are away while it is opened, it waits for them.
+
+    Raises as ``Worker.run`` does.
+    """
+
+    def work() -> None:
+        with opened() as worker:
+            worker.run(stop)
+
+    insist(work, health, stop, structlog.get_logger(), seconds)
+    if health.snapshot.state != "stopped":
+        health.state("stopped")
 
 
 def cuts(records: Sequence[Record], size: int) -> Iterator[list[Record]]:

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Never
 
@@ -87,17 +87,14 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
 def materialize(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
     """Verifies what is in the log and commits it to the store, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
-    with materializer(settings, accept=accept_loss) as worker, _metrics(settings, worker.health.registry):
-        stop = application("consumers.worker", "stop_on_signals")()
-        application("consumers.materializer", "tune_collector")()
-        worker.run(stop)
+    application("consumers.materializer", "tune_collector")()
+    _work(settings, "materializer", lambda health: materializer(settings, accept=accept_loss, health=health))
 
 
 def contents(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
     """Keeps the contents, and erases what an erasure names, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
-    with contents_worker(settings, accept=accept_loss) as worker, _metrics(settings, worker.health.registry):
-        worker.run(application("consumers.worker", "stop_on_signals")())
+    _work(settings, "contents", lambda health: contents_worker(settings, accept=accept_loss, health=health))
 
 
 def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
@@ -119,8 +116,16 @@ def migrate(ctx: typer.Context, as_json: Json = False) -> None:
         tell(f"applied {', '.join(applied)}" if applied else "everything is there already")
 
 
+def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContextManager[Any]]) -> None:
+    """Runs a worker until SIGTERM. Its metrics are there before its store and its log are."""
+    stop = application("consumers.worker", "stop_on_signals")()
+    health: Any = application("consumers.health", "Health")(name)
+    with _metrics(settings, health.registry):
+        application("consumers.worker", "run_opened")(lambda: opened(health), health, stop)
+
+
 @contextlib.contextmanager
-def materializer(settings: Settings, *, accept: bool = False) -> Iterator[Any]:
+def materializer(settings: Settings, *, accept: bool = False, health: Any = None) -> Iterator[Any]:
     """The worker for events, wired, inside the block."""
     make = application("consumers.materializer", "materializer")
     trust = wiring.watch_bundle(settings)
@@ -128,15 +133,15 @@ def materializer(settings: Settings, *, accept: bool = False) -> Iterator[Any]:
         closing(wiring.open_log(settings)) as log,
         closing(wiring.open_projection(settings, trust())) as projection,
     ):
-        yield make(log=log, projection=projection, trust=trust, clock=wiring.CLOCK, accept=accept)
+        yield make(log=log, projection=projection, trust=trust, clock=wiring.CLOCK, accept=accept, health=health)
 
 
 @contextlib.contextmanager
-def contents_worker(settings: Settings, *, accept: bool = False) -> Iterator[Any]:
+def contents_worker(settings: Settings, *, accept: bool = False, health: Any = None) -> Iterator[Any]:
     """The worker for contents, wired, inside the block."""
     make = application("consumers.contents", "contents_worker")
     with closing(wiring.open_log(settings)) as log, closing(wiring.open_contents(settings)) as projection:
-        yield make(log=log, projection=projection, clock=wiring.CLOCK, accept=accept)
+        yield make(log=log, projection=projection, clock=wiring.CLOCK, accept=accept, health=health)
 
 
 @contextlib.contextmanager

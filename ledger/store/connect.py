@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -13,7 +13,10 @@ from ledger.errors import AccessDenied, BackendError, ConfigurationError, Ledger
 
 
 def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
-    """A connection whose unqualified names mean ``schema`` (by default what the database says); raises ``BackendError``."""
+    """A connection whose unqualified names mean ``schema`` (by default what the database says).
+
+    Raises ``BackendError``, or ``ConfigurationError`` for what is no URL of a Postgres.
+    """
     try:
         connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=10)
         connection.execute("set jit = off")
@@ -43,20 +46,15 @@ def link(connection: psycopg.Connection) -> Link:
     return Link(info.host, remote, encrypted, encrypted and info.get_parameters().get("sslmode") == "verify-full")
 
 
-_RETRY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UniqueViolation)
-"""Failures of connections, locks and resources, and rows that another worker was faster to insert: all pass."""
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Turns a driver's error inside the block into ours; what the block did is rolled back.
 
-    ``BackendError`` is for what may be tried again; any other, such as a value that no column takes, is ``LedgerError``.
+    ``BackendError`` is for what may be tried again; ``LedgerError`` for what will be refused again, such as a value that no
+    column or index takes; ``AccessDenied`` for rights that the role lacks.
     """
     try:
         yield
-    except _RETRY as error:
-        raise BackendError(f"the store failed ({type(error).__name__}: {_first_line(error)})") from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise AccessDenied(
             f"the role of STORE_URL may not do that ({_first_line(error)}): a worker's is granted answerable_writer, a "
@@ -64,7 +62,26 @@ def translated() -> Iterator[None]:
             missing=_first_line(error),
         ) from error
     except psycopg.Error as error:
-        raise LedgerError(f"the store refused ({type(error).__name__}: {_first_line(error)})") from error
+        told = f"({type(error).__name__}: {_first_line(error)})"
+        if _is_of_the_values(error):
+            raise LedgerError(f"the store refused {told}") from error
+        raise BackendError(f"the store failed {told}") from error
+
+
+def _is_of_the_values(error: psycopg.Error) -> bool:
+    """Whether it is what was sent that no store takes.
+
+    Such are the classes of data, constraints and limits, and what the driver cannot send. Anything else passes, or is mended by
+    a person without a change of the data: connections, locks, resources, tables that a migration has not made yet.
+    """
+    code = error.sqlstate
+    if code is None:
+        return not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    # A row that another worker was faster to insert passes; an internal error says nothing of its cause.
+    return code != psycopg.errors.UniqueViolation.sqlstate and (code[:2] in _VALUES or code == "XX000")
+
+
+_VALUES: Final = frozenset({"22", "23", "54"})
 
 
 def _first_line(error: Exception) -> str:

@@ -165,7 +165,8 @@ class PostgresProjection(Owner):
         self._next_seal = self._end_of_block = 0
 
     def _erased(self, tenant: str, digests: Sequence[bytes]) -> frozenset[bytes]:
-        return sighted.erased_of(self._looks, tenant, digests)
+        with translated():
+            return sighted.erased_of(self._looks, tenant, digests)
 
     def _new_seal(self) -> int:
         with self._drawing:  # both threads draw

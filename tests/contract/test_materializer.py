@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from threading import Event, Thread
 
+import psycopg
 import pytest
 
+from consumers.health import Health
 from consumers.materializer import materializer
-from consumers.worker import Pace, Worker
-from ledger.errors import PositionLost
-from ledger.ports import EVENTS, Outgoing, Record, Subscription, Tally
+from consumers.worker import Pace, Worker, run_opened
+from ledger.errors import ConfigurationError, PositionLost
+from ledger.ports import EVENTS, Bounds, Outgoing, Record, Subscription, Tally
 from ledger.schema_files import load_schemas
+from ledger.store.connect import translated
 from ledger.store.digest import state_digest
 from ledger.store.migrations import migrate
 from ledger.store.projection import Flush, PostgresProjection
@@ -112,10 +117,14 @@ def run_until(worker: Worker[Flush], done: Callable[[], bool]) -> None:
 
     thread = Thread(target=target)
     thread.start()
-    while not done() and thread.is_alive():
-        thread.join(0.01)
-    stop.set()
-    thread.join()
+    deadline = time.monotonic() + 60
+    try:
+        while not done() and thread.is_alive():
+            assert time.monotonic() < deadline, worker.health.snapshot
+            thread.join(0.01)
+    finally:
+        stop.set()
+        thread.join()
     if raised:
         raise raised[0]
 
@@ -168,6 +177,146 @@ def test_a_record_that_ends_two_attempts_is_set_aside_and_the_stream_goes_on(url
     assert state_digest(url).rows["quarantine"] == 1
     assert state_digest(url).rows["seals"] == 8
     to.close()
+
+
+class _TooLarge(_Fragile):
+    """What Postgres itself says of a value that is beyond its limits."""
+
+    def _taste(self, records: Sequence[Record]) -> None:
+        if any(record.offset == self.poison for record in records):
+            with translated():
+                self._looks.execute("select repeat('x', 2000000000)")
+
+
+def test_a_record_beyond_the_limits_of_the_store_is_set_aside_too(url: str, trust: Trust) -> None:
+    log = filled(Forge(), 4)
+    to = _TooLarge(url, load_schemas(), LEDGER, trust.bundle, stuck=0.3)
+    to.poison = 1
+    worker = worker_of(log, to, trust)
+    run_until(worker, lambda: worker.health.snapshot.records == 3)
+    assert worker.health.snapshot.quarantined == 1
+    to.close()
+
+
+def test_a_store_whose_rights_or_tables_are_wrong_costs_no_record(url: str, trust: Trust) -> None:
+    log, to = filled(Forge(), 3), projection(url, trust)
+    worker = worker_of(log, to, trust)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("alter table seals rename to hidden")
+
+        wrong = True
+
+        def mended() -> bool:
+            nonlocal wrong
+            failures = worker.health.registry.get_sample_value("answerable_materializer_failures_total") or 0
+            if wrong and failures > 3:
+                assert "UndefinedTable" in worker.health.snapshot.detail
+                connection.execute("alter table hidden rename to seals")
+                wrong = False
+            return worker.health.snapshot.records == 3
+
+        run_until(worker, mended)
+    assert worker.health.snapshot.quarantined == 0
+    assert state_digest(url).rows["seal"] == 3
+    to.close()
+
+
+def test_a_duty_that_fails_is_told_and_does_not_stop_the_stream(url: str, trust: Trust) -> None:
+    log, to = filled(Forge(), 3), projection(url, trust)
+    failing = True
+
+    def tend() -> None:
+        if failing:
+            raise RecursionError("a statement nobody can sweep")
+
+    health = Health("contents")
+    worker = Worker(topic=EVENTS, group="g", log=log, projection=to, clock=At(), health=health, tend=tend, pace=PACE)
+
+    def done() -> bool:
+        nonlocal failing
+        if health.snapshot.records == 3 and health.snapshot.duties:
+            assert (health.snapshot.state, health.snapshot.duties) == (
+                "running",
+                "RecursionError: a statement nobody can sweep",
+            )
+            assert health.registry.get_sample_value("answerable_contents_duties_failing") == 1
+            failing = False
+        return not failing and not health.snapshot.duties
+
+    run_until(worker, done)
+    assert health.registry.get_sample_value("answerable_contents_duties_failing") == 0
+    to.close()
+
+
+class _Unexpected(OneMember):
+    """Fails in a way that no adapter should."""
+
+    left = 3
+
+    def bounds(self, topic: str) -> Mapping[int, Bounds]:
+        if self.left:
+            self.left -= 1
+            raise ZeroDivisionError("nobody thought of it")
+        return super().bounds(topic)
+
+
+def test_whatever_else_fails_is_told_and_tried_again(url: str, trust: Trust) -> None:
+    forge, to = Forge(), projection(url, trust)
+    log = _Unexpected(At(), partitions=1)
+    log.left = 0
+    log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make()).value)], timeout=1)
+    log.left = 3
+    worker = worker_of(log, to, trust)
+    told: set[str] = set()
+
+    def done() -> bool:
+        told.add(worker.health.snapshot.detail)
+        return worker.health.snapshot.records == 1
+
+    run_until(worker, done)
+    assert "ZeroDivisionError: nobody thought of it" in told
+    assert worker.health.snapshot.detail == ""
+    to.close()
+
+
+def test_a_worker_is_opened_as_soon_as_its_store_is_there(url: str, trust: Trust) -> None:
+    log, health, stop = filled(Forge(), 3), Health("materializer"), Event()
+    tried = 0
+
+    @contextmanager
+    def opened() -> Iterator[Worker[Flush]]:
+        nonlocal tried
+        tried += 1
+        where = url if tried > 3 else "postgresql://127.0.0.1:1/nothing?connect_timeout=2"
+        with closing(projection(where, trust)) as to:
+            yield materializer(log=log, projection=to, trust=lambda: trust.bundle, clock=At(), health=health, pace=PACE)
+
+    thread = Thread(target=run_opened, args=(opened, health, stop, 0.05))
+    thread.start()
+    seen: set[tuple[str, bool]] = set()
+    deadline = time.monotonic() + 60
+    while health.snapshot.records < 3 and thread.is_alive() and time.monotonic() < deadline:
+        now = health.snapshot
+        seen.add((now.state, "cannot be reached" in now.detail))
+        thread.join(0.01)
+    stop.set()
+    thread.join()
+    assert seen >= {("waiting", True)}
+    assert ("waiting", False) not in seen
+    assert (tried, health.snapshot.state) == (4, "stopped")
+
+
+def test_a_mistake_in_the_configuration_ends_it_at_once(trust: Trust) -> None:
+    health, stop = Health("materializer"), Event()
+
+    @contextmanager
+    def opened() -> Iterator[Worker[Flush]]:
+        with closing(projection("postgresql://127.0.0.1/ledger?no_such_option=1", trust)):
+            yield pytest.fail("it was opened")
+
+    with pytest.raises(ConfigurationError, match="STORE_URL"):
+        run_opened(opened, health, stop)
+    assert health.snapshot.state == "decision needed"
 
 
 def test_a_log_made_anew_stops_the_worker_until_a_person_accepts_it(url: str, trust: Trust) -> None:

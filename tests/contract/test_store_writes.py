@@ -297,6 +297,14 @@ def test_a_stripped_payload_is_refused_until_an_erasure_names_its_event(stand: S
     assert stand.rows("select payload is null from events where digest = %s", made.digest) == [(True,)]
 
 
+def test_a_store_that_goes_while_an_erasure_is_looked_up_is_no_fault_of_the_record(stand: Stand) -> None:
+    forge = Forge()
+    value = stripped(forge.schemas, forge.seal(forge.make()).value, 1)
+    stand.rows("select pg_terminate_backend(%s)", stand.projection._looks.info.backend_pid)
+    with pytest.raises(BackendError):
+        stand.put(forge, value)
+
+
 def test_another_tenants_erasure_touches_nothing(stand: Stand) -> None:
     forge, other = Forge(), Forge(name="beta", tenant="other")
     made = forge.make()
