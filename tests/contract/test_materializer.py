@@ -217,7 +217,7 @@ def test_a_store_whose_rights_or_tables_are_wrong_costs_no_record(url: str, trus
 
         run_until(worker, mended)
     assert worker.health.snapshot.quarantined == 0
-    assert state_digest(url).rows["seal"] == 3
+    assert state_digest(url).rows["seals"] == 3
     to.close()
 
 
