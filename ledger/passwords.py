@@ -16,6 +16,9 @@ from ledger.errors import ConfigurationError
 HIDDEN: Final = "***"
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[^:@\[\]]*)(:\d+)?")
 
+_PAIR: Final = r"\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s']\S*)"
+_PAIRS: Final = re.compile(rf"\s*{_PAIR}(?:\s+{_PAIR})*\s*|(?:embedded|file):.*", re.DOTALL)
+
 
 class Password(str):
     """A password whose representation hides it: drivers print their configuration, with what they were given."""
@@ -51,7 +54,7 @@ def with_password(url: str, password: str | None) -> str:
 
 def without_password(url: str) -> str:
     """``url`` with its password, if it has one, replaced by stars; a keyword string's ``password=`` too."""
-    url = re.sub(r"(password=)('(?:[^'\\]|\\.)*'|[^&\s]+)", rf"\1{HIDDEN}", url)
+    url = re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s]+)", rf"\1{HIDDEN}", url)
     try:
         parts = urlsplit(url)
         password = parts.password
@@ -70,6 +73,8 @@ def check_url(url: str) -> str:
     database, and a driver's error would print it.
     """
     if "://" not in url:
+        if "=" in url and not _PAIRS.fullmatch(url):
+            raise ValueError("it is neither a URL nor pairs of KEY=VALUE")
         return url
     try:
         parts = urlsplit(url)

@@ -60,10 +60,17 @@ class SecurePostgres:
         self.admin(f"create role {name} login password '{password}' in role {role}")
 
     def url(
-        self, user: str, *, host: str = "localhost", mode: str = "verify-full", authority: Path | None = None
+        self,
+        user: str,
+        *,
+        host: str = "localhost",
+        mode: str = "verify-full",
+        authority: Path | None = None,
+        database: str = "postgres",
     ) -> str:
         """Where a user comes in, as a setting has it: without password."""
-        return f"postgresql://{user}@{host}:{self.port}/postgres?sslmode={mode}&sslrootcert={authority or self.authority.file}"
+        trusted = authority or self.authority.file
+        return f"postgresql://{user}@{host}:{self.port}/{database}?sslmode={mode}&sslrootcert={trusted}"
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

@@ -30,7 +30,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ANSWERABLE_DATA_DIR", str(tmp_path))
 
 
-@pytest.mark.parametrize("url", ["postgresql://u@h:5/d?sslmode=verify-full", "postgresql:///d", "host=h user=u"])
+@pytest.mark.parametrize("url", ["postgresql://u@h:5/d?sslmode=verify-full", "postgresql:///d", "host = h user=u"])
 def test_a_driver_gets_the_password_whatever_is_in_it(url: str) -> None:
     given = with_password(url, SECRET)
     assert conninfo_to_dict(given)["password"] == SECRET
@@ -95,6 +95,8 @@ def test_the_store_s_password_goes_to_the_driver(monkeypatch: pytest.MonkeyPatch
         "postgresql://u:3cr3t?x@h/d",
         "postgresql://[3cr3t",
         "kafka://h:3cr3t/p",
+        "host=h 3cr3t",
+        "host=h password='3cr3t",
     ],
 )
 def test_a_url_that_can_be_read_in_two_ways_is_refused_unseen(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,7 @@ def test_a_ledger_without_name_says_what_to_do() -> None:
         ("postgresql://a@h/db", "postgresql://a@h/db"),
         ("host=h password=secret user=u", "host=h password=*** user=u"),
         ("postgresql://h/db?user=a&password=secret", "postgresql://h/db?user=a&password=***"),
+        ("host=h password = 'two words' user=u", "host=h password = *** user=u"),
         ("postgresql://[h", "(not a URL)"),
     ],
 )
