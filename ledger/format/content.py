@@ -12,7 +12,7 @@ import rfc8785
 from ledger.errors import InvalidEvent
 from ledger.format.codec import Malformed, Schemas
 from ledger.format.hashing import content_digest
-from ledger.format.limits import CONTENT_BYTES, CONTENT_STRING_BYTES, CONTENT_SUBJECTS
+from ledger.format.limits import CONTENT_BYTES, CONTENT_STRING_BYTES, CONTENT_SUBJECTS, CONTENT_VALUE_BYTES
 
 PRINCIPAL: Final = "application/vnd.answerable.principal+json"
 
@@ -51,6 +51,10 @@ def encode_content(schemas: Schemas, content: Content) -> tuple[bytes, bytes]:
     if fault := fault_of_strings(content):
         raise InvalidEvent(f"{fault}; shorten it")
     value = schemas.encode("Content", content._asdict())
+    if len(value) > CONTENT_VALUE_BYTES:
+        raise InvalidEvent(
+            f"a content's record has {len(value)} bytes and the limit is {CONTENT_VALUE_BYTES}; name fewer people in one content"
+        )
     return value, content_digest(value)
 
 

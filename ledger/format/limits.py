@@ -11,6 +11,8 @@ HEADER_BYTES: Final = 8 * 1024
 PAYLOAD_BYTES: Final = 64 * 1024
 BATCH_BYTES: Final = 768 * 1024
 CONTENT_BYTES: Final = 8 * 1024 * 1024
+CONTENT_VALUE_BYTES: Final = CONTENT_BYTES + 64 * 1024
+"""Of a content's record: its bytes, and what may stand around them."""
 CONTENT_STRING_BYTES: Final = 2 * 1024
 """Of a content's tenant, media type, and each subject."""
 CONTENT_SUBJECTS: Final = 256

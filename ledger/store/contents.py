@@ -13,7 +13,7 @@ from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
 from ledger.format.content import Content, decode_content, record_key, split_record_key
 from ledger.format.hashing import content_digest
-from ledger.format.limits import CONTENT_BYTES
+from ledger.format.limits import CONTENT_VALUE_BYTES
 from ledger.ports import CONTENTS, Record, Tally, partition_of
 from ledger.store import copies, erasures, findings, positions
 from ledger.store.connect import translated
@@ -21,9 +21,6 @@ from ledger.store.copies import Copy
 from ledger.store.names import Names
 from ledger.store.owner import Owner
 from ledger.trust.verdict import Rejected
-
-FRAMING: Final = 64 * 1024
-"""What a content's record may have beyond its bytes."""
 
 
 class _Kept(NamedTuple):
@@ -98,7 +95,7 @@ class PostgresContents(Owner):
         if record.value is None:
             into.deleted.append((tenant, digest, record))
             return
-        if len(record.value) > CONTENT_BYTES + FRAMING:
+        if len(record.value) > CONTENT_VALUE_BYTES:
             raise VerificationError("oversize", f"the record has {len(record.value)} bytes")
         content = decode_content(self._schemas, record.value)
         if content_digest(record.value) != digest or content.tenant != tenant:

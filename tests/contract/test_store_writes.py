@@ -15,6 +15,7 @@ from ledger.format.batch import ChainHead, SealedBatch, join_batch, split_batch
 from ledger.format.codec import Schemas
 from ledger.format.content import Content, encode_content, record_key
 from ledger.format.hashing import ZERO16, content_digest
+from ledger.format.limits import CONTENT_BYTES, CONTENT_VALUE_BYTES
 from ledger.ports import EVENTS, Record
 from ledger.schema_files import directory, load_schemas
 from ledger.store.digest import state_digest
@@ -362,6 +363,18 @@ def test_a_content_with_a_subject_too_long_to_be_found_by_is_refused(stand: Stan
         value = forge.schemas.encode("Content", {**fields, "subjects": subjects})
         stand.content(record_key("acme", content_digest(value)), value)
     assert stand.rejected() == ["malformed", "malformed"]
+
+
+def test_a_content_at_the_limit_of_its_record_is_kept_and_one_beyond_it_is_refused(stand: Stand) -> None:
+    fields = {"tenant": "acme", "salt": bytes(16), "media_type": "text/plain", "bytes": bytes(CONTENT_BYTES)}
+    schemas = load_schemas()
+    subjects = ["s" * 2000] * 32
+    short = len(schemas.encode("Content", {**fields, "subjects": [*subjects, "s" * 64]}))
+    for size in (CONTENT_VALUE_BYTES, CONTENT_VALUE_BYTES + 1):
+        value = schemas.encode("Content", {**fields, "subjects": [*subjects, "s" * (64 + size - short)]})
+        assert len(value) == size
+        stand.content(record_key("acme", content_digest(value)), value)
+    assert (stand.count("contents"), stand.rejected()) == (1, ["oversize"])
 
 
 def test_a_content_under_a_key_that_is_not_its_own_is_refused(stand: Stand) -> None:

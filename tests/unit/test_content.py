@@ -22,7 +22,7 @@ from ledger.format.content import (
     record_key,
     split_record_key,
 )
-from ledger.format.limits import CONTENT_BYTES
+from ledger.format.limits import CONTENT_BYTES, CONTENT_STRING_BYTES, CONTENT_VALUE_BYTES
 from tests.sealing import SCHEMAS, TENANT, negative_block, overlong
 
 SALT = bytes(range(16))
@@ -58,6 +58,13 @@ def test_a_content_too_large_is_an_error_when_recording_and_malformed_when_read(
     with pytest.raises(Malformed, match="limit"):
         decode_content(SCHEMAS, SCHEMAS.encode("Content", large._asdict()))
     assert encode_content(SCHEMAS, large._replace(bytes=bytes(CONTENT_BYTES)))
+
+
+def test_a_content_whose_strings_make_its_record_too_large_is_an_error_when_recording() -> None:
+    full = Content(TENANT, SALT, "text/plain", ["s" * CONTENT_STRING_BYTES] * 31, bytes(CONTENT_BYTES))
+    assert len(encode_content(SCHEMAS, full)[0]) <= CONTENT_VALUE_BYTES
+    with pytest.raises(InvalidEvent, match=r"limit.*fewer people"):
+        encode_content(SCHEMAS, full._replace(subjects=["s" * CONTENT_STRING_BYTES] * 32))
 
 
 @pytest.mark.parametrize("changes", [{"tenant": "a\0"}, {"media_type": "\0"}, {"subjects": ["fine", "\0"]}])
