@@ -1,6 +1,5 @@
-"""A second verifier, written from the page (docs/format.md) and the schema files alone by somebody who had not seen the
-code, to show that they suffice. It may be changed by what the page says, never by what the code does. Numbers in
-docstrings are sections of the page, in `judge` steps of section 8.
+"""A second verifier, written from the page (docs/format.md) and the schemas alone by somebody who had not seen the code.
+What the page says may change it, never what the code does. Numbers are sections of the page, in `judge` steps of 8.
 
 `python stranger.py VECTORS_DIR [SCHEMAS_DIR]` checks every vector in a directory, prints a line for each, and exits
 with 1 if any differs. SCHEMAS_DIR is else VECTORS_DIR/../../schemas. It needs PyNaCl (libsodium, for section 6).
@@ -49,11 +48,12 @@ def load_schemas(directory: Path) -> Schemas:
         fingerprint, digest, name = line.split(" ")
         data = (directory / name).read_bytes() if (directory / name).is_file() else b""
         require(sha256(data).hex() == digest, f"{name} is not the file that LOCK lists")
-        require(len(fingerprint) == 16 and bytes.fromhex(fingerprint) not in schemas, "LOCK has a bad fingerprint")
+        frame = bytes.fromhex(fingerprint)
+        require(len(frame) == 8 and frame.hex() == fingerprint and frame not in schemas, "LOCK has a bad fingerprint")
         parts: list[Fields] = []
         schema = json.loads(data, object_hook=lambda part, parts=parts: parts.append(part) or part)
         schema["named"] = {part["name"]: part for part in parts if part.get("type") in ("record", "fixed")}
-        schemas[bytes.fromhex(fingerprint)] = schema | {"pair": bytes.fromhex(fingerprint + digest)}
+        schemas[frame] = schema | {"pair": bytes.fromhex(fingerprint + digest)}
     return schemas
 
 

@@ -6,10 +6,13 @@ wire (little-endian), and the SHA-256 in hex of the exact file.
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.format.codec import FRAME, MARK, read_schema
+
+_LINE: Final = re.compile(r"([0-9a-f]{16}) ([0-9a-f]{64}) ([^ ]+)")
 
 
 class Locked(NamedTuple):
@@ -27,5 +30,15 @@ def lock_line(file: str, text: bytes) -> str:
 
 
 def read_lock(text: str) -> list[Locked]:
-    """The lines of a LOCK, in order."""
-    return [Locked(*line.split(" ")) for line in text.splitlines()]
+    """The lines of a LOCK, in order; raises ``ValueError`` for one of another form, or a fingerprint that stands in it twice."""
+    found = [_read_line(line) for line in text.removesuffix("\n").split("\n")] if text else []
+    if len({each.fingerprint for each in found}) < len(found):
+        raise ValueError("a fingerprint stands in LOCK twice")
+    return found
+
+
+def _read_line(line: str) -> Locked:
+    parts = _LINE.fullmatch(line)
+    if parts is None:
+        raise ValueError(f"a line of LOCK is not a fingerprint, a SHA-256 and a file: {line!r}")
+    return Locked(*parts.groups())

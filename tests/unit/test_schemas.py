@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from ledger.errors import ConfigurationError
 from ledger.format.lock import Locked, lock_line, read_lock
 from ledger.schema_files import directory, read_locked
+from tests import stranger
 from tests.lock_schemas import publish
 
 FOLDER = directory()
@@ -249,6 +250,46 @@ def test_a_word_changed_in_a_doc_is_refused(copy: Path) -> None:
     file = copy / "prompt.v1.avsc"
     file.write_text(file.read_text().replace("trusted if", "untrusted if"))
     with pytest.raises(ConfigurationError, match=r"prompt\.v1\.avsc"):
+        read_locked(copy)
+
+
+def test_a_lock_whose_last_line_has_no_end_is_read(copy: Path) -> None:
+    lock = copy / "LOCK"
+    lock.write_bytes(lock.read_bytes().removesuffix(b"\n"))
+    assert read_locked(copy) == read_locked(FOLDER)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda lock: lock[:0],
+        lambda lock: b"\n" + lock,
+        lambda lock: lock + b"\n",
+        lambda lock: lock.replace(b"\n", b"\r\n"),
+        lambda lock: lock.replace(b" ", b"  ", 1),
+        lambda lock: lock.replace(b" ", b"\t", 1),
+        lambda lock: lock.replace(b"\n", b" more\n", 1),
+        lambda lock: lock[:16].upper() + lock[16:],
+        lambda lock: lock[2:],
+        lambda lock: lock + lock.splitlines(keepends=True)[0],
+        lambda lock: lock.replace(b".v1.avsc", b".v9.avsc", 1),
+        lambda lock: b"\xff" + lock[1:],
+    ],
+)
+def test_a_lock_of_another_form_or_of_other_files_is_unusable(copy: Path, spoil: Callable[[bytes], bytes]) -> None:
+    lock = copy / "LOCK"
+    assert spoil(lock.read_bytes()) != lock.read_bytes()
+    lock.write_bytes(spoil(lock.read_bytes()))
+    with pytest.raises(ConfigurationError, match="install the package again"):
+        read_locked(copy)
+    with pytest.raises(ValueError):  # noqa: PT011 - the stranger has no words for it
+        stranger.load_schemas(copy)
+
+
+def test_a_fingerprint_that_is_not_the_files_own_is_refused(copy: Path) -> None:
+    lock = copy / "LOCK"
+    lock.write_bytes(b"0" * 16 + lock.read_bytes()[16:])
+    with pytest.raises(ConfigurationError, match=r"sealed_batch\.v1\.avsc is not the published one"):
         read_locked(copy)
 
 
