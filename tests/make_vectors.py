@@ -16,7 +16,7 @@ from ledger.format.batch import decode_seal
 from ledger.format.hashing import seal_digest
 from ledger.trust.chain import Mark, replay
 from ledger.trust.keys import jwk_of
-from tests.sealing import ROOT, SCHEMAS, SECOND, START, TENANT, bundle_of, digests_of, key_statement
+from tests.sealing import ROOT, SCHEMAS, SECOND, START, bundle_of, digests_of, key_statement
 from tests.vector_cases import cases
 from tests.vector_cases.case import Case, Sent
 
@@ -33,7 +33,7 @@ def render(case: Case) -> dict[str, Any]:
         "root": jwk_of(ROOT.public.raw),
         "bundle": base64.b64encode(bundle).decode(),
         "bundle_verdict": "refused" if case.refused_bundle else "accepted",
-        "erased": [{"tenant": TENANT, "event": each.hex()} for each in case.erased],
+        "erased": [{"tenant": case.erased_of, "event": each.hex()} for each in case.erased],
         "records": [_record(each) for each in case.sent],
         "expect": [_expectation(each) for each in case.sent],
         "chains": _chains(case, admitted),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ledger.format.codec import MARK
-from tests.sealing import CHAIN, LEDGER, SECOND, Made, closing, event, opening, seal, signer
+from tests.sealing import CHAIN, LEDGER, SECOND, TENANT, Made, closing, event, opening, seal, signer
 
 OTHER = signer("other")
 FOREIGN = MARK + bytes.fromhex("0123456789abcdef")
@@ -40,13 +40,14 @@ class Sent(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A file: ``chain`` names the chain findings expected, ``erased`` the events whose payload an erasure names."""
+    """A file: ``chain`` names the chain findings expected, ``erased`` the events of ``erased_of`` that an erasure names."""
 
     name: str
     title: str
     sent: Sequence[Sent]
     bundle: bytes | None = None
     erased: Sequence[bytes] = ()
+    erased_of: str = TENANT
     chain: Sequence[str] = ()
     refused_bundle: bool = False
     ledger: str = LEDGER

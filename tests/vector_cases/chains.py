@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 
-from tests.sealing import SECOND, START, bundle_of, erased, event, key_statement, opening, seal
+from tests.sealing import SECOND, START, bundle_of, closing, erased, event, key_statement, opening, seal
 from tests.vector_cases.case import HOUR, OTHER, Case, Expected, Sent, one, refused, three
 
 
@@ -40,6 +40,13 @@ def cases() -> Iterator[Case]:
     gone_on = seal([event(4)], third.head)
     all_four = [Sent(each) for each in (first, second, third, gone_on)]
     yield Case("chain-sealed-after-close", "a seal after the close", all_four, chain=["sealed_after_close"])
+    early = seal([closing(1)], first.head, next_within=0)
+    closers = [Sent(each) for each in (first, early, seal([closing(2)], early.head, next_within=0))]
+    yield Case("chain-two-closes", "two seals close: the lower counts", closers, chain=["sealed_after_close"])
+    forked = [Sent(each) for each in (first, early, seal([event(8), closing(9)], first.head, next_within=0))]
+    yield Case("chain-fork-of-closes", "both seals of one number close", forked, chain=["fork", "fork"])
+    same = seal([event(1)], first.head, sealed_at=START + SECOND)
+    yield Case("good-equal-times", "sealed_at is the parent's: no finding", [Sent(first), Sent(same)])
     past = seal([event(1)], first.head, sealed_at=START)
     yield Case("chain-clock-skew", "sealed_at goes backwards", [Sent(first), Sent(past)], chain=["clock_skew"])
     chain_id = sha256(b"another chain").digest()[:16]

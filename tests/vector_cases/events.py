@@ -19,6 +19,7 @@ from tests.sealing import (
     START,
     TENANT,
     bundle_of,
+    closing,
     data,
     event,
     event_id,
@@ -31,7 +32,7 @@ from tests.sealing import (
     split_blocks,
     zigzag,
 )
-from tests.vector_cases.case import DAY, Case, Expected, Sent, one
+from tests.vector_cases.case import DAY, FOREIGN, Case, Expected, Sent, one
 from tests.vector_cases.samples import sample
 
 
@@ -45,6 +46,7 @@ def cases() -> Iterator[Case]:
     for name, title, bad, found in _noted():
         made = seal([opening(), bad, event(2)])
         yield one(f"event-{found}-{name}", title, Sent(made, Expected(noted={1: [found]})))
+    yield from _both()
     yield from _scoped_kinds()
     last = seal([opening(), event(1, "chain_close", payload=SCHEMAS.by_name["chain_close"].frame)], next_within=0)
     yield one("event-unprojectable-close", "a close whose payload does not decode closes the chain", Sent(last, Expected(refused={1: "unprojectable"})))  # fmt: skip
@@ -107,6 +109,8 @@ def _bad_payloads() -> Iterator[tuple[str, str, SealedEvent]]:
     yield "union-index-2", "a union with index 2", event(1, payload=payload[:-1] + b"\x04")
     yield "union-index-minus-2", "a union with index -2", event(1, payload=payload[:-1] + b"\x03")
     eleven = payload[:FRAME] + b"\x80" * 10 + b"\x00" + payload[FRAME + 1 :]
+    endless = payload[:FRAME] + b"\x80" * 10 + payload[FRAME + 1 :]
+    yield "ten-bytes-and-on", "a number whose tenth byte says that it goes on", event(1, payload=endless)
     yield "eleven-bytes", "a number in eleven bytes", event(1, payload=eleven)
     beyond = payload[:FRAME] + b"\x80" * 9 + b"\x02" + payload[FRAME + 1 :]
     yield "beyond-64-bits", "a number beyond 64 bits", event(1, payload=beyond)
@@ -155,6 +159,22 @@ def _noted() -> Iterator[tuple[str, str, SealedEvent, str]]:
     yield "payload-two-blocks", "a block for each item", event(1, "chain_loss", payload=blocks), found
 
 
+def _both() -> Iterator[Case]:
+    """Two faults of one event: the first of step 18 refuses it, findings add up."""
+    unknown = FOREIGN + b"\x02"
+    overlong_kind = event(1, "weather", payload=unknown)
+    overlong_kind = overlong_kind._replace(header=overlong(overlong_kind.header, FRAME + 16))
+    for name, title, bad, found in (
+        ("schema_unknown-as-seal", "a kind that no payload may be, and a payload of an unknown schema", event(1, "Seal", payload=unknown), ["schema_unknown"]),
+        ("schema_unknown-non-canonical", "a header that is not canonical, and a payload of an unknown schema", overlong_kind, ["non_canonical", "schema_unknown"]),
+        ("two-findings", "two findings of one event", event(1, occurred_at=-1, causes=[Cause(event_id(0), None, "x")]), ["clock_skew", "unknown_relation"]),
+    ):  # fmt: skip
+        yield one(f"event-{name}", title, Sent(seal([opening(), bad]), Expected(noted={1: found})))
+    foreign = event(1, "oversight", payload=SCHEMAS.encode("chain_heartbeat", heartbeat()), occurred_at=-1)
+    sent = Sent(seal([opening(), foreign]), Expected(refused={1: "unprojectable"}))
+    yield one("event-unprojectable-without-findings", "an event that is refused has no findings", sent)
+
+
 def _scoped_kinds() -> Iterator[Case]:
     made = seal(
         [opening(), event(1, "agent_registration", sample(SCHEMAS.by_name["agent_registration"].parsed, "a", True))]
@@ -173,6 +193,13 @@ def _scoped_kinds() -> Iterator[Case]:
     yield one(
         "event-unauthorized_kind-over", "a statement that has run out adds nothing", Sent(made, noted), bundle=over
     )
-    both_found = event(1, occurred_at=-1, causes=[Cause(event_id(0), None, "x")])
-    all_noted = Expected(noted={1: ["clock_skew", "unknown_relation"]})
-    yield one("event-two-findings", "two findings of one event", Sent(seal([opening(), both_found]), all_noted))
+    for other in ("tenants", "services"):
+        title = f"a statement for other {other} adds nothing"
+        elsewhere = bundle_of(key_statement(kinds=["chain_open"]), key_statement(**{other: ["other"]}))
+        yield one(f"event-unauthorized_kind-other-{other}", title, Sent(made, noted), bundle=elsewhere)
+    cased = bundle_of(key_statement(kinds=["chain_open", "Chain_heartbeat"]))
+    yield one("event-unauthorized_kind-case", "a kind with another capital", Sent(made, noted), bundle=cased)
+    closed = seal([opening(), closing(1)], next_within=0)
+    none = bundle_of(key_statement(kinds=["prompt"]))
+    ends = Sent(closed, Expected(noted={0: ["unauthorized_kind"], 1: ["unauthorized_kind"]}))
+    yield one("event-unauthorized_kind-ends", "a key that may neither open nor close does both", ends, bundle=none)

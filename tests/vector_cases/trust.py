@@ -29,6 +29,20 @@ def cases() -> Iterator[Case]:
     yield rejected(
         "wrong_scope", "crossed", "one statement for the tenant, another for the service", value, bundle=crossed
     )
+    for name, title, tenant, tenants in (
+        ("normal-form", "a tenant in another normal form of Unicode", "acm\u00e9", ["acme\u0301"]),
+        ("case", "a tenant with another capital", "acme", ["Acme"]),
+        ("pattern", "a star within a name is a letter", "acme", ["a*", "ac*e", "**"]),
+        ("star", "a seal for a tenant called *", "*", ["acme"]),
+        ("space", "a tenant with a space after it", "acme ", ["acme"]),
+    ):
+        named = bundle_of(key_statement(tenants=tenants))
+        yield rejected("wrong_scope", name, title, seal(events, tenant=tenant).value, bundle=named)
+    cased = seal(events, ledger="Ledger.example").value
+    yield rejected("wrong_ledger", "case", "a ledger with another capital", cased)
+    nameless = Sent(seal([opening()], tenant="", service=""))
+    empty = bundle_of(key_statement(tenants=[""], services=["other", ""]))
+    yield one("good-empty-names", "a tenant and a service of no letters", nameless, bundle=empty)
     at = START + 2 * SECOND
     for name, title, start, reason in (
         ("before", "revoked before append time", at - 1, "revoked_key"),
@@ -46,7 +60,9 @@ def cases() -> Iterator[Case]:
     for name, title, spans, holds in (
         ("not-yet", "appended before the key's from", [(at + 1, None)], False),
         ("at-until", "appended at the key's until", [(START, at)], False),
+        ("until-before-from", "an until before its from never holds", [(at, START), (at, at)], False),
         ("between", "appended between two statements", [(START, at), (at + 1, None)], False),
+        ("beside-none", "another statement holds: admitted", [(at, START), (START, None)], True),
         ("at-from", "appended at the key's from: admitted", [(at, None)], True),
     ):
         spanned = bundle_of(*(key_statement(**{"from": low, "until": high}) for low, high in spans))
