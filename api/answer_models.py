@@ -133,6 +133,7 @@ class Approval(Shown):
     bound: bool | None
     uses_allowed: int | None
     uses: int
+    use: int | None
     expires_at: Time | None
     at: Time
     grade: Grade
@@ -161,6 +162,17 @@ class Owner(Shown):
     since: Time | None
     event_id: EventId | None
     grade: Grade | None
+
+
+class Accountable(Shown):
+    """Who answers for it: the agent's owner, and the person on whose behalf it was; ``missing`` says what is not known."""
+
+    agent_id: str | None
+    owner: Party | None
+    state: str | None
+    person: Party | None
+    grant_id: str | None
+    missing: list[str]
 
 
 class PathStep(Shown):
@@ -241,6 +253,7 @@ class Answer(Shown):
     )
     reasons: list[str]
     sentence: str
+    accountable: Accountable
     triggers: list[Trigger]
     authority: list[Authority]
     actors: list[Actor]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import httpx
@@ -99,7 +99,8 @@ def create_app(recorder: Recorder) -> FastAPI:
     ) -> Recorded:
         raw = headers.get("Authorization", "").partition(" ")[2]
         action_id = incoming.remote.action_id if incoming.remote is not None else None
-        subject = Person(issuer=where.authorization_server, subject=bearer.subject) if bearer is not None else None
+        kind: Literal["human", "workload"] = "workload" if bearer is not None and bearer.is_own else "human"
+        subject = Person(issuer=where.authorization_server, subject=bearer.subject, kind=kind) if bearer else None
         with recorder.caused_by(incoming):
             return recorder.api_action(
                 action_id=action_id or f"unannounced-{uuid4()}",

@@ -31,6 +31,11 @@ class Bearer(BaseModel):
         return str(self.claims["sub"])
 
     @property
+    def is_own(self) -> bool:
+        """Whether a client got it for itself, so that no person stands behind it."""
+        return bool(self.claims.get("client_id") == self.subject)
+
+    @property
     def scopes(self) -> list[str]:
         return str(self.claims.get("scope", "")).split()
 

@@ -30,8 +30,8 @@ REASONS: Final = {
     "cycle": "causes lead back to themselves",
     "malformed_act": "the token's act claim could not be read",
     "unverified_token": "nobody is known to have checked the token that alone names the person",
-    "ambiguous_join": "several events fit, and they lead to different people",
-    "unauthorized_kind": "the key that signed the event may not state this kind",
+    "ambiguous_join": "several events fit, and they lead or may lead to different people",
+    "unauthorized_kind": "the key that signed the event, or one that it comes from, may not state its kind",
     "duplicate_event_id": "the id has two events, and they lead to different people",
     "payload_erased": "the payload that would tell was erased",
     "unknown_schema": "the payload that would tell has a schema unknown here",
@@ -169,7 +169,7 @@ class Decision:
 class Approval:
     """What a person said about it. ``bound`` tells whether its digest is that of the action's parameters; None: not bound so.
 
-    ``uses`` counts the actions known to have relied on it.
+    ``uses`` counts the actions known to have relied on it, and ``use`` tells which of them this one is, the earliest first.
     """
 
     event_id: bytes
@@ -182,6 +182,7 @@ class Approval:
     bound: bool | None
     uses_allowed: int | None
     uses: int
+    use: int | None
     expires_at: int | None
     at: int
     grade: Grade
@@ -212,6 +213,34 @@ class Owner:
     since: int | None
     event_id: bytes | None
     grade: Grade | None
+
+
+MISSING: Final = {
+    "agent": "no event of it names an agent",
+    "owner": "nobody was registered as the agent's owner by then",
+    "owner_unresolved": "the content that names the owner has not arrived or does not verify",
+    "person": "neither an event nor a token names on whose behalf it was done",
+    "person_unresolved": "the content that names the person has not arrived or does not verify",
+    "grant": "no grant of that person is recorded, and no token names one",
+    "grant_not_recorded": "a grant is named, and nobody recorded that it was given",
+}
+"""What may be missing of who answers for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accountable:
+    """Who answers for it on both sides: the agent's owner, and the person on whose behalf it was, with their grant.
+
+    ``missing`` names what of it is not known, as in ``MISSING``: an empty field never stands without its reason. ``owner``
+    and ``state`` are as of when the agent acted.
+    """
+
+    agent_id: str | None
+    owner: Party | None
+    state: str | None
+    person: Party | None
+    grant_id: str | None
+    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +303,7 @@ class Answer:
     class_: Class
     reasons: tuple[str, ...]
     sentence: str
+    accountable: Accountable
     triggers: tuple[Trigger, ...]
     authority: tuple[Authority, ...]
     actors: tuple[Actor, ...]

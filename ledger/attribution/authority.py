@@ -249,9 +249,12 @@ def read_decisions(rights: Sequence[tuple[Node, Grade, int]]) -> tuple[Decision,
 
 
 def read_approvals(
-    index: Index, rights: Sequence[tuple[Node, Grade, int]], parameters: frozenset[bytes]
+    index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
 ) -> tuple[Approval, ...]:
-    """What people said, in order of time. ``parameters`` are the digests that the accounts of the action state."""
+    """What people said about the action whose accounts are ``group``, in order of time."""
+    facts = [node.fact for node in group if isinstance(node.fact, ApiAction)]
+    parameters = frozenset(fact.parameter_digest for fact in facts if fact.parameter_digest is not None)
+    action = facts[0].action_id if facts else None
     approvals = [
         Approval(
             event_id=node.event_id,
@@ -263,7 +266,8 @@ def read_approvals(
             binding=fact.binding,
             bound=_is_bound(fact, parameters),
             uses_allowed=fact.uses_allowed,
-            uses=len(uses_of(index, fact.oversight_id)),
+            uses=len(uses := list(uses_of(index, fact.oversight_id))),
+            use=uses.index(action) + 1 if action in uses else None,
             expires_at=fact.expires_at,
             at=node.at,
             grade=weakest((grade, grade_of_claim(node))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from ledger.attribution.accountable import read_accountable
 from ledger.attribution.answer import Actor, Answer, Authority, Class, Coverage, Finding, Party, Trigger
 from ledger.attribution.authority import (
     authorizing,
@@ -46,9 +47,6 @@ def explain(graph: Subgraph) -> Answer:
     triggers = read_triggers(links, walk) or direct_trigger(links, group, rights)
     reasons = _reasons(links, asked, group, walk, triggers, rights)
     class_ = _class(triggers, reasons)
-    parameters = frozenset(
-        fact.parameter_digest for node in group if isinstance(fact := node.fact, ApiAction) and fact.parameter_digest
-    )
     path = read_path(links, group or asked, walk, triggers, rights)
     owners = read_owners(index, [step.node for step in path] if path else asked, actors)
     shown = tuple(reasons if class_ in ("unattributed", "archived") else (each for each in reasons if each in _REMARKS))
@@ -56,6 +54,7 @@ def explain(graph: Subgraph) -> Answer:
     agent = next(
         (node.header.agent_id for node in (*group, *(step.node for step in path)) if node.header.agent_id), None
     )
+    accountable = read_accountable(agent, owners, authority)
     return Answer(
         asked=graph.asked,
         action_id=facts[0].action_id if facts else None,
@@ -64,12 +63,13 @@ def explain(graph: Subgraph) -> Answer:
         events=tuple(node.event_id for node in group or asked),
         class_=class_,
         reasons=shown,
-        sentence=first_line(class_, shown, agent, (group or asked)[0], triggers, authority, owners),
+        sentence=first_line(class_, shown, (group or asked)[0], accountable, owners, triggers),
+        accountable=accountable,
         triggers=triggers,
         authority=authority,
         actors=actors,
         decisions=read_decisions(rights),
-        approvals=read_approvals(index, rights, parameters),
+        approvals=read_approvals(index, group, rights),
         influences=read_influences(links, [step.node for step in path]),
         owners=owners,
         path=tuple(step.shown for step in path),

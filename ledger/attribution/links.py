@@ -52,7 +52,8 @@ class Edge(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A cause that is stated and not there. ``why``: dangling_cause, cause_mismatch, archived or limit_reached."""
+    """A cause that is stated and leads nowhere. ``why``: dangling_cause, cause_mismatch, unauthorized_kind (it is there, and its
+    key may not state it), archived or limit_reached."""
 
     node: Node
     cause: Cause
@@ -98,12 +99,15 @@ class Links:
                 for each in fits
                 if each.effective and each.ref != node.ref
             ]
-            if not fits and node.ref not in self.index.graph.nearby:
-                self.missing.setdefault(node.ref, []).append(Missing(node, cause, self._why(cause, found)))
+            known = any(each.effective for each in fits)
+            if not known and node.ref not in self.index.graph.nearby:
+                self.missing.setdefault(node.ref, []).append(Missing(node, cause, self._why(cause, found, fits)))
         return edges
 
-    def _why(self, cause: Cause, found: list[Node]) -> str:
+    def _why(self, cause: Cause, found: list[Node], fits: list[Node]) -> str:
         graph = self.index.graph
+        if fits:
+            return "unauthorized_kind"
         if found:
             return "cause_mismatch"
         if cause.event_id in graph.archived:

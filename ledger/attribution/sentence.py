@@ -3,59 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from ledger.attribution.answer import REASONS, Authority, Class, Owner, Trigger, rfc3339
+from ledger.attribution.answer import REASONS, Accountable, Class, Owner, Trigger, rfc3339
 from ledger.attribution.subgraph import Node
+
+NAMED: Final = 3
+"""People or triggers that the sentence names at most."""
 
 
 def first_line(
     class_: Class,
     reasons: Sequence[str],
-    agent: str | None,
     asked: Node,
-    triggers: Sequence[Trigger],
-    authority: Sequence[Authority],
+    accountable: Accountable,
     owners: Sequence[Owner],
+    triggers: Sequence[Trigger],
 ) -> str:
-    """For example: "Agent travel-agent (owner Dana) for Alice under grant g-1, started by Alice (web) at 2026-…"."""
-    doer = (
-        f"{_agent(agent, owners)}{_for(authority)}"
-        if agent is not None
-        else f"Service {asked.service}{_for(authority)}"
-    )
+    """ "Agent travel-agent (owner Dana) for Alice under grant g-1, started by Alice (web) at 2026-01-01 09:30:00Z."."""
+    doer = _doer(asked, accountable, owners) + _for(accountable)
     if class_ in ("unattributed", "archived"):
-        why = "; ".join(REASONS.get(reason, reason) for reason in reasons) or REASONS["no_trigger"]
-        return f"{doer}: who triggered it is not known ({why})."
-    began = [each for each in triggers if each.role != "steered"] or list(triggers)
-    first = began[0]
-    more = f", and {len(triggers) - 1} more" if len(triggers) > 1 else ""
-    return f"{doer}, {_started(first)} at {rfc3339(first.at)}{more}."
+        return f"{doer}: {_unknown(reasons, triggers)}."
+    ordered = [each for each in triggers if each.role != "steered"] or list(triggers)
+    if ordered[0].role == "direct" and accountable.agent_id is None:
+        return f"{_who(ordered[0])} called it, without an agent, at {moment(ordered[0].at)}{_imported(asked)}."
+    others = [each for each in triggers if each is not ordered[0]]
+    also = [each for each in dict.fromkeys(map(_started, others)) if each != _started(ordered[0])]
+    told = [f"{_started(ordered[0])} at {moment(ordered[0].at)}", *also[: NAMED - 1]]
+    more = len(also) - (NAMED - 1)
+    return f"{doer}, {', '.join(told)}{f', and {more} more' if more > 0 else ''}."
 
 
-def _agent(agent: str, owners: Sequence[Owner]) -> str:
-    known = next((each for each in owners if each.agent_id == agent), None)
-    name = known.name if known is not None and known.name else agent
-    owner = known.owner.label if known is not None and known.owner is not None else "not registered"
-    return f"Agent {name} (owner {owner})"
+def moment(time: int) -> str:
+    """A time as the sentence writes it: to the second, UTC."""
+    text = rfc3339(time)
+    return f"{text[:10]} {text[11:19]}Z" if text.endswith("Z") else text
 
 
-def _for(authority: Sequence[Authority]) -> str:
-    """Whose rights: by a token, else by a grant, else as the service says."""
-    of = next((each for each in authority if each.subject is not None), None)
-    if of is None or of.subject is None:
+def _doer(asked: Node, accountable: Accountable, owners: Sequence[Owner]) -> str:
+    agent = accountable.agent_id
+    if agent is None:
+        return f"An unnamed agent{_imported(asked)}" if asked.importer else f"Service {asked.service} (no agent named)"
+    known = next((each.name for each in owners if each.agent_id == agent and each.name), agent)
+    owner = accountable.owner.label if accountable.owner is not None else "not registered"
+    state = f", {accountable.state}" if accountable.state not in (None, "active") else ""
+    return f"Agent {known} (owner {owner}{state})"
+
+
+def _imported(asked: Node) -> str:
+    return f" (imported by {asked.service})" if asked.importer else ""
+
+
+def _for(accountable: Accountable) -> str:
+    if accountable.person is None:
         return ""
-    grant = next((each.grant_id for each in authority if each.grant_id is not None), None)
-    return f" for {of.subject.label}" + (f" under grant {grant}" if grant else "")
+    grant = f" under grant {accountable.grant_id}" if accountable.grant_id is not None else ""
+    kind = "workload " if accountable.person.kind == "workload" else ""
+    return f" for {kind}{accountable.person.label}{grant}"
+
+
+def _unknown(reasons: Sequence[str], triggers: Sequence[Trigger]) -> str:
+    """Who may have been meant, or how it began, as far as that is known; and why no more."""
+    why = "; ".join(REASONS[each] for each in reasons if each in REASONS) or REASONS["no_trigger"]
+    people = list(dict.fromkeys(_who(each) for each in triggers))
+    if "ambiguous_join" in reasons or len(people) > 1:
+        more = f" or {len(people) - NAMED} more" if len(people) > NAMED else ""
+        return f"who triggered it is not known, perhaps {' or '.join(people[:NAMED])}{more} ({why})"
+    if triggers:
+        first = triggers[0]
+        return f"{_started(first)} at {moment(first.at)}; who triggered it is not known ({why})"
+    return f"who triggered it is not known ({why})"
 
 
 def _started(trigger: Trigger) -> str:
-    who = trigger.who.label if trigger.who is not None else "nobody named"
+    who = _who(trigger)
     if trigger.role == "scheduled":
-        set_up = f", set up by {who}" if trigger.who is not None else ", nobody known set it up"
-        return f"started by a {trigger.trigger_kind}{set_up},"
+        set_up = f"set up by {who}" if trigger.who is not None else "which nobody known set up"
+        return f"started by a {'timer' if trigger.trigger_kind == 'unknown' else trigger.trigger_kind} {set_up}"
     if trigger.role == "external":
         return f"handed over from ledger {trigger.peer_ledger or '(not named)'}"
     if trigger.role == "direct":
         return f"called by {who}"
     verb = "steered" if trigger.role == "steered" else "started"
     return f"{verb} by {who}" + (f" ({trigger.channel})" if trigger.channel else "")
+
+
+def _who(trigger: Trigger) -> str:
+    return trigger.who.label if trigger.who is not None else "somebody not named"

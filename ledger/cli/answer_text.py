@@ -8,12 +8,27 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from ledger.attribution.answer import REASONS, Answer, Approval, Authority, Decision, Link, Party, PathStep, Trigger
+from ledger.attribution.answer import (
+    MISSING,
+    REASONS,
+    Actor,
+    Answer,
+    Approval,
+    Authority,
+    Decision,
+    Influence,
+    Link,
+    Owner,
+    Party,
+    PathStep,
+    Trigger,
+)
+from ledger.attribution.sentence import moment
 from ledger.cli.output import clean, show_time
+from ledger.format.event import SAME_ACTION
 from ledger.format.ids import text as id_text
 
 _STYLES: Final = {"corroborated": "bold green", "sealed": "green", "asserted": "yellow", "inferred": "magenta"}
-_NOBODY: Final = "nobody"
 
 
 class _Line(NamedTuple):
@@ -25,39 +40,24 @@ class _Line(NamedTuple):
 
 
 def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
-    """Prints the whole answer; what is empty is left out, except the triggers and the authority: their absence is an answer."""
-    console.print(Text(clean(answer.sentence), style="bold"))
+    """Prints the whole answer; what is empty is left out, except triggers, authority and who is accountable: there absence is
+    an answer."""
+    console.print(Text(_flat(_sentence(answer, utc=utc)), style="bold"))
     class_ = answer.class_ + (f" ({', '.join(answer.reasons)})" if answer.reasons else "")
-    console.print(Text(clean(class_), style="dim" if answer.class_ == "attributed" else "bold yellow"))
+    console.print(Text(_flat(class_ + _what(answer)), style="dim" if answer.class_ == "attributed" else "bold yellow"))
     for reason in answer.reasons if answer.class_ != "unattributed" or len(answer.reasons) > 1 else ():
         console.print(Text(f"  {reason}: {REASONS.get(reason, '')}", style="dim"))
-    _section(console, "triggered by", [_trigger(each, utc=utc) for each in answer.triggers] or [_Line(_NOBODY)])
+    if rules := list(dict.fromkeys(each.rule for each in answer.contradictions)):
+        console.print(Text(f"CONTRADICTED: {', '.join(rules)} (see below)", style="bold red"))
+    _section(console, "triggered by", [_trigger(each, utc=utc) for each in answer.triggers] or [_Line("nobody known")])
     _section(console, "authority", [_authority(each, utc=utc) for each in answer.authority] or [_Line("none recorded")])
-    _section(
-        console,
-        "actors",
-        (
-            _Line(f"{'now' if a.position == 0 else f'{a.position} before'}  {_actor(a.iss, a.sub)}", a.grade)
-            for a in answer.actors
-        ),
-    )
-    _section(
-        console,
-        "accountable",
-        (_Line(f"{_party(o.owner)} for {o.name or o.agent_id}" + _state(o.state), o.grade) for o in answer.owners),
-    )
+    _section(console, "actors", map(_actor, answer.actors))
+    _section(console, "accountable", _accountable(answer))
     _section(console, "policy", (_decision(each, utc=utc) for each in answer.decisions))
-    _section(console, "approved by", (_approval(each, utc=utc) for each in answer.approvals))
-    _section(
-        console,
-        "influenced by",
-        (
-            _Line(f"{i.kind} {i.uri or i.source or ''} ({i.trust}) {show_time(i.at, utc=utc)}", i.grade)
-            for i in answer.influences
-        ),
-    )
+    _section(console, "what people said", (_approval(each, utc=utc) for each in answer.approvals))
+    _section(console, "influenced by", (_influence(each, utc=utc) for each in answer.influences))
     if answer.path:
-        _heading(console, "path, from the trigger on")
+        _heading(console, "path, from the trigger on" if answer.triggers else "path, as far as it is known")
         for step in answer.path:
             _print_step(console, step, utc=utc)
     _section(
@@ -71,6 +71,47 @@ def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
     _section(console, "what this covers", _coverage(answer, utc=utc))
 
 
+def _sentence(answer: Answer, *, utc: bool) -> str:
+    """The first line, with its times as all others here are shown."""
+    sentence = answer.sentence
+    for trigger in answer.triggers:
+        sentence = sentence.replace(moment(trigger.at), show_time(trigger.at, utc=utc))
+    return sentence
+
+
+def _what(answer: Answer) -> str:
+    """What was asked about: for an action what was called, and how it ended."""
+    if answer.operation is None:
+        return ""
+    ended = answer.outcome or "its outcome is not known"
+    accounts = f", by {len(answer.events)} accounts" if len(answer.events) > 1 else ""
+    return f" · {answer.operation}: {ended}{accounts}"
+
+
+def _accountable(answer: Answer) -> Iterator[_Line]:
+    """Both sides, always: the agent and its owner, the person and their grant; then other agents on the way."""
+    of, owners = answer.accountable, {each.agent_id: each for each in answer.owners}
+    if of.agent_id is not None:
+        yield _owner(of.agent_id, owners.get(of.agent_id))
+    else:
+        yield _Line("agent: not known")
+    grant = f"grant {of.grant_id}" if of.grant_id is not None else "no grant known"
+    yield _Line(f"person: {_party(of.person)}, {grant}" if of.person is not None else f"person: not known, {grant}")
+    for other in answer.owners:
+        if other.agent_id != of.agent_id:
+            yield _owner(other.agent_id, other)
+    for each in of.missing:
+        yield _Line(f"missing: {MISSING.get(each, each)}")
+
+
+def _owner(agent_id: str, known: Owner | None) -> _Line:
+    if known is None or known.owner is None:
+        return _Line(f"agent: {agent_id}, no owner registered")
+    name = f"{known.name} ({agent_id})" if known.name else agent_id
+    state = f", {known.state}" if known.state else ""
+    return _Line(f"agent: {name}{state}, owner {_party(known.owner)}", known.grade)
+
+
 def _heading(console: Console, title: str) -> None:
     console.print()
     console.print(Text(title, style="bold red" if title.isupper() else "bold"))
@@ -82,7 +123,7 @@ def _section(console: Console, title: str, lines: Iterable[_Line]) -> None:
         return
     _heading(console, title)
     for line in held:
-        console.print(Text.assemble("  ", clean(line.text), *_grade(line.grade, line.candidates)))
+        console.print(Text.assemble("  ", _flat(line.text), *_grade(line.grade, line.candidates)))
 
 
 def _grade(grade: str | None, candidates: int) -> Iterator[str | tuple[str, str]]:
@@ -101,61 +142,87 @@ def _print_step(console: Console, step: PathStep, *, utc: bool) -> None:
             (show_time(step.occurred_at, utc=utc), "dim"),
             "  ",
             (step.kind, "bold"),
-            f"  {clean(step.summary)}  ",
-            (clean(f"{step.service}{imported}"), "cyan"),
+            f"  {_flat(step.summary)}  ",
+            (_flat(f"{step.service}{imported}"), "cyan"),
         )
     )
     console.print(Text(f"    {id_text(step.event_id)}", style="dim"))
     for link in step.links:
         console.print(Text.assemble("    ← ", *_link(link)))
     for finding in step.findings:
-        console.print(Text(f"    ! {clean(finding)}", style="bold red"))
+        console.print(Text(f"    ! {_flat(finding)}", style="bold red"))
 
 
 def _link(link: Link) -> Iterator[str | tuple[str, str]]:
-    yield clean(f"{link.relation} {id_text(link.cause)}")
+    yield _flat(f"{link.relation} {id_text(link.cause)}")
     if link.join is not None:
-        yield clean(f" by {link.join}")
-    yield from _grade(link.grade, link.candidates)
+        yield _flat(f" by {link.join}")
+    # Several accounts of one action all are accounts of it: there is nothing to choose.
+    yield from _grade(link.grade, 1 if link.relation == SAME_ACTION else link.candidates)
 
 
 def _trigger(trigger: Trigger, *, utc: bool) -> _Line:
     who = _party(trigger.who)
-    if trigger.peer_ledger is not None:
-        who = f"the ledger {trigger.peer_ledger}"
-    parts = [f"{trigger.role}: {who}, {trigger.trigger_kind}"]
+    if trigger.role == "external":
+        who = f"the ledger {trigger.peer_ledger or '(not named)'}"
+    elif trigger.role == "scheduled":
+        who = f"set up by {who}" if trigger.who is not None else "nobody known set it up"
+    kind = "" if trigger.trigger_kind == "unknown" else f", {trigger.trigger_kind}"
+    parts = [f"{trigger.role}: {who}{kind}"]
+    if trigger.owner is not None:
+        parts.append(f"owner {_party(trigger.owner)}")
     if trigger.channel:
-        parts.append(f"by {trigger.channel}")
+        parts.append(f"over {trigger.channel}")
     if trigger.authenticated:
         parts.append(f"authenticated by {', '.join(trigger.authenticated)}")
     if trigger.trust:
-        parts.append(trigger.trust)
-    return _Line(
-        "; ".join([*parts, show_time(trigger.at, utc=utc), trigger.service]), trigger.grade, trigger.candidates
-    )
+        parts.append("trust unknown" if trigger.trust == "unknown" else trigger.trust)
+    parts += [show_time(trigger.at, utc=utc), f"says {trigger.service}"]
+    return _Line("; ".join(parts), trigger.grade, trigger.candidates)
+
+
+_CHECKED: Final = {
+    "issuer": "stated by its issuer",
+    "signature": "signature checked",
+    "introspection": "its issuer was asked",
+    "none": "NOT checked",
+    "unknown": "not known whether it was checked",
+}
+_SOURCES: Final = {"token": "token of", "grant": "grant by", "principal": "by its own word on behalf of"}
 
 
 def _authority(authority: Authority, *, utc: bool) -> _Line:
-    parts = [f"{authority.source} of {_party(authority.subject)}"]
+    parts = [f"{_SOURCES.get(authority.source, authority.source)} {_party(authority.subject)}"]
     if authority.grant_id:
-        parts.append(f"grant {authority.grant_id}")
+        parts.append(authority.grant_id if authority.source == "grant" else f"under grant {authority.grant_id}")
     if authority.scopes:
         parts.append(f"scope {' '.join(authority.scopes)}")
     if authority.audiences:
         parts.append(f"for {' '.join(authority.audiences)}")
     if authority.expires_at is not None:
         parts.append(f"until {show_time(authority.expires_at, utc=utc)}")
+    if authority.revoked_at is not None:
+        word = "WITHDRAWN" if authority.source == "grant" else "REVOKED"
+        parts.append(f"{word} at {show_time(authority.revoked_at, utc=utc)}")
     if authority.verification:
-        parts.append(f"checked: {authority.verification}")
+        consent = f"consent {authority.verification}"
+        parts.append(consent if authority.source == "grant" else _CHECKED.get(authority.verification, consent))
     return _Line("; ".join(parts), authority.grade, authority.candidates)
+
+
+def _influence(influence: Influence, *, utc: bool) -> _Line:
+    trust = "trust unknown" if influence.trust == "unknown" else influence.trust
+    what = influence.uri or influence.source or ""
+    return _Line(f"{influence.kind} {what}; {trust}; {show_time(influence.at, utc=utc)}", influence.grade)
 
 
 def _decision(decision: Decision, *, utc: bool) -> _Line:
     version = decision.policy_version or (decision.policy_digest.hex()[:12] if decision.policy_digest else "")
     policy = " ".join(each for each in (decision.engine, decision.policy_id, version) if each)
     why = f": {'; '.join(decision.reasons)}" if decision.reasons else ""
+    must = f"; only with {', '.join(decision.obligations)}" if decision.obligations else ""
     return _Line(
-        f"{decision.decision} by {policy or '?'}{why} {show_time(decision.at, utc=utc)}",
+        f"{decision.decision} by {policy or 'a policy not named'}{why}{must}; {show_time(decision.at, utc=utc)}",
         decision.grade,
         decision.candidates,
     )
@@ -166,9 +233,21 @@ def _approval(approval: Approval, *, utc: bool) -> _Line:
     if approval.authenticated:
         parts.append(f"authenticated by {', '.join(approval.authenticated)}")
     bound = {None: "", True: " to exactly these parameters", False: " to OTHER parameters"}[approval.bound]
-    allowed = "" if approval.uses_allowed is None else f" of {approval.uses_allowed}"
-    parts += [f"bound by {approval.binding}{bound}", f"used {approval.uses}{allowed}", show_time(approval.at, utc=utc)]
+    parts += [f"bound by {approval.binding}{bound}", *_uses(approval)]
+    if approval.expires_at is not None:
+        parts.append(f"until {show_time(approval.expires_at, utc=utc)}")
+    parts.append(show_time(approval.at, utc=utc))
     return _Line("; ".join(parts), approval.grade, approval.candidates)
+
+
+def _uses(approval: Approval) -> Iterator[str]:
+    """Which use this is, and how many actions name the approval in all: later ones are no fault of an earlier one."""
+    allowed = "" if approval.uses_allowed is None else f", {approval.uses_allowed} allowed"
+    others = f", {approval.uses} actions name it" if approval.uses > 1 else ""
+    if approval.use is not None:
+        yield f"this is use {approval.use}{allowed}{others}"
+    elif approval.uses or allowed:
+        yield f"not named by this action{allowed}{others}"
 
 
 def _coverage(answer: Answer, *, utc: bool) -> Iterator[_Line]:
@@ -201,16 +280,19 @@ def _coverage(answer: Answer, *, utc: bool) -> Iterator[_Line]:
 
 def _party(party: Party | None) -> str:
     if party is None:
-        return "somebody unnamed"
+        return "somebody not named"
     return party.label if party.state != "named" or party.kind != "workload" else f"{party.label} (workload)"
 
 
-def _actor(issuer: str | None, subject: str | None) -> str:
-    return f"{subject or '?'} ({issuer})" if issuer else subject or "?"
+def _actor(actor: Actor) -> _Line:
+    when = "current" if actor.position == 0 else f"{actor.position} before"
+    by = f" ({actor.iss})" if actor.iss else ""
+    return _Line(f"{when}: {actor.sub or 'not named'}{by}", actor.grade)
 
 
-def _state(state: str | None) -> str:
-    return f" ({state})" if state else ""
+def _flat(text: object) -> str:
+    """``text`` on one line: what an event says must not look like a line of the answer."""
+    return clean(text).replace("\n", "\\u000a")
 
 
 def _ids(events: Sequence[bytes]) -> str:

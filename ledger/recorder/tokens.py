@@ -113,8 +113,13 @@ def _time(value: object) -> int | None:
 
 
 def _subject(claims: Mapping[str, Any]) -> Person | None:
+    """A client that got a token for itself is a workload: its `sub` is the client (RFC 9068 §2.2), or the issuer says so."""
     issuer, subject = _text(claims.get("iss")), _text(claims.get("sub"))
-    return Person(issuer=issuer, subject=subject) if issuer and subject else None
+    if not issuer or not subject:
+        return None
+    itself = subject in (claims.get("client_id"), claims.get("azp"), claims.get("appid"))
+    workload = itself or claims.get("idtyp") == "app" or subject.startswith("spiffe://")
+    return Person(issuer=issuer, subject=subject, kind="workload" if workload else "human")
 
 
 def _chain(claims: Mapping[str, Any]) -> ActorChain | None:

@@ -10,7 +10,7 @@ from typing import Final, get_args
 
 import pytest
 
-from ledger.attribution.answer import REASONS, Answer, Class, Grade, Influence
+from ledger.attribution.answer import MISSING, REASONS, Answer, Class, Grade, Influence
 from ledger.attribution.contradictions import RULES
 from ledger.attribution.explain import explain
 from ledger.attribution.joins import JOINED, NAMESPACES
@@ -74,6 +74,21 @@ def test_no_answer_has_a_reason_that_is_not_in_the_list() -> None:
     assert {each for answer in answers() for each in answer.reasons} <= set(REASONS)
     for answer in answers():
         assert answer.reasons or answer.class_ != "unattributed", answer.sentence
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_whatever_may_be_missing_of_who_answers_for_it_is_told(missing: str) -> None:
+    assert missing in {each for answer in answers() for each in answer.accountable.missing}
+
+
+def test_who_answers_for_it_is_never_empty_without_a_word() -> None:
+    for answer in answers():
+        of = answer.accountable
+        assert {*of.missing} <= {*MISSING}
+        assert (of.agent_id is None) == ("agent" in of.missing)
+        assert (of.agent_id is not None and of.owner is None) == ("owner" in of.missing)
+        assert (of.person is None) == ("person" in of.missing)
+        assert (of.grant_id is None) == ("grant" in of.missing)
 
 
 @pytest.mark.parametrize("grade", get_args(Grade))

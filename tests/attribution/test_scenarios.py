@@ -11,7 +11,7 @@ from ledger.attribution.answer import Answer, Party, to_json
 from ledger.attribution.explain import explain
 from tests.attribution.scenario import Story, read_scenario, scenario_files
 
-WHOLE: Final = frozenset({"class", "reasons", "contradictions", "triggers", "links_by"})
+WHOLE: Final = frozenset({"class", "reasons", "contradictions", "triggers", "links_by", "missing"})
 """Of these a scenario states everything there is, of others one of several."""
 
 
@@ -36,6 +36,7 @@ def test_the_answer_holds_what_the_scenario_says(path: Path) -> None:
 
 def show(story: Story, answer: Answer) -> dict[str, list[str]]:
     """The answer in the words of a scenario."""
+    of = answer.accountable
     return {
         "class": [answer.class_],
         "reasons": list(answer.reasons),
@@ -43,6 +44,8 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "trigger": [f"{who(story, each.who)} {each.role} {each.grade}" for each in answer.triggers],
         "triggers": [", ".join(f"{who(story, each.who)} {each.role} {each.grade}" for each in answer.triggers)],
         "links_by": sorted({link.join for step in answer.path for link in step.links if link.join}),
+        "accountable": [f"{of.agent_id} {who(story, of.owner)} {of.state} {who(story, of.person)} {of.grant_id}"],
+        "missing": list(of.missing),
         "authority": [f"{who(story, each.subject)} {each.source} {each.grade}" for each in answer.authority],
         "actor": [f"{each.position} {each.sub}" for each in answer.actors],
         "owner": [f"{each.agent_id} {who(story, each.owner)}" for each in answer.owners],

@@ -39,7 +39,7 @@ def test_another_tenants_event_is_as_unknown_as_one_that_never_was(run: Run, tol
     assert foreign == run(verb, told.orphan.replace("0", "1"), status=1).stderr.replace(
         told.orphan.replace("0", "1"), told.foreign
     )
-    assert "somebody unnamed" in run("who-triggered", told.foreign, "--tenant", OTHER, status=1).stdout
+    assert "somebody not named" in run("who-triggered", told.foreign, "--tenant", OTHER, status=1).stdout
 
 
 def test_before_it_was_in_the_log_there_was_no_event(run: Run, told: Story) -> None:

@@ -65,6 +65,27 @@ CLAIMS: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("claims", "kind"),
+    [
+        ({"sub": "travel-agent"}, "workload"),
+        ({"sub": "0a1b", "idtyp": "app"}, "workload"),
+        ({"sub": "spiffe://bank.example/agent"}, "workload"),
+        ({"sub": "alice"}, "human"),
+        ({"sub": "alice", "idtyp": "user"}, "human"),
+    ],
+)
+def test_a_client_that_got_a_token_for_itself_is_a_workload(
+    log: MemoryLog, tmp_path: Path, claims: dict[str, str], kind: str
+) -> None:
+    recorder = recorder_on(log, tmp_path)
+    recorder.record_token(jwt(CLAIMS | claims), verification="signature", observer="resource")
+    assert recorder.flush(5)
+    people = [read_person(each) for each in contents(log).values() if each.media_type == PRINCIPAL]
+    assert [each.kind for each in people if each.subject == claims["sub"]] == [kind]
+    recorder.close()
+
+
 def everything_written(log: MemoryLog, spool: Path) -> bytes:
     records = b"".join((each.key or b"") + (each.value or b"") for each in log.records)
     return records + b"".join(each.read_bytes() for each in spool.rglob("*") if each.is_file())

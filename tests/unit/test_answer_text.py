@@ -1,0 +1,102 @@
+"""An answer for a person on a terminal: complete, readable, and not to be forged by what an event says."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from ledger.attribution.explain import explain
+from ledger.cli.answer_text import print_answer
+from tests.attribution.scenario import read_scenario, scenario_files
+
+
+def shown(text: str, asked: str) -> list[str]:
+    out = StringIO()
+    story = read_scenario(text)
+    print_answer(Console(file=out, width=1000), explain(story.subgraph(asked)), utc=True)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def told(name: str, asked: str) -> list[str]:
+    (path,) = [each for each in scenario_files() if each.stem == name]
+    return shown(path.read_text(), asked)
+
+
+def under(lines: list[str], heading: str) -> list[str]:
+    rest = lines[lines.index(heading) + 1 :]
+    return rest[: rest.index("")]
+
+
+def test_the_head_says_who_what_and_whether_something_is_wrong() -> None:
+    lines = told("rule_approval_reused", "a2")
+    assert lines[:3] == [
+        "Agent travel (owner not registered), started by Alice at 2026-01-01 00:00:00.001Z.",
+        "attributed · book: denied",
+        "CONTRADICTED: approval_reused (see below)",
+    ]
+
+
+def test_an_earlier_use_of_an_approval_does_not_look_like_one_too_many() -> None:
+    (first,) = under(told("rule_approval_reused", "a1"), "what people said")
+    assert "; this is use 1, 1 allowed, 2 actions name it; " in first
+    (second,) = under(told("rule_approval_reused", "a2"), "what people said")
+    assert "; this is use 2, 1 allowed, 2 actions name it; " in second
+
+
+def test_both_sides_that_answer_for_it_are_always_there_and_what_is_missing_is_said() -> None:
+    assert under(told("accountable", "a1"), "accountable") == [
+        "  agent: travel-agent (travel), suspended, owner Dana  sealed",
+        "  person: Alice, grant g-1",
+    ]
+    assert under(told("no_subject", "a1"), "accountable") == [
+        "  agent: travel, no owner registered",
+        "  person: not known, no grant known",
+        "  missing: nobody was registered as the agent's owner by then",
+        "  missing: neither an event nor a token names on whose behalf it was done",
+        "  missing: no grant of that person is recorded, and no token names one",
+    ]
+
+
+def test_nobody_known_and_rights_not_recorded_are_said() -> None:
+    lines = told("dangling", "a1")
+    assert under(lines, "triggered by") == ["  nobody known"]
+    assert under(lines, "authority") == ["  none recorded"]
+    assert "path, as far as it is known" in lines
+
+
+def test_a_grant_withdrawn_and_a_token_revoked_stand_out() -> None:
+    assert any(
+        "WITHDRAWN at 2026-01-01 00:01:40" in line for line in under(told("rule_ended_grant", "a1"), "authority")
+    )
+    assert any(
+        "REVOKED at 2026-01-01 00:01:40" in line for line in under(told("rule_revoked_token", "a1"), "authority")
+    )
+
+
+def test_accounts_of_one_action_are_not_shown_as_a_choice() -> None:
+    lines = told("booking_with_approval", "a1")
+    assert any("same_action" in line for line in lines)
+    assert not any("same_action" in line and "that fit" in line for line in lines)
+
+
+def test_what_an_event_says_never_looks_like_a_line_of_the_answer() -> None:
+    story = """
+p1 agent prompt trigger_kind=human trust=trusted channel=NEWLINE agent=travel
+a1 agent api_action action_id=x phase=completed operation=NEWLINE error_type=x observer=agent agent=travel <- p1:started_by
+"""
+    hostile = "web\nCONTRADICTED:\x1b[2J"
+    lines = _with(story, hostile)
+    assert not any(line.startswith("CONTRADICTED") for line in lines)
+    assert not any("\x1b" in line for line in lines)
+    assert any("web\\u000aCONTRADICTED:\\u001b[2J" in line for line in lines)
+
+
+def _with(story: str, said: str) -> list[str]:
+    """The story, with NEWLINE standing for ``said``, which no line of a scenario can hold."""
+    made = read_scenario(story)
+    for told in made.events.values():
+        told.payload.update({name: said for name, value in told.payload.items() if value == "NEWLINE"})  # type: ignore[attr-defined]
+    out = StringIO()
+    print_answer(Console(file=out, width=1000), explain(made.subgraph("a1")), utc=True)
+    return out.getvalue().splitlines()
