@@ -11,10 +11,13 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ledger.errors import BackendError
 from ledger.store.connect import translated
+from ledger.store.patience import TCP, within
 
 SIZE: Final = 8
 WAIT_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
+QUESTION_SECONDS: Final = 15.0
+"""Past this a connection is given up, whatever its server says or does not say."""
 RECONNECT_SECONDS: Final = 4.0
 """A pool waits twice as long after each failure; past this it gives up, and the next question begins anew: a store that is
 back is found within seconds, however long it was away."""
@@ -26,8 +29,10 @@ class Store:
     ``url`` may be a function that finds the store; it is asked for each connection.
     """
 
-    def __init__(self, url: str | Callable[[], str], *, wait: float = WAIT_SECONDS) -> None:
-        self._wait = wait
+    def __init__(
+        self, url: str | Callable[[], str], *, wait: float = WAIT_SECONDS, question: float = QUESTION_SECONDS
+    ) -> None:
+        self._wait, self._question = wait, question
         self._pool = ConnectionPool(
             url,
             min_size=1,
@@ -35,7 +40,7 @@ class Store:
             timeout=wait,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
-            kwargs={"autocommit": True, "connect_timeout": 5},
+            kwargs={"autocommit": True, "connect_timeout": 5, **TCP},
             configure=_configure,
             check=None,
         )
@@ -53,7 +58,11 @@ class Store:
         It is had within ``wait`` seconds, or those of the store where they are fewer.
         """
         try:
-            with translated(), self._pool.connection(min(wait or self._wait, self._wait)) as connection:
+            with (
+                translated(),
+                self._pool.connection(min(wait or self._wait, self._wait)) as connection,
+                within(self._question, connection),
+            ):
                 yield connection
         except PoolTimeout:
             raise BackendError("no connection to the store became free; it is away, or overloaded") from None

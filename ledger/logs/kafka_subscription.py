@@ -30,6 +30,8 @@ LOG_APPEND_TIME = 1
 _SLICE_SECONDS = 0.1
 _JOIN_SECONDS = 5.0
 _FETCH_BYTES = 16 << 20
+_METADATA_MS = 30_000
+"""After which partitions that were added are read; kafka-python's own is five minutes."""
 _ALL_FETCHES_BYTES = 64 << 20
 
 
@@ -46,6 +48,7 @@ def open_consumer(connection: Mapping[str, Any], **group: Any) -> KafkaConsumer:
         max_partition_fetch_bytes=_FETCH_BYTES,
         fetch_max_bytes=_ALL_FETCHES_BYTES,
         fetch_max_wait_ms=100,
+        metadata_max_age_ms=_METADATA_MS,
         allow_auto_create_topics=False,
         metrics_enabled=False,
     )

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from ledger.errors import AccessDenied, BackendError, ConfigurationError, LedgerError
+from ledger.store.patience import TCP
 
 
 def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
@@ -18,7 +19,7 @@ def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> 
     Raises ``BackendError``, or ``ConfigurationError`` for what is no URL of a Postgres.
     """
     try:
-        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=10)
+        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=10, **TCP)
         connection.execute("set jit = off")
         if schema is not None:
             connection.execute(sql.SQL("set search_path = {}").format(sql.Identifier(schema)))

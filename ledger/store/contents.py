@@ -16,7 +16,6 @@ from ledger.format.hashing import content_digest
 from ledger.format.limits import CONTENT_VALUE_BYTES
 from ledger.ports import CONTENTS, Record, Tally, partition_of
 from ledger.store import copies, erasures, findings, positions
-from ledger.store.connect import translated
 from ledger.store.copies import Copy
 from ledger.store.names import Names
 from ledger.store.owner import Owner
@@ -60,7 +59,7 @@ class PostgresContents(Owner):
 
     def commit(self, prepared: Contents) -> Tally:
         """See ``Projection``."""
-        with self._lock, translated(), self._commits.transaction():
+        with self._long_step(), self._commits.transaction():
             positions.lock(self._commits, CONTENTS, prepared.steps)
             # Before erasures are read: the sweep, which locks against this, then sees these rows, or they its erasures.
             self._commits.execute("lock table contents in row exclusive mode")
@@ -74,7 +73,7 @@ class PostgresContents(Owner):
 
         They are returned again until ``swept`` says that the tombstones are in the log.
         """
-        with self._lock, translated():
+        with self._long_step():
             self._ensure()
             erasures.sweep_events(self._commits, self._schemas)
             with self._commits.transaction():
@@ -82,7 +81,7 @@ class PostgresContents(Owner):
 
     def swept(self, pairs: Sequence[tuple[str, bytes]]) -> None:
         """The tombstones of these contents are in the log."""
-        with self._lock, translated():
+        with self._step():
             erasures.mark_swept(self._commits, pairs)
 
     def _connected(self) -> None:

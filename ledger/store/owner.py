@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
 
 from ledger.ports import Position, Record
 from ledger.store import findings, positions
 from ledger.store.connect import connect, translated
 from ledger.store.migrations import check_migrated
+from ledger.store.patience import MOST_SECONDS, STEP_SECONDS, within
 
 
 class Owner:
     """One connection that commits and owns positions, one beside it for what is looked up meanwhile. See ``Projection``."""
 
-    def __init__(self, url: str, *, schema: str | None = None, stuck: float = positions.STUCK_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str | None = None,
+        stuck: float = positions.STUCK_SECONDS,
+        step_seconds: float = STEP_SECONDS,
+    ) -> None:
         self._url, self._schema, self._stuck = url, schema, stuck
         self._lock = Lock()
         self._starts: dict[int, int] = {}
+        self._patience = self._step_seconds = step_seconds
         self._connect()
         try:
             with translated():
@@ -30,6 +40,7 @@ class Owner:
         """See ``Projection``. After a failure the connections are made anew."""
         with self._lock, translated():
             self._ensure()
+        with self._step():
             found = positions.claim(self._commits, topic, identity, numbers, stuck=self._stuck)
             self._claimed()
             for partition, position in found.items():
@@ -40,35 +51,35 @@ class Owner:
         """See ``Projection``."""
         text = f"{topic}/{partition}: {detail}"
         found = findings.Finding("lost_to_retention", None, None, first, until, None, None, text, 0)
-        with self._lock, translated():
+        with self._step():
             findings.open_all(self._commits, [found])
 
     def reset(self, topic: str, partition: int, identity: str, offset: int) -> None:
         """See ``Projection``."""
-        with self._lock, translated():
+        with self._step():
             positions.reset(self._commits, topic, partition, identity, offset)
             self._starts[partition] = offset
 
     def release(self, topic: str, numbers: Sequence[int]) -> None:
         """See ``Projection``."""
-        with self._lock, translated():
+        with self._step():
             positions.release(self._commits, topic, numbers)
 
     def attempt(self, record: Record) -> int:
         """See ``Projection``."""
         self._starts[record.partition] = record.offset
-        with self._lock, translated():
+        with self._step():
             return positions.attempt(self._commits, record)
 
     def attempted(self, record: Record) -> None:
         """See ``Projection``."""
-        with self._lock, translated():
+        with self._step():
             positions.attempted(self._commits, record)
 
     def set_aside(self, record: Record, detail: str) -> None:
         """See ``Projection``."""
         self._starts[record.partition] = record.offset
-        with self._lock, translated(), self._commits.transaction():
+        with self._step(), self._commits.transaction():
             steps = positions.advances([record], self._starts)
             positions.lock(self._commits, record.topic, steps)
             positions.set_aside(self._commits, record, detail)
@@ -78,6 +89,21 @@ class Owner:
         """Ends the connections; positions not released are found unclean by the next owner."""
         self._commits.close()
         self._looks.close()
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """One thing done with the store: by one thread at a time, its errors as ours, and bounded in time."""
+        with self._lock, translated(), within(self._step_seconds, self._commits):
+            yield
+
+    @contextmanager
+    def _long_step(self) -> Iterator[None]:
+        """The same for what may be large; where its time was too short, it has twice as long when it is tried again."""
+        with self._lock, translated(), within(self._patience, self._commits) as bound:
+            try:
+                yield
+            finally:
+                self._patience = min(2 * self._patience, MOST_SECONDS) if bound.expired else self._step_seconds
 
     def _ensure(self) -> None:
         if self._commits.closed or self._looks.closed:

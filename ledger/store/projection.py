@@ -24,6 +24,7 @@ from ledger.store.connect import translated
 from ledger.store.copies import Copy
 from ledger.store.names import Names
 from ledger.store.owner import Owner
+from ledger.store.patience import STEP_SECONDS, within
 from ledger.store.placement import Placement
 from ledger.trust.bundle import TrustBundle
 from ledger.trust.chain import ChainFinding, advance, mark_of, needs
@@ -71,13 +72,14 @@ class PostgresProjection(Owner):
         *,
         schema: str | None = None,
         stuck: float = positions.STUCK_SECONDS,
+        step_seconds: float = STEP_SECONDS,
     ) -> None:
         self._schemas, self._ledger = schemas, ledger
         self._bundle = bundle
         self._judge = Judge(schemas, ledger, bundle)
         self._drawing = Lock()
         self._held = Chains()
-        super().__init__(url, schema=schema, stuck=stuck)
+        super().__init__(url, schema=schema, stuck=stuck, step_seconds=step_seconds)
         try:
             self.adopt(bundle)
         except BaseException:
@@ -112,7 +114,7 @@ class PostgresProjection(Owner):
             for record in records
         ]
         good = [(record, verdict) for record, verdict in judged if isinstance(verdict, VerifiedBatch)]
-        with translated():
+        with translated(), within(self._step_seconds, self._looks):
             names = self._names.numbers({name for _, batch in good for name in rows.names_in(batch)})
             packed = [self._pack(record, batch, names) for record, batch in good]
         return Flush(
@@ -126,7 +128,7 @@ class PostgresProjection(Owner):
 
     def commit(self, prepared: Flush) -> Tally:
         """See ``Projection``."""
-        with self._lock, translated():
+        with self._long_step():
             with self._commits.transaction():
                 positions.lock(self._commits, EVENTS, prepared.steps)
                 standing.lock(self._commits, self._bundle, exclusive=prepared.erases)
@@ -165,7 +167,7 @@ class PostgresProjection(Owner):
         self._next_seal = self._end_of_block = 0
 
     def _erased(self, tenant: str, digests: Sequence[bytes]) -> frozenset[bytes]:
-        with translated():
+        with translated(), within(self._step_seconds, self._looks):
             return sighted.erased_of(self._looks, tenant, digests)
 
     def _new_seal(self) -> int:
