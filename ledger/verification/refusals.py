@@ -118,9 +118,8 @@ def _at_fault(draft: Draft, seal: Seal, known: Known | None, cited: Cited) -> It
     stored = known(seal) if known is not None and draft.reason == "bad_root" else {}
     for index, part in enumerate(draft.parts):
         others = cited.get(part.event_id, frozenset()) if part.event_id is not None else frozenset()
-        if index in stored:
-            if part.stray or stored[index].digest != part.digest:
-                yield stored[index]
+        if index in stored and stored[index].digest != part.digest:
+            yield stored[index]
         elif others and part.digest not in others:
             for digest in sorted(others):
                 yield NamedEvent(part.event_id, digest)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import psycopg
 import pytest
 
-from ledger.errors import ConfigurationError, PositionLost
+from ledger.errors import ConfigurationError, LedgerError, PositionLost
 from ledger.format.content import Content, encode_content, record_key
 from ledger.ports import CONTENTS, EVENTS, Bounds, Record
 from ledger.schema_files import load_schemas
@@ -257,12 +258,24 @@ def _key_of(url: str, where: str) -> dict[str, str]:
     return {"event_id": str(event_id), "digest": digest.hex()}
 
 
-def test_a_trigger_a_policy_and_a_function_of_the_owners_change_nothing(url: str) -> None:
+def test_a_policy_that_hides_rows_from_a_reader_is_an_error_and_no_answer(url: str, database: str) -> None:
+    tamper(url, ADDED)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create policy hide on events using (at <> 9)")
+        connection.execute("alter table events enable row level security")
+    reader = f"{url}&options={quote('-c role=answerable_reader')}"
+    with pytest.raises(LedgerError, match="row-level security"):
+        compared(reader, scratch=database)
+
+
+def test_a_trigger_and_a_function_of_the_owners_change_nothing(url: str) -> None:
     tamper(url, "delete from events where causes is not null")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create function sha256(text) returns bytea language sql as $$ select ''::bytea $$")
-        connection.execute("create policy hide on events using (true)")
-        connection.execute("alter table events enable row level security")
+        connection.execute(
+            "create function undone() returns trigger language plpgsql as $$ begin return null; end $$;"
+            "create trigger undone before insert or update or delete on events for each row execute function undone()"
+        )
     found = compared(url).difference
     assert found is not None
     assert (found.table, found.how) == ("events", "deleted")
