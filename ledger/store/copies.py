@@ -23,11 +23,22 @@ KEY_BYTES: Final = 2400
 """Of a refused record's key; those of contents are bounded by the format, those of events have 16 bytes."""
 
 
+class Whole(NamedTuple):
+    """SHA-256 and length of a record's value as it came, where what is kept of it may be less."""
+
+    digest: bytes
+    length: int
+
+
 class Copy(NamedTuple):
-    """A record with the number of times that it came; position and append time are the earliest's."""
+    """A record with the number of times that it came; position and append time are the earliest's.
+
+    ``whole`` is there where the store refused the record before, and may have taken erased payloads out of its value.
+    """
 
     record: Record
     copies: int
+    whole: Whole | None = None
 
     @property
     def append_time(self) -> int:
@@ -50,6 +61,7 @@ def keep(connection: psycopg.Connection, refused: Iterable[tuple[Copy, Rejected]
     for copy, verdict in refused:
         record, seal = copy.record, verdict.seal
         value = record.value
+        whole = copy.whole or Whole(sha256(value or b"").digest(), len(value or b""))
         kept = value if value is None or len(value) <= BATCH_BYTES else value[:KEPT_OF_OVERSIZE]
         rows.append(
             (
@@ -64,8 +76,7 @@ def keep(connection: psycopg.Connection, refused: Iterable[tuple[Copy, Rejected]
                 *((seal.key_id, seal.tenant, seal.service) if seal is not None else (None, None, None)),
                 _bounded(record.key),
                 kept,
-                sha256(value or b"").digest(),
-                len(value or b""),
+                *whole,
             )
         )
     if rows:
@@ -168,8 +179,9 @@ def _events(connection: psycopg.Connection, seal: int) -> Iterator[tuple[int, Se
 
 
 def _copy(row: list[object]) -> tuple[int, Copy]:
-    number, topic, partition, offset, append_time, key, raw, copies = row
-    return number, Copy(Record(topic, partition, offset, append_time, key, raw), copies)  # type: ignore[return-value, arg-type]
+    number, topic, partition, offset, append_time, key, raw, copies, *whole = row
+    record = Record(topic, partition, offset, append_time, key, raw)  # type: ignore[arg-type]
+    return number, Copy(record, copies, Whole(*whole))  # type: ignore[return-value, arg-type]
 
 
 def _event_row(
@@ -205,7 +217,7 @@ def _clean(value: object) -> object:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
-_COPY: Final = "id, topic, partition, log_offset, append_time, record_key, raw, copies"
+_COPY: Final = "id, topic, partition, log_offset, append_time, record_key, raw, copies, raw_digest, raw_length"
 
 _EARLIER: Final = (
     "(excluded.append_time, excluded.partition, excluded.log_offset) < (r.append_time, r.partition, r.log_offset)"

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import psycopg
 
+from ledger.errors import VerificationError
+from ledger.format.batch import Seal, SealedEvent, decode_seal, join_batch, split_batch
 from ledger.format.codec import Schemas
-from ledger.format.hashing import ZERO16
-from ledger.store import sighted
+from ledger.format.event import decode_header
+from ledger.format.hashing import ZERO16, event_digest, event_prefix, payload_digest
+from ledger.store import copies, sighted
 from ledger.store.copies import raw_event, read_raw_event
 from ledger.trust.verdict import VerifiedBatch
 
@@ -64,7 +67,7 @@ def sweep_events(connection: psycopg.Connection, schemas: Schemas) -> int:
             [ZERO16, ids, digests],
         )
         sighted.link(connection, schemas, ids)
-        _strip_refused(connection, digests)
+        _strip_events(connection, digests)
         connection.execute("update erasures set swept = true where is_event and digest = any(%s)", [digests])
     return len(ids)
 
@@ -116,7 +119,64 @@ def mark_swept(connection: psycopg.Connection, pairs: Sequence[tuple[str, bytes]
     )
 
 
-def _strip_refused(connection: psycopg.Connection, digests: list[bytes]) -> None:
+def strip(connection: psycopg.Connection, schemas: Schemas, value: bytes | None, claims: Seal | None) -> bytes | None:
+    """A refused record's value without the payloads that erasures name.
+
+    What is judged again comes to the same: a payload that is the sealed one is null then, as in any erased event, and one that
+    is not stays another than was sealed. An erasure keeps its payload, which is the ground of others. Of what does not decode
+    (and of an oversized record) nobody can tell which events are in it: it stays as it is.
+    """
+    if value is None or claims is None:
+        return value
+    try:
+        batch = split_batch(schemas, value)
+    except VerificationError:
+        return value
+    prefix = event_prefix(claims.ledger, claims.tenant, claims.service)
+    digests = [event_digest(prefix, event.header) for event in batch.events]
+    erased = sighted.erased_of(connection, claims.tenant, digests)
+    if not erased:
+        return value
+    events = [
+        _without_payload(schemas, event) if digest in erased else event
+        for digest, event in zip(digests, batch.events, strict=True)
+    ]
+    return join_batch(schemas, batch._replace(events=events))
+
+
+def strip_refused(connection: psycopg.Connection, schemas: Schemas, tenant: str) -> None:
+    """Takes what erasures of ``tenant`` name out of every record that was refused whole and claims to be the tenant's."""
+    for row in copies.refused_ids(connection, "raw is not null and tenant = %s", [tenant]):
+        found = connection.execute("select raw from rejected where id = %s for update", [row]).fetchone()
+        value = found[0] if found is not None else None
+        stripped = strip(connection, schemas, value, _claims(schemas, value))
+        if stripped != value:
+            connection.execute("update rejected set raw = %s where id = %s", [stripped, row])
+
+
+def _claims(schemas: Schemas, value: bytes | None) -> Seal | None:
+    try:
+        return decode_seal(schemas, split_batch(schemas, value or b"").seal)
+    except VerificationError:
+        return None
+
+
+def _without_payload(schemas: Schemas, event: SealedEvent) -> SealedEvent:
+    if event.payload is None:
+        return event
+    try:
+        header = decode_header(schemas, event.header)
+    except VerificationError:  # its payload is checked by nobody
+        return event._replace(salt=ZERO16, payload=None)
+    if header.kind == "content_erasure":
+        return event
+    if payload_digest(event.salt, event.payload) == header.payload_digest:
+        return event._replace(salt=ZERO16, payload=None)
+    other = next(each for each in (b"", b"\0") if payload_digest(ZERO16, each) != header.payload_digest)
+    return event._replace(salt=ZERO16, payload=other)
+
+
+def _strip_events(connection: psycopg.Connection, digests: list[bytes]) -> None:
     query = "select id, raw from rejected where at >= 0 and raw_digest = any(%s) for update"
     for row, raw in connection.execute(query, [digests]).fetchall():
         stripped = raw_event(read_raw_event(raw)._replace(salt=ZERO16, payload=None))

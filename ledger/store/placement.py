@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 import psycopg
@@ -129,6 +130,7 @@ class Placement:
         self.findings.update(each.name for each in found)
         self.rejected.update(event.reason for event in batch.refused)
         if erasures.note(connection, batch, tenant):
+            erasures.strip_refused(connection, self._schemas, batch.seal.tenant)
             for row in copies.refused_ids(connection, "reason = 'bad_payload' and tenant = %s", [batch.seal.tenant]):
                 if (refused := copies.take(connection, row)) is not None:
                     self.place(refused)
@@ -181,6 +183,11 @@ class Placement:
 
     def _refuse(self, copy: Copy, verdict: Rejected) -> None:
         self.rejected[verdict.reason] += 1
+        record = copy.record
+        value = erasures.strip(self._connection, self._schemas, record.value, verdict.seal)
+        if value != record.value and record.value is not None:
+            whole = copy.whole or copies.Whole(sha256(record.value).digest(), len(record.value))
+            copy = Copy(record._replace(value=value), copy.copies, whole)
         copies.keep(self._connection, [(copy, verdict)])
 
     def _judged(self, copy: Copy, append_time: int) -> VerifiedBatch | Rejected:

@@ -258,6 +258,8 @@ class PostgresProjection(Owner):
             raise _NotPlain
         some = self._commits.execute("select exists (select from erasures where is_event)").fetchone()
         if some and some[0]:
+            if flush.refused:
+                raise _NotPlain
             for each in flush.packed:
                 if sighted.erased_of(self._commits, each.batch.seal.tenant, [e.digest for e in each.batch.events]):
                     raise _NotPlain
