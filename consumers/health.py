@@ -36,27 +36,38 @@ class Snapshot:
 
 
 class Health:
-    """Counts what a worker does. ``snapshot`` is replaced whole, so any thread may read it."""
+    """Counts what a worker does. ``snapshot`` is replaced whole, so any thread may read it.
+
+    Every figure is ``answerable_worker_…`` with the label ``worker``, so that one query shows all kinds of workers.
+    """
 
     def __init__(self, worker: str, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
         self.snapshot = Snapshot()
         self.rejected: Counts[str] = Counts()
-        name = f"answerable_{worker}_"
-        self._records = Counter(name + "records", "Records committed", registry=self.registry)
-        self._events = Counter(name + "events", "Events materialized", registry=self.registry)
-        self._copies = Counter(name + "copies", "Records whose seal was there before", registry=self.registry)
-        self._rejected = Counter(name + "rejected", "Records and events refused", ["reason"], registry=self.registry)
-        self._findings = Counter(name + "findings", "Findings opened", ["name"], registry=self.registry)
-        self._quarantined = Counter(name + "quarantined", "Records set aside", registry=self.registry)
-        self._failures = Counter(name + "failures", "Attempts that failed and were made again", registry=self.registry)
-        self._state = Gauge(name + "state", "1 for what the worker does now", ["state"], registry=self.registry)
-        self._duties = Gauge(name + "duties_failing", "1 while a duty beside the stream fails", registry=self.registry)
-        self._lag_records = Gauge(name + "lag_records", "Records in the log not committed", registry=self.registry)
-        self._lag_seconds = Gauge(
-            name + "lag_seconds", "Age of the last record done, while there are more", registry=self.registry
-        )
+        self._worker = worker
+        self._records = self._counter("records", "Records committed").labels(worker)
+        self._events = self._counter("events", "Events materialized").labels(worker)
+        self._copies = self._counter("copies", "Records whose seal was there before").labels(worker)
+        self._rejected = self._counter("rejected", "Records and events refused", "reason")
+        self._findings = self._counter("findings", "Findings opened", "name")
+        self._quarantined = self._counter("quarantined", "Records set aside").labels(worker)
+        self._failures = self._counter("failures", "Attempts that failed and were made again").labels(worker)
+        self._state = self._gauge("state", "1 for what the worker does now", "state")
+        self._duties = self._gauge("duties_failing", "1 while a duty beside the stream fails").labels(worker)
+        self._lag_records = self._gauge("lag_records", "Records in the log not committed").labels(worker)
+        lag = "Age of the last record done, while there are more"
+        self._lag_seconds = self._gauge("lag_seconds", lag).labels(worker)
+        commit = "When the last commit was made, since 1970"
+        self._committed = self._gauge("last_commit_timestamp_seconds", commit).labels(worker)
+        self._overdue: Gauge | None = None
         self._show(self.snapshot.state)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"answerable_worker_{name}", meaning, ["worker", *labels], registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"answerable_worker_{name}", meaning, ["worker", *labels], registry=self.registry)
 
     def state(self, state: State, detail: str = "") -> None:
         """What the worker does now, and why."""
@@ -65,7 +76,7 @@ class Health:
 
     def _show(self, now: State) -> None:
         for each in STATES:
-            self._state.labels(each.replace(" ", "_")).set(each == now)
+            self._state.labels(self._worker, each.replace(" ", "_")).set(each == now)
 
     def holds(self, partitions: Iterable[int]) -> None:
         """The partitions that the worker reads now."""
@@ -77,10 +88,11 @@ class Health:
         self._events.inc(tally.events)
         self._copies.inc(tally.copies)
         for reason, count in tally.rejected.items():
-            self._rejected.labels(reason).inc(count)
+            self._rejected.labels(self._worker, reason).inc(count)
             self.rejected[reason] += count
         for name, count in tally.findings.items():
-            self._findings.labels(name).inc(count)
+            self._findings.labels(self._worker, name).inc(count)
+        self._committed.set(now / 1e6)
         before = self.snapshot
         self.snapshot = replace(
             before, records=before.records + tally.records, events=before.events + tally.events, committed_at=now
@@ -100,6 +112,13 @@ class Health:
         """What fails beside the stream; empty where nothing does."""
         self._duties.set(bool(detail))
         self.snapshot = replace(self.snapshot, duties=detail)
+
+    def overdue(self, chains: int) -> None:
+        """How many chains promised a seal and did not keep it. A worker that does not look has no such figure."""
+        if self._overdue is None:
+            meaning = "Chains whose promised seal did not come"
+            self._overdue = Gauge("answerable_chains_overdue", meaning, registry=self.registry)
+        self._overdue.set(chains)
 
     def quarantine(self) -> None:
         self._quarantined.inc()

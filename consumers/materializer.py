@@ -18,6 +18,8 @@ from ledger.trust.bundle import TrustBundle
 GROUP: Final = "answerable-materializer"
 ANALYZE_EVENTS: Final = 100_000
 """Statistics are made anew after so many events, once there is nothing to do, or after ten times as many in any case."""
+PARTITION_SECONDS: Final = 3600.0
+OVERDUE_SECONDS: Final = 30.0
 
 
 def materializer(
@@ -57,7 +59,7 @@ def tune_collector() -> None:
 
 
 class _Duties:
-    """What a materializer does between flushes: adopt a longer bundle, make statistics and partitions."""
+    """What a materializer does between flushes: adopt a longer bundle, make statistics and partitions, count overdue chains."""
 
     def __init__(
         self, projection: PostgresProjection, trust: Callable[[], TrustBundle], health: Health, clock: Clock
@@ -65,7 +67,7 @@ class _Duties:
         self._projection, self._trust, self._health, self._clock = projection, trust, health, clock
         self._analyzed = 0
         self._seen = 0
-        self._partitioned = 0.0
+        self._partitions_due = self._overdue_due = 0.0
 
     def __call__(self) -> None:
         bundle = self._trust()
@@ -73,9 +75,13 @@ class _Duties:
             count = self._projection.adopt(bundle)
             structlog.get_logger().info("trust bundle adopted", lines=len(bundle.lines), judged_again=count)
         self._analyze()
-        if time.monotonic() > self._partitioned + 3600 or not self._partitioned:
+        now = time.monotonic()
+        if now >= self._partitions_due:
             self._projection.make_partitions(self._clock.now())
-            self._partitioned = time.monotonic()
+            self._partitions_due = now + PARTITION_SECONDS
+        if now >= self._overdue_due:
+            self._health.overdue(self._projection.count_overdue(self._clock.now()))
+            self._overdue_due = now + OVERDUE_SECONDS
 
     def _analyze(self) -> None:
         events = self._health.snapshot.events

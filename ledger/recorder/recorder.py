@@ -293,6 +293,11 @@ class Recorder(KindFunctions):
         self._malformed_headers += len(incoming.malformed)
         return incoming
 
+    @property
+    def service(self) -> str:
+        """Who records."""
+        return self._plan.service
+
     def health(self) -> Health:
         """How this process's recorder fares."""
         return health_of(self._process or self._begin(), self._malformed_headers)

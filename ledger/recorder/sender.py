@@ -36,6 +36,7 @@ BREATH: Final = 0.0001
 LONG: Final = 32
 
 T = TypeVar("T")
+Doing = Literal["starting", "adopting", "idle", "sending", "retrying", "closing", "ended", "failed"]
 
 
 class _Abandoned(Exception):
@@ -46,7 +47,7 @@ class _Abandoned(Exception):
 class State:
     """What the sender is about, for whoever asks."""
 
-    doing: Literal["starting", "adopting", "idle", "sending", "retrying", "closing", "ended", "failed"] = "starting"
+    doing: Doing = "starting"
     error: str | None = None
     failures: int = 0
     acked_events: int = 0

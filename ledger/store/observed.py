@@ -21,6 +21,8 @@ OPENS: Final = 10_000
 """Chains whose first event is read to tell what was continued, the latest first."""
 CHAINS: Final = 5_000
 """Chains looked at in one call."""
+COUNTED: Final = 100_000
+"""Chains of a tenant that are looked at to count the overdue ones."""
 
 
 class Continuation(NamedTuple):
@@ -92,6 +94,25 @@ def overdue(
     else:
         following = (rows[-1][0],) if len(rows) == chains else None
     return Look(found, following, len(rows), ("continuations",) if len(opens) == OPENS else ())
+
+
+def count_overdue(connection: Connection, schemas: Schemas, now: int) -> int:
+    """How many chains of all tenants are ``overdue``; of each tenant's, the first ``COUNTED`` are looked at."""
+    with translated():
+        tenants = connection.execute(b"select distinct n.name from chains c join names n on n.id = c.tenant").fetchall()
+    return sum(_count_overdue(connection, schemas, tenant, now) for (tenant,) in tenants)
+
+
+def _count_overdue(connection: Connection, schemas: Schemas, tenant: str, now: int) -> int:
+    count = 0
+    place: Place = (0,)
+    for _ in range(COUNTED // CHAINS):
+        look = overdue(connection, schemas, tenant, now, after=place, room=CHAINS)
+        count += len(look.found)
+        if look.next is None:
+            break
+        place = look.next
+    return count
 
 
 def double_continuations(

@@ -18,7 +18,19 @@ from psycopg import errors
 from ledger.format.batch import Chain
 from ledger.format.codec import Schemas
 from ledger.ports import EVENTS, Record, Tally
-from ledger.store import chains, copies, erasures, findings, partitions, placement, positions, rows, sighted, standing
+from ledger.store import (
+    chains,
+    copies,
+    erasures,
+    findings,
+    observed,
+    partitions,
+    placement,
+    positions,
+    rows,
+    sighted,
+    standing,
+)
 from ledger.store.chains import Chains, Held
 from ledger.store.connect import translated
 from ledger.store.copies import Copy
@@ -154,6 +166,11 @@ class PostgresProjection(Owner):
             return partitions.make_years(
                 self._commits, [*partitions.years_in_default(self._commits, year + 1), year, year + 1]
             )
+
+    def count_overdue(self, now: int) -> int:
+        """How many chains, of all tenants, promised a seal before ``now`` and did not keep it."""
+        with translated():
+            return observed.count_overdue(self._looks, self._schemas, now)
 
     def _connected(self) -> None:
         self._forget_numbers()

@@ -26,6 +26,7 @@ from tests.services.forge import LEDGER, START, Forge, Trust, signer
 from tests.services.memory_log import MemoryLog
 from tests.services.stand import migrated
 
+WORKER = {"worker": "materializer"}
 PACE = Pace(poll_records=4, poll_seconds=0.02, tend_seconds=0.1, retry_seconds=0.02)
 
 
@@ -208,7 +209,7 @@ def test_a_store_whose_rights_or_tables_are_wrong_costs_no_record(url: str, trus
 
         def mended() -> bool:
             nonlocal wrong
-            failures = worker.health.registry.get_sample_value("answerable_materializer_failures_total") or 0
+            failures = worker.health.registry.get_sample_value("answerable_worker_failures_total", WORKER) or 0
             if wrong and failures > 3:
                 assert "UndefinedTable" in worker.health.snapshot.detail
                 connection.execute("alter table hidden rename to seals")
@@ -239,12 +240,12 @@ def test_a_duty_that_fails_is_told_and_does_not_stop_the_stream(url: str, trust:
                 "running",
                 "RecursionError: a statement nobody can sweep",
             )
-            assert health.registry.get_sample_value("answerable_contents_duties_failing") == 1
+            assert health.registry.get_sample_value("answerable_worker_duties_failing", {"worker": "contents"}) == 1
             failing = False
         return not failing and not health.snapshot.duties
 
     run_until(worker, done)
-    assert health.registry.get_sample_value("answerable_contents_duties_failing") == 0
+    assert health.registry.get_sample_value("answerable_worker_duties_failing", {"worker": "contents"}) == 0
     to.close()
 
 

@@ -362,3 +362,15 @@ def test_the_lists_of_one_tenant_do_not_walk_over_anothers(stand: Stand, url: st
         assert (page.found, page.next) == ([], None)
         assert plans.most < 50
         assert len(survey(connection, SCHEMAS, Asked("other", START), limit=5000).found) == 5000
+
+
+def test_overdue_chains_are_counted_over_all_tenants_and_pages(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.store.observed.CHAINS", 2)
+    for number in range(5):
+        forge = Forge(service=f"agent-{number}")
+        stand.put(forge, forge.seal(forge.make()))
+    other, closed = Forge(tenant="other"), Forge(service="closed")
+    stand.put(other, other.seal(other.make()))
+    stand.put(closed, closed.seal(closed.close()))
+    assert stand.projection.count_overdue(START) == 0
+    assert stand.projection.count_overdue(START + HOUR) == 6

@@ -303,7 +303,7 @@ def test_every_metric_of_a_worker_is_named_by_the_conventions(worker: str) -> No
         sample.labels["state"]: sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if family.name == f"answerable_{worker}_state"
+        if family.name == "answerable_worker_state"
     }
     assert states == {each.replace(" ", "_"): float(each == "waiting") for each in STATES}
 
