@@ -11,7 +11,7 @@ from tests.fuzz.case import Target
 _ODD: Final = (
     b"\0", b"\1", b"\2", b"\x7f", b"\x80", b"\xff", b"\x80" * 9 + b"\1", b"\xff" * 9 + b"\1", b"\xff" * 10, b"\x80\0",
     b"\xfe\xff\xff\xff\x0f", b"\xff\xff\xff\xff\x0f", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xef\xbb\xbf",
-    b"[" * 200, b'{"a":' * 100, b"null", b"true", b"1e999", b"-1", b"9" * 30, b"\\u0000", b"\\ud800", b'"', b"\n", b";", b"..",
+    b"[" * 1500, b'{"a":' * 800, b"null", b"true", b"1e999", b"-1", b"9" * 30, b"\\u0000", b"\\ud800", b'"', b"\n", b";", b"..",
 )  # fmt: skip
 
 

@@ -15,15 +15,19 @@ from ledger.errors import VerificationError
 from ledger.event_view import show_event
 from ledger.format.codec import Malformed, SchemaUnknown, read_body
 from ledger.format.event import EventHeader, decode_header
-from ledger.format.kinds import KINDS, from_avro
+from ledger.format.kinds import KINDS, TokenIssuance, from_avro, to_avro
 from ledger.format.lenient import Invalid
 from ledger.store.rows import Joins, copy_bytes, edge_rows, event_row, join_rows
 from ledger.trust.verdict import Payload, VerifiedEvent
 from tests.fuzz.case import Target
 from tests.fuzz.targets import pieces
-from tests.sealing import SCHEMAS, START
+from tests.sealing import SCHEMAS, START, event
 
 MOST = 8
+_LATE = to_avro(
+    TokenIssuance(status="issued", verification="none", observer="client", issued_at=-(2**63), expires_at=2**63 - 1)
+)
+"""Times that no calendar holds."""
 
 
 def facts(data: bytes) -> None:
@@ -85,7 +89,8 @@ def _node(number: int, header: EventHeader, raw: bytes, payload: Payload | None)
 
 
 def _seeds() -> Iterator[bytes]:
-    good = [pair for pair in pieces.events() if _reads(*pair)]
+    late = event(3, "token_issuance", _LATE, occurred_at=-(2**63))
+    good = [(late.header, late.payload or b""), *(pair for pair in pieces.events() if _reads(*pair))]
     for pair in good:
         yield pieces.join(pair)
     for at in range(0, len(good) - 4, 4):

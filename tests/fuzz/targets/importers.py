@@ -11,7 +11,9 @@ from ledger.format.content import decode_content
 from ledger.format.event import decode_header
 from ledger.format.kinds import check, from_avro
 from ledger.importers.account import REASONS, Refusal
+from ledger.importers.cloudtrail import MEDIA_TYPE as CLOUDTRAIL
 from ledger.importers.files import documents
+from ledger.importers.otlp import MEDIA_TYPE as OTLP
 from ledger.importers.redaction import mask_text
 from ledger.importers.run import FORMATS
 from tests.fuzz.case import Target
@@ -38,7 +40,13 @@ def _import(name: str, data: bytes) -> None:
                 assert SCHEMAS.canonical(event.header)
                 assert SCHEMAS.canonical(event.payload)
             for content in outcome.contents:
-                decode_content(SCHEMAS, content.value)
+                kept = decode_content(SCHEMAS, content.value)
+                if kept.media_type in (OTLP, CLOUDTRAIL):
+                    json.loads(kept.bytes, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
 
 
 def otlp(data: bytes) -> None:
@@ -80,6 +88,7 @@ def _traces() -> Iterator[bytes]:
     yield from _dumped(trace(plain), trace(model), trace(tool), trace(flat), [trace(plain), trace(tool)], plain)
     yield b"\n".join(_dumped(trace(plain), trace(tool)))
     yield b"".join(_dumped(trace(plain), trace(plain)))
+    yield json.dumps(trace(span({"large": 1.5}))).replace("1.5", "1e999").encode()
     yield gzip.compress(json.dumps(trace(plain)).encode(), mtime=0)
 
 
