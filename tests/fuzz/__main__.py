@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.fuzz import corpus
 from tests.fuzz.engine import GUIDED
-from tests.fuzz.targets import HTTP, TARGETS
+from tests.fuzz.targets import HTTP, MODULE_OF, load
 
 WORK: Final = Path(__file__).parents[2] / ".fuzz"
 _DONE: Final = re.compile(r"#(\d+)\s+(?:DONE|NEW|REDUCE|pulse|RELOAD|INITED)(?:.*?cov: (\d+) ft: (\d+))?")
@@ -26,7 +26,7 @@ def main() -> int:
         print("atheris is not installed: mutations without coverage", file=sys.stderr)
     if given.choose:
         for name in given.targets:
-            print(f"{name}: {corpus.choose(TARGETS[name], _found(name))} files kept", flush=True)
+            print(f"{name}: {corpus.choose(load(name), _found(name))} files kept", flush=True)
         return 0
     failed = [name for name in given.targets if not _search(name, given)]
     if failed:
@@ -41,7 +41,7 @@ def _arguments() -> argparse.Namespace:
         return int(os.environ.get(f"FUZZ_{name}") or default)
 
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", help=f"{', '.join(TARGETS)}; all by default")
+    parser.add_argument("targets", nargs="*", help=f"{', '.join(MODULE_OF)}; all by default")
     parser.add_argument("--cases", type=int, default=number("CASES", 1_000_000), help="of each target")
     parser.add_argument("--seconds", type=int, default=number("SECONDS", 0), help="of each target at most; 0: no limit")
     parser.add_argument("--seed", type=int, default=number("SEED", 1))
@@ -49,11 +49,11 @@ def _arguments() -> argparse.Namespace:
         "--choose", action="store_true", help="no search: keep the best of what searches found in the corpus"
     )
     given = parser.parse_args()
-    given.targets = given.targets or os.environ.get("FUZZ_TARGET", "").split() or list(TARGETS)
-    if unknown := [each for each in given.targets if each not in TARGETS]:
-        parser.error(f"no target is called {unknown[0]}; there are {', '.join(TARGETS)}")
+    given.targets = given.targets or os.environ.get("FUZZ_TARGET", "").split() or list(MODULE_OF)
+    if unknown := [each for each in given.targets if each not in MODULE_OF]:
+        parser.error(f"no target is called {unknown[0]}; there are {', '.join(MODULE_OF)}")
     if given.choose:
-        given.targets = [each for each in given.targets if each != HTTP.name]
+        given.targets = [each for each in given.targets if each != HTTP]
     return given
 
 

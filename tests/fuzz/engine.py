@@ -38,9 +38,9 @@ def main(arguments: Sequence[str]) -> int:
     with _instrumented():
         from tests.fuzz import case, corpus, targets
 
-        target = targets.TARGETS[name]
+        target = targets.load(name)
     with ExitStack() as stack:
-        if name == targets.HTTP.name:
+        if name == targets.HTTP:
             stack.enter_context(_store())
         case.break_hangs()
         watch = case.Watch(target)

@@ -14,6 +14,7 @@ from ledger.trust.chain import ChainState, Mark, Near, advance, mark_of, needs, 
 from ledger.trust.keys import read_jwk
 from ledger.trust.reasons import REASONS
 from ledger.trust.verdict import Judge, Rejected, VerifiedBatch
+from tests.judged import described
 from tests.make_vectors import chain_stated, files
 from tests.sealing import SCHEMAS
 
@@ -78,22 +79,6 @@ def judge_all(vector: dict[str, Any], bundle: TrustBundle) -> list[VerifiedBatch
         )
         found.append(named)
     return found
-
-
-def described(judged: VerifiedBatch | Rejected) -> dict[str, Any]:
-    if isinstance(judged, Rejected):
-        return {"verdict": judged.reason}
-    events = [(each.sequence, each.digest.hex(), "admitted", sorted(each.findings)) for each in judged.events]
-    events += [(each.sequence, each.digest.hex(), each.reason, []) for each in judged.refused]
-    return {
-        "verdict": "admitted",
-        "seal_digest": judged.seal_digest.hex(),
-        "role": judged.role,
-        "findings": list(judged.findings),
-        "events": [
-            dict(zip(("sequence", "digest", "verdict", "findings"), each, strict=True)) for each in sorted(events)
-        ],
-    }
 
 
 def chains_of(batches: list[VerifiedBatch]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from ledger.trust.verdict import Judge
 from tests import stranger
 from tests.fuzz.case import Target
 from tests.fuzz.targets import pieces
+from tests.judged import described
 from tests.sealing import (
     CHAIN,
     KEY,
@@ -32,7 +33,6 @@ from tests.sealing import (
     sign,
 )
 from tests.sealing import event as made_event
-from tests.unit.test_vectors import described
 
 BUNDLE = bundle_of(key_statement(kinds=["*", "content_erasure"]))
 JUDGE = Judge(SCHEMAS, LEDGER, read_bundle(BUNDLE, ROOT.public, LEDGER), canonical=True)
@@ -126,6 +126,7 @@ def _stated_seeds() -> Iterator[bytes]:
     for header, payload in pieces.events():
         yield pieces.join([b"\1", header, payload])
         yield pieces.join([b"\1", header, payload, b"\2"])
+        yield pieces.join([b"\0", header, payload])
     two = [part for header, payload in pieces.events()[:2] for part in (b"\1", header, payload)]
     yield pieces.join(two)
 

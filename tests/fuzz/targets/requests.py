@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
@@ -22,7 +22,6 @@ from tests.services.databases import Databases
 
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT")
 _HELD: dict[str, Any] = {}
-_SLOW = 503
 
 
 class Answer(NamedTuple):
@@ -128,24 +127,25 @@ def _seeds() -> Iterator[bytes]:
         yield pieces.join([b"\0", path, query, b"authorization", b"Bearer x", b"accept", b"*/*"])
 
 
-Serving = Callable[[Databases], AbstractContextManager[None]]
-TARGET = Target(
-    "http",
-    request,
-    _seeds,
-    size=10_000,
-    short=150,
-    words=(
-        b"%00",
-        b"%ff",
-        b"%ed%a0%80",
-        b"%2f",
-        b"..",
-        b"&limit=",
-        b"&cursor=",
-        b"&as_of=",
-        b"host",
-        b"authorization",
-        b"Bearer ",
+TARGETS = (
+    Target(
+        "http",
+        request,
+        _seeds,
+        size=10_000,
+        short=150,
+        words=(
+            b"%00",
+            b"%ff",
+            b"%ed%a0%80",
+            b"%2f",
+            b"..",
+            b"&limit=",
+            b"&cursor=",
+            b"&as_of=",
+            b"host",
+            b"authorization",
+            b"Bearer ",
+        ),
     ),
 )
