@@ -21,6 +21,7 @@ from api.store import Store
 from ledger.ports import Log
 from ledger.schema_files import load_schemas
 from ledger.store.lineage import PostgresLineage
+from ledger.store.nodes import Reading
 from ledger.trust.bundle import TrustBundle
 from ledger.wiring import CLOCK
 
@@ -65,8 +66,8 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.store, app.state.ledger, app.state.tokens = store, ledger, tokens
-    app.state.schemas = load_schemas()
-    app.state.lineage = PostgresLineage(store.connection, app.state.schemas, CLOCK.now)
+    app.state.reading = Reading(load_schemas(), ledger, lambda: watched.look()[0])
+    app.state.lineage = PostgresLineage(store.connection, app.state.reading, CLOCK.now)
     app.state.bundle, app.state.pulse, app.state.metrics = watched, pulse, Metrics(lambda: pulse.sample)
     install(app)
     for router in ROUTERS:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.figures import EVENTS, RUNS, figure, percentile
-from benchmarks.generate import TENANT, Generator
+from benchmarks.generate import TENANT, Generator, bundle
 from benchmarks.materialize import materialize
 from benchmarks.services import Services, fill
 from ledger.ask import who_triggered
@@ -25,6 +25,8 @@ from ledger.format import ids
 from ledger.recorder.clock import SystemClock
 from ledger.schema_files import load_schemas
 from ledger.store.lineage import PostgresLineage
+from ledger.store.nodes import Reading
+from tests.services.forge import LEDGER
 
 QUESTIONS = 500
 
@@ -78,6 +80,7 @@ class _Timed:
 def _ask_sql(url: str, asked: list[bytes]) -> list[float]:
     """ms that all statements of a question took together."""
     times = []
+    trusted = bundle()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("set jit = off")
         timed = _Timed(connection)
@@ -86,7 +89,7 @@ def _ask_sql(url: str, asked: list[bytes]) -> list[float]:
         def lend() -> Iterator[Any]:
             yield timed
 
-        lineage = PostgresLineage(lend, load_schemas(), SystemClock().now)
+        lineage = PostgresLineage(lend, Reading(load_schemas(), LEDGER, lambda: trusted), SystemClock().now)
         for event_id in [*asked[:20], *asked]:
             timed.seconds = 0.0
             answer = who_triggered(lineage, TENANT, event_id)

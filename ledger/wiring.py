@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ledger.ports import Lineage, Log
     from ledger.recorder.recorder import Recorder
     from ledger.store.contents import PostgresContents
+    from ledger.store.nodes import Reading
     from ledger.store.projection import PostgresProjection
     from ledger.trust.bundle import TrustBundle
 
@@ -165,7 +166,15 @@ def open_lineage(settings: Settings) -> Lineage:
     """What answers questions about events, a connection for each."""
     from ledger.store.lineage import PostgresLineage
 
-    return PostgresLineage(lambda: reading(settings), load_schemas(), CLOCK.now)
+    return PostgresLineage(lambda: reading(settings), open_reading(settings), CLOCK.now)
+
+
+def open_reading(settings: Settings) -> Reading:
+    """What reads rows of the store and holds them against the signatures of those whom the trust bundle names."""
+    from ledger.store.nodes import Reading
+
+    bundle = load_bundle(settings)
+    return Reading(load_schemas(), settings.require_ledger(), lambda: bundle)
 
 
 def open_import(settings: Settings, service: str, log: Log) -> Sink:

@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psycopg
+
 from ledger.format.content import Content, encode_content, record_key
 from ledger.format.event import Cause
 from ledger.ports import EVENTS, Record
@@ -16,7 +18,7 @@ from ledger.schema_files import load_schemas
 from ledger.store.projection import PostgresProjection
 from ledger.trust.bundle import TrustBundle, read_bundle
 from ledger.trust.keys import read_jwk
-from tests.services.forge import Forge, Made, Trust, signer
+from tests.services.forge import LEDGER, Forge, Made, Trust, signer
 from tests.services.stand import Stand
 
 TENANT: Final = "acme"
@@ -74,16 +76,18 @@ def read_vector(name: str) -> Vector:
     return Vector(told["ledger"], bundle, records)
 
 
-def make_wrong(url: str, name: str) -> None:
-    """Commits, to a migrated store, records that show ``name``."""
+def make_wrong(url: str, name: str) -> tuple[str, TrustBundle]:
+    """Commits, to a migrated store, records that show ``name``; returns the ledger's name and bundle."""
     if name in SHOWN_BY:
         vector = read_vector(SHOWN_BY[name])
         with closing(PostgresProjection(url, load_schemas(), vector.ledger, vector.bundle)) as projection:
             projection.claim(EVENTS, "vector", [0])
             projection.commit(projection.prepare(vector.records))
-        return
-    with closing(Stand(url, Trust().key(signer("alpha")).bundle)) as stand:
+        return vector.ledger, vector.bundle
+    bundle = Trust().key(signer("alpha")).bundle
+    with closing(Stand(url, bundle)) as stand:
         MADE[name](stand)
+    return LEDGER, bundle
 
 
 def cite(event: Made, relation: str = "started_by", digest: bytes | None = None) -> Cause:
@@ -121,6 +125,14 @@ def _duplicate(stand: Stand) -> None:
     stand.put(forge, forge.seal(first, forge.make(event_id=first.event_id)))
 
 
+def _changed(stand: Stand) -> None:
+    """Somebody wrote to the store."""
+    forge = Forge()
+    stand.put(forge, forge.seal(forge.make()))
+    with psycopg.connect(stand.url) as connection:
+        connection.execute("update events set payload = payload || '\\x00'::bytea where at = 1")
+
+
 def _doubled(stand: Stand) -> None:
     first = Forge()
     sealed = first.seal(first.make())
@@ -154,6 +166,7 @@ MADE: Final[dict[str, Callable[[Stand], None]]] = {
     "cause_cycle": _cycle,
     "duplicate_event_id": _duplicate,
     "double_continuation": _doubled,
+    "row_changed": _changed,
     "lost_to_retention": _lost,
     "unauthorized_erasure": _unauthorized_erasure,
 }

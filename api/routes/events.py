@@ -74,8 +74,8 @@ def find(
     scope = ("events", caller.tenant, *search)
     after = _read(scope, cursor)
     with request.app.state.store.connection() as connection:
-        schemas = request.app.state.schemas
-        page = queries.find_events(connection, schemas, caller.tenant, search, after=after, limit=limit)
+        reading = request.app.state.reading
+        page = queries.find_events(connection, reading, caller.tenant, search, after=after, limit=limit)
         items = _shown(request, connection, caller.tenant, page.events, payload=False)
     return JSONResponse({"items": items, "next": _write(scope, page.next), "truncated": list(page.truncated)})
 
@@ -87,7 +87,7 @@ def event(request: Request, caller: Reader, event_id: EventId) -> Response:
     """What it says and who signed it. Two where one id has two digests: both are kept."""
     wanted = read_id(event_id, "event id")
     with request.app.state.store.connection() as connection:
-        found = queries.event_by_id(connection, request.app.state.schemas, caller.tenant, wanted)
+        found = queries.event_by_id(connection, request.app.state.reading, caller.tenant, wanted)
         return JSONResponse({"items": _shown(request, connection, caller.tenant, found)})
 
 
@@ -101,8 +101,8 @@ def action(request: Request, caller: Reader, action_id: ActionId) -> Response:
     """Attempts and outcomes by every observer, the decisions about it and the approvals of it, in order of time."""
     wanted = read_text(action_id, "action id") or ""
     with request.app.state.store.connection() as connection:
-        schemas = request.app.state.schemas
-        page = queries.events_of_action(connection, schemas, caller.tenant, wanted, limit=ACCOUNTS_MOST)
+        reading = request.app.state.reading
+        page = queries.events_of_action(connection, reading, caller.tenant, wanted, limit=ACCOUNTS_MOST)
         items = _shown(request, connection, caller.tenant, page.events)
     return JSONResponse({"items": items, "truncated": list(page.truncated)})
 
@@ -121,8 +121,8 @@ def execution(
     scope = ("execution", caller.tenant, wanted.hex())
     after = _read(scope, cursor)
     with request.app.state.store.connection() as connection:
-        schemas = request.app.state.schemas
-        page = queries.replay(connection, schemas, caller.tenant, wanted, after=after, limit=limit)
+        reading = request.app.state.reading
+        page = queries.replay(connection, reading, caller.tenant, wanted, after=after, limit=limit)
         items = _shown(request, connection, caller.tenant, page.events)
     body = {"execution_id": execution_id.lower(), "items": items, "next": _write(scope, page.next)}
     return JSONResponse(body)
@@ -138,8 +138,8 @@ def graph(request: Request, caller: Reader, execution_id: ExecutionId, nodes: No
     """Its first events, up to `nodes`, and the causes outside of it as ends."""
     wanted = read_id(execution_id, "execution id")
     with request.app.state.store.connection() as connection:
-        schemas = request.app.state.schemas
-        found = queries.execution_subgraph(connection, schemas, caller.tenant, wanted, limits=Limits(nodes=nodes))
+        reading = request.app.state.reading
+        found = queries.execution_subgraph(connection, reading, caller.tenant, wanted, limits=Limits(nodes=nodes))
     return JSONResponse(node_link(graph_of(found)))
 
 
@@ -147,7 +147,7 @@ def _shown(
     request: Request, connection: Any, tenant: str, nodes: Sequence[Node], *, payload: bool = True
 ) -> list[dict[str, Any]]:
     people = {digest for node in nodes for digest in people_of(node)}
-    persons = persons_named(connection, request.app.state.schemas, tenant, people)
+    persons = persons_named(connection, request.app.state.reading, tenant, people)
     return [show_event(node, persons, payload=payload) for node in nodes]
 
 

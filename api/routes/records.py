@@ -89,9 +89,10 @@ class Findings(BaseModel):
 
     items: list[Finding]
     next: str | None = Field(description="the cursor of the next page; null: everything was looked at")
-    truncated: list[Literal["scan", "continuations", "cycles", "log"]] = Field(
+    truncated: list[Literal["scan", "continuations", "cycles", "trust", "log"]] = Field(
         description="`scan`: enough was looked at for one page, go on by `next`. What going on does not lift: "
         "`continuations`: only the latest chains were read for it; `cycles`: the walk for cycles was cut short; "
+        "`trust`: there is no trust bundle, and nothing is computed from what cannot be verified; "
         "`log`: the log cannot be asked what it dropped"
     )
     looked: Looked
@@ -149,7 +150,7 @@ def findings(
         whole = caller.may("watch")
         asked = Asked(caller.tenant, now, whole, name, origin, state, at, app.pulse.sample.lost)
         try:
-            page = survey(connection, app.schemas, asked, after=after, limit=limit)
+            page = survey(connection, app.reading, asked, after=after, limit=limit)
         except ValueError:
             raise InvalidRequest(BAD_CURSOR) from None
     body = {

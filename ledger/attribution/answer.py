@@ -32,6 +32,8 @@ REASONS: Final = {
     "unverified_token": "nobody is known to have checked the token that alone names the person",
     "ambiguous_join": "several events fit, and they lead or may lead to different people",
     "unauthorized_kind": "the key that signed the event, or one that it comes from, may not state its kind",
+    "untrusted_key": "the trust bundle does not let the key that signed the event, or one that it comes from, sign it",
+    "row_changed": "a row of the store is not what was signed",
     "duplicate_event_id": "the id has two events, and they lead to different people",
     "payload_erased": "the payload that would tell was erased",
     "unknown_schema": "the payload that would tell has a schema unknown here",

@@ -17,7 +17,7 @@ from ledger.attribution.authority import (
 )
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.joins import token_names
-from ledger.attribution.links import Links
+from ledger.attribution.links import Links, without_effect
 from ledger.attribution.path import read_influences, read_owners, read_path
 from ledger.attribution.sentence import first_line
 from ledger.attribution.subgraph import Index, Node, Subgraph
@@ -133,7 +133,7 @@ def _class(triggers: Sequence[Trigger], reasons: Sequence[str]) -> Class:
     return "archived" if "archived" in reasons else "unattributed"
 
 
-_FORBID: Final = frozenset({"unauthorized_kind", "duplicate_event_id"})
+_FORBID: Final = frozenset({"unauthorized_kind", "untrusted_key", "duplicate_event_id"})
 """Reasons under which no trigger counts."""
 
 
@@ -148,7 +148,7 @@ def _reasons(
     """Every reason, each once, the most telling first."""
     found: list[str] = []
     if not group:
-        found.append("unauthorized_kind")
+        found.append(without_effect(asked))
     if len(asked) > 1 and _differ(links, asked):
         found.append("duplicate_event_id")
     if _ambiguous(triggers, links.index.graph.limits.candidates):
@@ -167,7 +167,9 @@ def _reasons(
             found.append("cycle")
         if any("schema_unknown" in node.findings for node in group):
             found.append("unknown_schema")
-        if any(node.payload is None and "schema_unknown" not in node.findings for node in walk.seen):
+        if any("row_changed" in node.findings for node in walk.seen):
+            found.append("row_changed")
+        if any(node.payload is None and not _UNREAD & set(node.findings) for node in walk.seen):
             found.append("payload_erased")
         found += ["token_not_recorded"] if not found and _uses_unknown_token(links.index, group) else []
         found += ["no_trigger"] if not found or found == ["malformed_act"] else []
@@ -189,6 +191,10 @@ def _uses_unknown_token(index: Index, group: Sequence[Node]) -> bool:
             return True
         used += [tuple(token_names(node.payload["subject_token"])) for node in issued if node.payload is not None]
     return False
+
+
+_UNREAD: Final = frozenset({"schema_unknown", "row_changed"})
+"""Findings of an event whose payload is there, and was not read."""
 
 
 def _differ(links: Links, asked: Sequence[Node]) -> bool:

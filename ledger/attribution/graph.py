@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ledger.attribution.answer import rfc3339
-from ledger.attribution.links import Links
+from ledger.attribution.links import WITHOUT_EFFECT, Links
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import Index, Node, Subgraph
 from ledger.attribution.walk import is_idle, led_on
@@ -38,7 +38,7 @@ def graph_of(subgraph: Subgraph) -> networkx.MultiDiGraph:
             continue
         link = {"grade": edge.grade, "join": edge.join, "candidates": edge.candidates}
         graph.add_edge(name_of(edge.target), name_of(edge.source), key=edge.relation, **link)
-    for missing in (each for several in links.missing.values() for each in several if each.why != "unauthorized_kind"):
+    for missing in (each for several in links.missing.values() for each in several if each.why not in WITHOUT_EFFECT):
         name = ids.text(missing.cause.event_id)
         graph.add_node(name, kind=None, missing=missing.why)
         graph.add_edge(name, name_of(missing.node), key=missing.cause.relation, grade=None, join=None, candidates=0)

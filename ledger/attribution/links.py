@@ -52,8 +52,8 @@ class Edge(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A cause that is stated and leads nowhere. ``why``: dangling_cause, cause_mismatch, unauthorized_kind (it is there, and its
-    key may not state it), archived or limit_reached."""
+    """A cause that is stated and leads nowhere. ``why``: dangling_cause, cause_mismatch, archived, limit_reached, or, where it is
+    there and without effect, as ``without_effect`` tells."""
 
     node: Node
     cause: Cause
@@ -107,7 +107,7 @@ class Links:
     def _why(self, cause: Cause, found: list[Node], fits: list[Node]) -> str:
         graph = self.index.graph
         if fits:
-            return "unauthorized_kind"
+            return without_effect(fits)
         if found:
             return "cause_mismatch"
         if cause.event_id in graph.archived:
@@ -163,6 +163,18 @@ _AUTHORITY: Final = {
     "bound": "oversight",
     "grant": "grant",
 }
+
+
+WITHOUT_EFFECT: Final = frozenset({"row_changed", "unauthorized_kind", "untrusted_key"})
+"""Why an event that is there counts for nothing."""
+
+
+def without_effect(nodes: Iterable[Node]) -> str:
+    """Why events that are there count for nothing: the store's rows are not what was signed, or their keys may not say so."""
+    findings = {name for node in nodes for name in node.findings}
+    if "row_changed" in findings:
+        return "row_changed"
+    return "unauthorized_kind" if "unauthorized_kind" in findings else "untrusted_key"
 
 
 def namespace_of(name: str) -> str:
@@ -259,4 +271,15 @@ def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
     return groups
 
 
-__all__ = ["CIRCUMSTANCE", "SAME", "STATED", "TO_TRIGGERS", "Edge", "Links", "Missing", "namespace_of"]
+__all__ = [
+    "CIRCUMSTANCE",
+    "SAME",
+    "STATED",
+    "TO_TRIGGERS",
+    "WITHOUT_EFFECT",
+    "Edge",
+    "Links",
+    "Missing",
+    "namespace_of",
+    "without_effect",
+]

@@ -19,9 +19,9 @@ from ledger.cli.output import clean, console, emit, read_time, show_time, tell
 from ledger.errors import ConfigurationError
 from ledger.event_view import people_of, show_event
 from ledger.format import ids
-from ledger.schema_files import load_schemas
 from ledger.settings import Settings
 from ledger.store import queries
+from ledger.store.nodes import Reading
 from ledger.store.persons import persons_named
 
 if TYPE_CHECKING:
@@ -132,12 +132,12 @@ def find(
     if action is not None and any(each is not None for each in search):
         raise ConfigurationError("--action is asked alone: it finds every account of one action")
     with wiring.running(settings), wiring.reading(settings) as connection:
-        schemas = load_schemas()
+        rows = wiring.open_reading(settings)
         if action is not None:
-            page = queries.events_of_action(connection, schemas, settings.tenant, action, limit=limit)
+            page = queries.events_of_action(connection, rows, settings.tenant, action, limit=limit)
         else:
-            page = queries.find_events(connection, schemas, settings.tenant, search, limit=limit)
-        _show(connection, page, settings, as_json=as_json)
+            page = queries.find_events(connection, rows, settings.tenant, search, limit=limit)
+        _show(connection, rows, page, settings, as_json=as_json)
 
 
 def replay(
@@ -152,14 +152,17 @@ def replay(
     settings = settings_of(ctx, tenant=tenant, utc=utc)
     wanted = event_id(execution, "execution")
     with wiring.running(settings), wiring.reading(settings) as connection:
-        page = queries.replay(connection, load_schemas(), settings.tenant, wanted, limit=limit)
-        _show(connection, page, settings, as_json=as_json)
+        rows = wiring.open_reading(settings)
+        page = queries.replay(connection, rows, settings.tenant, wanted, limit=limit)
+        _show(connection, rows, page, settings, as_json=as_json)
 
 
-def _show(connection: psycopg.Connection, page: queries.Page, settings: Settings, *, as_json: bool) -> None:
+def _show(
+    connection: psycopg.Connection, rows: Reading, page: queries.Page, settings: Settings, *, as_json: bool
+) -> None:
     """A page of events; exit 1 where it is empty."""
     people = {digest for node in page.events for digest in people_of(node)}
-    persons = persons_named(connection, load_schemas(), settings.tenant, people)
+    persons = persons_named(connection, rows, settings.tenant, people)
     if as_json:
         more = page.next is not None
         emit(

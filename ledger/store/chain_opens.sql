@@ -1,5 +1,7 @@
--- The opening events of a tenant's chains: each chain's first sealed event, by which it says what it continues.
-select e.payload, c.chain_id, c.key_id, n.name, e.event_id, s.append_time
+-- The opening events of a tenant's chains: each chain's first sealed event, by which it says what it continues. Columns as in
+-- lineage_events.sql.
+select e.event_id, e.digest, e.header, e.salt, e.payload, e.effective, e.at, e.seal, s.digest, s.append_time, s.chain,
+       1 + (select count(*) from sightings t where t.event_id = e.event_id and t.digest = e.digest), e.occurred_at
   from chains c
   join names n on n.id = c.service
   join seals s on s.chain = c.id and s.number = 0

@@ -14,17 +14,17 @@ import psycopg
 
 from ledger.errors import VerificationError
 from ledger.format import ids
-from ledger.format.codec import Schemas
-from ledger.format.event import Cause, decode_header
+from ledger.format.event import Cause, EventHeader, decode_header
 from ledger.store.connect import translated
-from ledger.store.nodes import query_bounded, query_file
+from ledger.store.nodes import Reading, Row, query_bounded, query_file
+from ledger.store.seals import CHANGED
 from ledger.store.wrong import Look, Place, Wrong
 
 Connection = psycopg.Connection[Any]
 Known = Mapping[bytes, Collection[bytes]]
 """Event ids that the tenant has, with the digests of each."""
 
-NAMES: Final = ("dangling_cause", "cause_mismatch", "cause_cycle", "duplicate_event_id", "non_canonical")
+NAMES: Final = ("dangling_cause", "cause_mismatch", "cause_cycle", "duplicate_event_id", "non_canonical", CHANGED)
 SCAN: Final = 10_000
 """Events looked at in one call, or a few more: seals are looked at whole."""
 WALK: Final = 5_000
@@ -42,7 +42,8 @@ _OF_ID: Final = 1_000
 
 
 class _Met(NamedTuple):
-    """An event under its seal. ``causes``: those that count; ``canonical``: it is encoded as a correct encoder would."""
+    """An event under its seal. ``causes``: those that count; ``canonical``: it is encoded as a correct encoder would;
+    ``changed``: its row is not what was signed."""
 
     place: Place
     append_time: int
@@ -53,6 +54,7 @@ class _Met(NamedTuple):
     digest: bytes
     causes: Sequence[Cause]
     canonical: bool
+    changed: bool
 
 
 class _Window(NamedTuple):
@@ -63,7 +65,7 @@ class _Window(NamedTuple):
 
 def suspects(
     connection: Connection,
-    schemas: Schemas,
+    reading: Reading,
     tenant: str,
     *,
     names: Collection[str] = NAMES,
@@ -76,7 +78,7 @@ def suspects(
 
     Ends when ``room`` is full, or when about ``scan`` events were looked at.
     """
-    question = _Question(connection, schemas, tenant, as_of)
+    question = _Question(connection, reading, tenant, as_of)
     found: list[Wrong] = []
     place, shown, looked, cut = after, after, 0, False
     with translated():
@@ -103,9 +105,9 @@ def suspects(
 class _Question:
     """One look on one connection."""
 
-    def __init__(self, connection: Connection, schemas: Schemas, tenant: str, as_of: int | None) -> None:
+    def __init__(self, connection: Connection, reading: Reading, tenant: str, as_of: int | None) -> None:
         self._connection = connection
-        self._schemas = schemas
+        self._reading, self._schemas = reading, reading.schemas
         self._tenant = tenant
         self._as_of = as_of
 
@@ -128,36 +130,28 @@ class _Question:
             return _Window((), (lowest - 1, _LAST, 0, 0, 0), 0) if chains == _CHAINS else None
         end = (*rows[-1][2:5], _LAST, 0)
         looked = sum({row[4]: row[6] for row in rows}.values())
-        return _Window([self._met(row[2:]) for row in rows if row[11] is not None], end, looked)
+        held = [row[2:] for row in rows if row[11] is not None]
+        headers = self._reading.headers(self._connection, self._tenant, [_row(row) for row in held])
+        return _Window([self._met(*each) for each in zip(held, headers, strict=True)], end, looked)
 
-    def _met(self, row: tuple[Any, ...]) -> _Met:
-        (
-            chain,
-            number,
-            seal,
-            append_time,
-            _,
-            service,
-            key_id,
-            chain_id,
-            at,
-            event_id,
-            digest,
-            header,
-            payload,
-            counts,
-        ) = row
+    def _met(self, row: tuple[Any, ...], read: EventHeader | str) -> _Met:
+        chain, number, seal, append_time, _, service, key_id, chain_id, at, event_id, digest = row[:11]
+        header, payload, counts = row[11:14]
         place = (chain, number, seal, at, 0)
-        causes = self._causes(header) if counts else ()
-        canonical = self._schemas.canonical(header) and self._canonical(payload)
-        return _Met(place, append_time, service, key_id, chain_id, event_id.bytes, digest, causes, canonical)
+        causes = read.causes if isinstance(read, EventHeader) and counts else ()
+        canonical = isinstance(read, str) or (self._canonical(header) and self._canonical(payload))
+        changed = read == CHANGED
+        return _Met(place, append_time, service, key_id, chain_id, event_id.bytes, digest, causes, canonical, changed)
 
     def _causes(self, header: bytes | None) -> Sequence[Cause]:
-        return decode_header(self._schemas, header).causes if header is not None else ()
-
-    def _canonical(self, payload: bytes | None) -> bool:
         try:
-            return payload is None or self._schemas.canonical(payload)
+            return decode_header(self._schemas, header).causes if header is not None else ()
+        except VerificationError:  # its row was changed, which is told where it is looked at
+            return ()
+
+    def _canonical(self, data: bytes | None) -> bool:
+        try:
+            return data is None or self._schemas.canonical(data)
         except VerificationError:  # of a schema that is not known here
             return True
 
@@ -213,6 +207,12 @@ class _Question:
         return True
 
 
+def _row(row: tuple[Any, ...]) -> Row:
+    """An event of a window as ``Reading`` takes it. Whether other seals have it too is not asked."""
+    event_id, digest, header, payload, effective, salt, occurred_at, sealed = row[9:17]
+    return event_id, digest, header, salt, payload, effective, row[8], row[2], sealed, row[3], row[0], 1, occurred_at
+
+
 def _fits(cause: Cause, known: Known) -> bool:
     return cause.digest in known.get(cause.event_id, ()) if cause.digest is not None else cause.event_id in known
 
@@ -247,6 +247,8 @@ def _all_wrong(events: Sequence[_Met], known: Known, lowest: Collection[bytes]) 
             yield _of(met, _OF_ID + 1, "duplicate_event_id", f"{len(digests)} events under one id")
         if not met.canonical:
             yield _of(met, _OF_ID + 2, "non_canonical", "encoded as no correct encoder would")
+        if met.changed:
+            yield _of(met, _OF_ID + 3, CHANGED, "the row is not what stands under its seal")
 
 
 def _of(met: _Met, rank: int, name: str, detail: str) -> tuple[Place, Wrong]:

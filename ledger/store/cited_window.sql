@@ -9,7 +9,7 @@ with listed as (
 ), sealed as (
     select s.* from listed c
      cross join lateral (
-               select s.id, s.chain, s.number, s.append_time, s.event_count, c.service, c.key_id, c.chain_id from seals s
+               select s.id, s.chain, s.number, s.append_time, s.event_count, s.digest, c.service, c.key_id, c.chain_id from seals s
                 where s.chain = c.id
                   and s.number <= case when c.id = %(chain)s then %(number)s else 9223372036854775807 end
                   and (c.id < %(chain)s or s.number < %(number)s or s.id < %(seal)s)
@@ -21,13 +21,14 @@ with listed as (
       from sealed s
 )
 select t.chains, t.lowest, l.chain, l.number, l.id, l.append_time, l.event_count, n.name, l.key_id, l.chain_id,
-       e.at, e.event_id, e.digest, e.header, e.payload, e.effective
+       e.at, e.event_id, e.digest, e.header, e.payload, e.effective, e.salt, e.occurred_at, l.digest
   from (select count(*) as chains, min(id) as lowest from listed) t
   left join looked l on l.before < %(events)s
   left join names n on n.id = l.service
   left join lateral (
            -- `offset 0`: by the index on seal, whatever the planner expects of it.
-           select e.at, e.event_id, e.digest, e.header, e.payload, e.effective from events e
+           select e.at, e.event_id, e.digest, e.header, e.payload, e.effective, e.salt, e.occurred_at
+             from events e
             where e.seal = l.id and (%(as_of)s::bigint is null or l.append_time <= %(as_of)s) offset 0
        ) e on true
  order by l.chain desc, l.number desc, l.id desc, e.at

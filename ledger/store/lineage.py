@@ -23,10 +23,9 @@ from ledger.attribution.subgraph import (
 )
 from ledger.errors import NotFound
 from ledger.format import ids
-from ledger.format.codec import Schemas
 from ledger.format.kinds import content_digests
 from ledger.store.connect import translated
-from ledger.store.nodes import CHAIN, Row, node_of, query_events, query_file
+from ledger.store.nodes import CHAIN, Reading, Row, query_events, query_file
 from ledger.store.observed import continuations
 from ledger.store.persons import persons_named
 
@@ -54,11 +53,11 @@ class PostgresLineage:
     def __init__(
         self,
         connect: Callable[[], AbstractContextManager[Connection]],
-        schemas: Schemas,
+        reading: Reading,
         now: Callable[[], int],
     ) -> None:
         self._connect = connect
-        self._schemas = schemas
+        self._reading = reading
         self._now = now
 
     def above(
@@ -66,7 +65,7 @@ class PostgresLineage:
     ) -> Subgraph:
         """What an answer about an event needs: see ``ledger.ports.Lineage``."""
         with translated(), self._connect() as connection:
-            question = _Question(connection, self._schemas, tenant, limits, as_of)
+            question = _Question(connection, self._reading, tenant, limits, as_of)
             walked = question.walk("lineage_up.sql", [event_id])
             return self._complete(question, event_id, walked)
 
@@ -75,7 +74,7 @@ class PostgresLineage:
     ) -> Subgraph:
         """What came of an event: see ``ledger.ports.Lineage``."""
         with translated(), self._connect() as connection:
-            question = _Question(connection, self._schemas, tenant, limits, as_of)
+            question = _Question(connection, self._reading, tenant, limits, as_of)
             start = [event_id]
             walked: set[bytes] = set()
             for _ in range(ROUNDS):
@@ -115,10 +114,10 @@ class _Question:
     """One question on one connection, and what was fetched for it. ``rows`` are by id and digest."""
 
     def __init__(
-        self, connection: Connection, schemas: Schemas, tenant: str, limits: Limits, as_of: int | None
+        self, connection: Connection, reading: Reading, tenant: str, limits: Limits, as_of: int | None
     ) -> None:
         self.connection = connection
-        self.schemas = schemas
+        self.reading = reading
         self.tenant = tenant
         self.limits = limits
         self.as_of = as_of
@@ -140,11 +139,13 @@ class _Question:
         query = query_events(file, self.as_of is not None)
         parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
         walked = set()
+        new: dict[tuple[bytes, bytes], Row] = {}
         for row in self.connection.execute(query, parameters, binary=True):
             walked.add(row[0].bytes)
             if row[1] is not None and (row[0].bytes, row[1]) not in self.rows:
-                self.rows[row[0].bytes, row[1]] = row
-                self.decoded[row[0].bytes, row[1]] = node_of(self.schemas, row)
+                new[row[0].bytes, row[1]] = row
+        self.rows |= new
+        self.decoded |= zip(new, self.reading.nodes(self.connection, self.tenant, list(new.values())), strict=True)
         return walked
 
     def surroundings(self, near: bytes) -> None:
@@ -178,7 +179,7 @@ class _Question:
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each."""
         chains = {row[CHAIN] for row in self.rows.values()}
-        given = {"ids": [event_id.hex() for event_id, _ in self.rows], "chains": list(chains)}
+        given = {"ids": [event_id.hex() for event_id, _ in self.rows], "chains": list(chains - {None})}
         by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
         by_seal: dict[tuple[int, int], list[str]] = {}
         for event_id, chain, number, name, digest in self.connection.execute(_FINDINGS, given):
@@ -196,16 +197,23 @@ class _Question:
     def persons(self, nodes: Iterable[Node]) -> Mapping[bytes, KnownPerson]:
         """Everybody whom the events name, as far as their contents stand and verify."""
         digests = {each for node in nodes for each in _people(node)}
-        return persons_named(self.connection, self.schemas, self.tenant, digests)
+        return persons_named(self.connection, self.reading, self.tenant, digests)
 
     def chains(self, now: int) -> tuple[ChainCoverage, ...]:
         """How far each chain met is known at ``now``. A chain that another one continues promises nothing any more."""
-        given = {"chains": list({row[CHAIN] for row in self.rows.values()}), "as_of": self.as_of}
+        given = {"chains": list({row[CHAIN] for row in self.rows.values()} - {None}), "as_of": self.as_of}
         found = [_coverage(row, now) for row in self.connection.execute(query_file("lineage_around.sql"), given)]
-        silent = sorted({each.service for each in found if each.silent_since is not None})
+        silent = [each for each in found if each.silent_since is not None]
         if not silent:
             return tuple(found)
-        continued = continuations(self.connection, self.schemas, self.tenant, services=silent, as_of=self.as_of)
+        continued = continuations(
+            self.connection,
+            self.reading,
+            self.tenant,
+            of={each.chain_id for each in silent},
+            services=sorted({each.service for each in silent}),
+            as_of=self.as_of,
+        )
         ended = {each.chain for each in continued}
         return tuple(each._replace(silent_since=None) if each[:3] in ended else each for each in found)
 

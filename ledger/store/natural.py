@@ -98,7 +98,7 @@ ROWS: Final = (
         (*_CHAIN, Column("number", "s.number", "int"), Column("digest", "s.digest", "hex")),
         _of(
             "s", "previous", "first_sequence", "event_count", "sealed_at", "next_within", "append_time", "partition",
-            "log_offset", "copies", "importer", "seal", "signatures",
+            "log_offset", "copies", "importer", "seal", "signatures", "leaves",
         ),
         f"seals s left join chains c on c.id = s.chain {_NAMED}",
     ),

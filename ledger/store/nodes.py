@@ -1,27 +1,47 @@
-"""Rows of events as ``Node``: the columns that every question fetches, and how they are decoded."""
+"""Rows of events as ``Node``: the columns that every question fetches, and how they are read.
+
+Nothing that the store says of an event is believed where its publisher signed it. What a node says is decoded from the bytes of
+its row, and these are held against the digests under a seal that verifies. Columns beside them only help to find rows. A row
+that fails is ``row_changed``: it says nothing but where it stands, and no answer follows from it. Append times, and rows
+that are not there, are the store's word until ``verify`` compares it with the log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from ledger.attribution.subgraph import Node, Ref
-from ledger.errors import VerificationError
-from ledger.format.codec import Schemas
-from ledger.format.event import decode_header
-from ledger.format.kinds import KINDS, from_avro
+import psycopg
 
+from ledger.attribution.subgraph import Node, Ref
+from ledger.errors import ConfigurationError, VerificationError
+from ledger.format.codec import Schemas, SchemaUnknown
+from ledger.format.event import EventHeader, decode_header
+from ledger.format.hashing import ZERO16, ZERO32, event_digest, payload_digest
+from ledger.format.kinds import KINDS, from_avro
+from ledger.store.seals import CHANGED, Seals, VerifiedSeal
+from ledger.trust.bundle import Authority, TrustBundle
+
+Connection = psycopg.Connection[Any]
 Row = tuple[Any, ...]
 """Columns of ``lineage_events.sql``: the id first (always there), then all else, null where there is no event."""
-CHAIN: Final = 11
+CHAIN: Final = 10
 """Position of the chain's surrogate number."""
 
 _VISIBLE: Final = """and (
     exists (select 1 from seals v where v.id = e.seal and v.append_time <= %(as_of)s)
     or exists (select 1 from sightings o join seals v on v.id = o.seal
                 where o.event_id = e.event_id and o.digest = e.digest and v.append_time <= %(as_of)s))"""
+_ERASING: Final = b"""
+select x.digest, x.event_id, x.event_digest from erasures x
+ where x.tenant = (select id from names where name = %(tenant)s) and x.is_event = %(events)s
+   and x.digest = any(%(digests)s::bytea[])"""
+
+_SIGHTINGS: Final = b"""
+select s.digest, s.id, t.at, s.append_time from sightings t join seals s on s.id = t.seal
+ where t.event_id = %(id)s::uuid and t.digest = %(digest)s"""
 
 _SEEN: Final = """and exists (
     select 1 from events e
@@ -53,36 +73,176 @@ def _bounded(text: bytes, bounded: bool) -> bytes:
     return text
 
 
-def node_of(schemas: Schemas, row: Row) -> Node:
-    """The event in a row that has one."""
-    event_id, digest, header_bytes, payload_bytes, effective, at, number, first, sealed_at, append, importer = row[
-        :CHAIN
-    ]
-    header = decode_header(schemas, header_bytes)
-    payload: Mapping[str, Any] | None = None
-    fact = None
-    findings: tuple[str, ...] = () if effective else ("unauthorized_kind",)
-    if payload_bytes is not None:
+class Reading:
+    """Reads rows. It keeps the seals that it has verified: one for a process that answers many questions."""
+
+    def __init__(self, schemas: Schemas, ledger: str, bundle: Callable[[], TrustBundle | None]) -> None:
+        self.schemas = schemas
+        self._seals = Seals(schemas, ledger)
+        self._bundle = bundle
+
+    @property
+    def trusts(self) -> bool:
+        """Whether there is a trust bundle to verify under."""
+        return self._bundle() is not None
+
+    def nodes(self, connection: Connection, tenant: str, rows: Sequence[Row]) -> list[Node]:
+        """The events in ``rows``, each of which has one; raises ``ConfigurationError`` where there is no trust bundle."""
+        if not rows:
+            return []
+        bundle, seals, erased = self._around(connection, tenant, rows)
+        return [self._node(connection, tenant, row, seals.get(row[8], CHANGED), erased, bundle) for row in rows]
+
+    def headers(self, connection: Connection, tenant: str, rows: Sequence[Row]) -> list[EventHeader | str]:
+        """What each event says in its header, or the name of what is wrong with its row. Payloads are hashed, not decoded."""
+        if not rows:
+            return []
+        _, seals, erased = self._around(connection, tenant, rows)
+        found: list[EventHeader | str] = []
+        for row in rows:
+            sealed = seals.get(row[8], CHANGED)
+            header = sealed if isinstance(sealed, str) else self._header(tenant, row, sealed)
+            intact = isinstance(header, EventHeader) and _intact(row, header, erased)
+            found.append(header if header is not None and (intact or isinstance(header, str)) else CHANGED)
+        return found
+
+    def _around(
+        self, connection: Connection, tenant: str, rows: Sequence[Row]
+    ) -> tuple[TrustBundle, Mapping[bytes, VerifiedSeal | str], Collection[bytes]]:
+        """What rows are held against: the bundle of now, the seals that they name, and which of them are erased."""
+        bundle = self._bundle()
+        if bundle is None:
+            raise ConfigurationError(
+                "the trust bundle cannot be read, so no event can be verified; see `answerable doctor`"
+            )
+        seals = self._seals.of(connection, {row[8]: row[7] for row in rows if row[8] is not None}, bundle)
+        gone = {row[1] for row in rows if row[4] is None}
+        return bundle, seals, self.erased(connection, tenant, gone, events=True) if gone else gone
+
+    def erased(self, connection: Connection, tenant: str, digests: Collection[bytes], *, events: bool) -> set[bytes]:
+        """Which of these events or contents an event names that verifies, has an effect and erases them."""
+        given = {"tenant": tenant, "digests": list(digests), "events": events}
+        claims = connection.execute(_ERASING, given).fetchall()
+        named: dict[Ref, Collection[bytes]] = {}
+        for event_id in {row[1] for row in claims}:
+            query = query_events("events_by_id.sql", bounded=False)
+            rows = connection.execute(query, {"tenant": tenant, "id": event_id.hex}, binary=True).fetchall()
+            for node in self.nodes(connection, tenant, [row for row in rows if row[4] is not None]):
+                if node.kind == "content_erasure" and node.effective and node.payload is not None:
+                    named[node.ref] = node.payload["events" if events else "contents"]
+        return {digest for digest, event_id, by in claims if digest in named.get(Ref(event_id.bytes, by), ())}
+
+    def _node(
+        self,
+        connection: Connection,
+        tenant: str,
+        row: Row,
+        sealed: VerifiedSeal | str,
+        erased: Collection[bytes],
+        bundle: TrustBundle,
+    ) -> Node:
+        if isinstance(sealed, str):
+            return _unproven(row, sealed)
+        header = self._header(tenant, row, sealed)
+        if header is None:
+            return _unproven(row, CHANGED)
+        seal, append_time, sightings = sealed.seal, row[9], row[11]
+        payload, finding = self._payload(row, header, erased)
+        authority = bundle.authority(seal.key_id, seal.tenant, seal.service, append_time)
+        refused = _refused(authority, header.kind)
+        if refused is not None and row[5] and sightings > 1 and self._allowed(connection, row, header.kind, bundle):
+            refused = None
+        return Node(
+            ref=Ref(header.event_id, row[1]),
+            header=header,
+            payload=payload,
+            fact=from_avro(header.kind, payload) if payload is not None and header.kind in KINDS else None,
+            service=seal.service,
+            key_id=seal.key_id,
+            chain_id=seal.chain_id,
+            importer=isinstance(authority, Authority) and authority.role == "importer",
+            effective=refused is None,
+            number=seal.seal_number,
+            sequence=seal.first_sequence + row[6],
+            sealed_at=seal.sealed_at,
+            append_time=append_time,
+            sightings=sightings,
+            findings=tuple(each for each in (refused, finding) if each is not None),
+        )
+
+    def _allowed(self, connection: Connection, row: Row, kind: str, bundle: TrustBundle) -> bool:
+        """Whether the event stands under another seal too, whose key may state it."""
+        given = {"id": row[0].hex, "digest": row[1]}
+        others = connection.execute(_SIGHTINGS, given, binary=True).fetchall()
+        seals = self._seals.of(connection, {digest: id_ for digest, id_, _, _ in others}, bundle)
+        for digest, _, at, append_time in others:
+            sealed = seals.get(digest)
+            if isinstance(sealed, VerifiedSeal) and sealed.covers(row[1], at):
+                signed = sealed.seal
+                authority = bundle.authority(signed.key_id, signed.tenant, signed.service, append_time)
+                if _refused(authority, kind) is None:
+                    return True
+        return False
+
+    def _header(self, tenant: str, row: Row, sealed: VerifiedSeal) -> EventHeader | None:
+        """What the event says of itself; None unless it is the one that the seal covers, in the place where it was found."""
+        digest, data = row[1], row[2]
+        if sealed.seal.tenant != tenant or not sealed.covers(digest, row[6]):
+            return None
+        if event_digest(sealed.prefix, data) != digest:
+            return None
         try:
-            payload = schemas.decode(payload_bytes)
-            fact = from_avro(header.kind, payload) if header.kind in KINDS else None
+            header = decode_header(self.schemas, data)
+        except VerificationError:  # an event that was refused alone has no row, unless somebody made one
+            return None
+        return header if (header.event_id, header.occurred_at) == (row[0].bytes, row[12]) else None
+
+    def _payload(
+        self, row: Row, header: EventHeader, erased: Collection[bytes]
+    ) -> tuple[Mapping[str, Any] | None, str | None]:
+        """The payload, or None and, unless it was erased, why."""
+        if not _intact(row, header, erased):
+            return None, CHANGED
+        try:
+            return (None if row[4] is None else self.schemas.decode(row[4], header.kind)), None
+        except SchemaUnknown:
+            return None, "schema_unknown"
         except VerificationError:
-            payload = fact = None
-            findings += ("schema_unknown",)
+            return None, CHANGED
+
+
+def _intact(row: Row, header: EventHeader, erased: Collection[bytes]) -> bool:
+    """Whether the payload is the one that the header commits to, or is erased."""
+    salt, payload = row[3], row[4]
+    if payload is None:
+        return salt == ZERO16 and row[1] in erased
+    return payload_digest(salt, payload) == header.payload_digest
+
+
+def _refused(authority: Authority | str, kind: str) -> str | None:
+    """Why the key's word does not count under the bundle of now; None where it does."""
+    if isinstance(authority, str):
+        return authority
+    return None if authority.allows(kind) else "unauthorized_kind"
+
+
+def _unproven(row: Row, why: str) -> Node:
+    """An event whose row proves nothing: there it is, and it says nothing. Its time is where the row is found."""
+    header = EventHeader(row[0].bytes, "", row[12], None, None, None, None, (), (), (), ZERO32)
     return Node(
-        ref=Ref(event_id.bytes, digest),
+        ref=Ref(row[0].bytes, row[1]),
         header=header,
-        payload=payload,
-        fact=fact,
-        service=row[14],
-        key_id=row[12],
-        chain_id=row[13],
-        importer=importer,
-        effective=effective,
-        number=number,
-        sequence=first + at,
-        sealed_at=sealed_at,
-        append_time=append,
-        sightings=row[15],
-        findings=findings,
+        payload=None,
+        fact=None,
+        service="",
+        key_id="",
+        chain_id=b"",
+        importer=False,
+        effective=False,
+        number=-1,
+        sequence=-1,
+        sealed_at=0,
+        append_time=row[9] or 0,
+        sightings=row[11],
+        findings=(why,),
     )

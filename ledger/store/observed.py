@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
 from ledger.attribution.answer import rfc3339
+from ledger.attribution.subgraph import Node
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
 from ledger.ports import Bounds
 from ledger.store.connect import translated
-from ledger.store.nodes import query_file
+from ledger.store.nodes import Reading, Row, query_file
 from ledger.store.wrong import Look, Place, Wrong
 
 Connection = psycopg.Connection[Any]
@@ -46,19 +48,20 @@ class Continuation(NamedTuple):
 
 def continuations(
     connection: Connection,
-    schemas: Schemas,
+    reading: Reading,
     tenant: str,
     *,
+    of: Collection[bytes] | None = None,
     services: Sequence[str] | None = None,
     as_of: int | None = None,
 ) -> list[Continuation]:
-    """What chains continue which: a continued chain promises nothing any more."""
-    return _read(schemas, _opens(connection, tenant, services, as_of))
+    """What chains continue which, or the chains ``of``: a continued chain promises nothing any more."""
+    return _read(connection, reading, tenant, _opens(connection, tenant, services, as_of), of)
 
 
 def overdue(
     connection: Connection,
-    schemas: Schemas,
+    reading: Reading,
     tenant: str,
     now: int,
     *,
@@ -74,7 +77,7 @@ def overdue(
     late = [row for row in rows if row[5] is not None]
     services = sorted({row[1] for row in late})
     opens = _opens(connection, tenant, services, as_of) if late else []
-    ended = {each.chain for each in _read(schemas, opens)}
+    ended = {each.chain for each in _read(connection, reading, tenant, opens, {row[3] for row in late})}
     late = [row for row in late if row[1:4] not in ended]
     found = [
         Wrong(
@@ -96,18 +99,18 @@ def overdue(
     return Look(found, following, len(rows), ("continuations",) if len(opens) == OPENS else ())
 
 
-def count_overdue(connection: Connection, schemas: Schemas, now: int) -> int:
+def count_overdue(connection: Connection, reading: Reading, now: int) -> int:
     """How many chains of all tenants are ``overdue``; of each tenant's, the first ``COUNTED`` are looked at."""
     with translated():
         tenants = connection.execute(b"select distinct n.name from chains c join names n on n.id = c.tenant").fetchall()
-    return sum(_count_overdue(connection, schemas, tenant, now) for (tenant,) in tenants)
+    return sum(_count_overdue(connection, reading, tenant, now) for (tenant,) in tenants)
 
 
-def _count_overdue(connection: Connection, schemas: Schemas, tenant: str, now: int) -> int:
+def _count_overdue(connection: Connection, reading: Reading, tenant: str, now: int) -> int:
     count = 0
     place: Place = (0,)
     for _ in range(COUNTED // CHAINS):
-        look = overdue(connection, schemas, tenant, now, after=place, room=CHAINS)
+        look = overdue(connection, reading, tenant, now, after=place, room=CHAINS)
         count += len(look.found)
         if look.next is None:
             break
@@ -117,7 +120,7 @@ def _count_overdue(connection: Connection, schemas: Schemas, tenant: str, now: i
 
 def double_continuations(
     connection: Connection,
-    schemas: Schemas,
+    reading: Reading,
     tenant: str,
     *,
     as_of: int | None = None,
@@ -126,8 +129,9 @@ def double_continuations(
 ) -> Look:
     """Chains that two others continue: a spool was copied. Among the ``OPENS`` latest chains."""
     opens = _opens(connection, tenant, None, as_of)
+    named = Counter(each for row in opens for each in _named(reading.schemas, row[4]))
     by: dict[tuple[str, str, bytes], list[Continuation]] = {}
-    for each in _read(schemas, opens):
+    for each in _read(connection, reading, tenant, opens, {chain for chain, times in named.items() if times > 1}):
         by.setdefault(each.chain, []).append(each)
     twice = [found for _, found in sorted(by.items()) if len({each.by for each in found}) > 1]
     found = [_doubled(sorted(each, key=lambda one: (one.at, one.by))) for each in twice[after[0] : after[0] + room]]
@@ -165,23 +169,32 @@ def lost(topic: str, bounds: Mapping[int, Bounds], reached: Mapping[int, int]) -
     ]
 
 
-def _opens(
-    connection: Connection, tenant: str, services: Sequence[str] | None, as_of: int | None
-) -> list[tuple[Any, ...]]:
+def _opens(connection: Connection, tenant: str, services: Sequence[str] | None, as_of: int | None) -> list[Row]:
     given = {"tenant": tenant, "services": services, "as_of": as_of, "limit": OPENS}
     with translated():
         return connection.execute(query_file("chain_opens.sql"), given, binary=True).fetchall()
 
 
-def _read(schemas: Schemas, rows: Sequence[tuple[Any, ...]]) -> list[Continuation]:
-    return [found for row in rows for found in _continued(schemas, row)]
+def _read(
+    connection: Connection, reading: Reading, tenant: str, rows: Sequence[Row], of: Collection[bytes] | None
+) -> list[Continuation]:
+    """What opening events say that they continue, or which of the chains ``of``. Only those that say so are verified."""
+    naming = [row for row in rows if (named := _named(reading.schemas, row[4])) and (of is None or named & set(of))]
+    with translated():
+        nodes = reading.nodes(connection, tenant, naming)
+    return [found for node in nodes for found in _continued(node) if of is None or found.chain_id in of]
 
 
-def _continued(schemas: Schemas, row: tuple[Any, ...]) -> Iterator[Continuation]:
-    payload, by, _, service, event_id, at = row
+def _named(schemas: Schemas, payload: bytes) -> set[bytes]:
+    """The chains that an opening event, not verified yet, says that it continues."""
     try:
-        opened = schemas.decode(payload, "chain_open")
+        return {each["chain_id"] for each in schemas.decode(payload, "chain_open")["continues"]}
     except VerificationError:
-        return
-    for each in opened["continues"]:
-        yield Continuation(each["chain_id"], by, service, each["key_id"], event_id.bytes, at)
+        return set()
+
+
+def _continued(node: Node) -> Iterator[Continuation]:
+    for each in node.payload["continues"] if node.effective and node.payload is not None else ():
+        yield Continuation(
+            each["chain_id"], node.chain_id, node.service, each["key_id"], node.event_id, node.append_time
+        )

@@ -12,7 +12,9 @@ from ledger.attribution.subgraph import KnownPerson
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
 from ledger.format.content import PRINCIPAL, decode_content, read_person
+from ledger.format.hashing import content_digest
 from ledger.store.connect import translated
+from ledger.store.nodes import Reading
 
 _NAMED: Final = """
 select digest, null from erasures
@@ -25,7 +27,7 @@ select digest, value from contents
 
 
 def persons_named(
-    connection: psycopg.Connection[Any], schemas: Schemas, tenant: str, digests: Collection[bytes]
+    connection: psycopg.Connection[Any], reading: Reading, tenant: str, digests: Collection[bytes]
 ) -> Mapping[bytes, KnownPerson]:
     """The persons among ``digests`` of whom anything is known; a driver's error is ``BackendError``."""
     if not digests:
@@ -33,8 +35,10 @@ def persons_named(
     given = {"tenant": tenant, "digests": list(digests), "type": PRINCIPAL}
     with translated():
         rows = connection.execute(_NAMED, given).fetchall()
-    persons = {digest: _person(schemas, digest, value) for digest, value in rows if value is not None}
-    persons |= {digest: KnownPerson(digest, "erased") for digest, value in rows if value is None}
+        claimed = {digest for digest, value in rows if value is None}
+        erased = reading.erased(connection, tenant, claimed, events=False) if claimed else claimed
+    persons = {digest: _person(reading.schemas, tenant, digest, value) for digest, value in rows if value is not None}
+    persons |= {digest: KnownPerson(digest, "erased") for digest in erased}
     return _with_names(persons)
 
 
@@ -53,8 +57,12 @@ def _named(known: KnownPerson, names: Mapping[str, Collection[str]]) -> KnownPer
     return known._replace(person=replace(known.person, name=next(iter(names[known.person.key]))))
 
 
-def _person(schemas: Schemas, digest: bytes, value: bytes) -> KnownPerson:
+def _person(schemas: Schemas, tenant: str, digest: bytes, value: bytes) -> KnownPerson:
+    """Whom a row's content names; nobody where its bytes are not those of the digest that events cite."""
     try:
-        return KnownPerson(digest, "named", read_person(decode_content(schemas, value)))
+        content = decode_content(schemas, value)
+        if content_digest(value) == digest and content.tenant == tenant:
+            return KnownPerson(digest, "named", read_person(content))
     except VerificationError:
-        return KnownPerson(digest, "unresolved")
+        pass
+    return KnownPerson(digest, "unresolved")

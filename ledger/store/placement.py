@@ -199,8 +199,8 @@ class Placement:
 
 INSERT_SEAL = (
     "insert into seals (id, chain, number, digest, previous, first_sequence, event_count, sealed_at, next_within, append_time,"
-    " partition, log_offset, copies, importer, seal, signatures)"
-    " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " partition, log_offset, copies, importer, seal, signatures, leaves)"
+    " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %b)"
 )
 
 
@@ -224,6 +224,7 @@ def seal_row(batch: VerifiedBatch, copy: Copy, seal: int, chain: int) -> tuple[o
         batch.role == "importer",
         batch.batch.seal,
         copies.write_signatures(batch.batch),
+        batch.leaves,
     )
 
 

@@ -35,6 +35,7 @@ from ledger.store.chains import Chains, Held
 from ledger.store.connect import translated
 from ledger.store.copies import Copy
 from ledger.store.names import Names
+from ledger.store.nodes import Reading
 from ledger.store.owner import Owner
 from ledger.store.patience import STEP_SECONDS, within
 from ledger.store.placement import Placement
@@ -89,6 +90,7 @@ class PostgresProjection(Owner):
         self._schemas, self._ledger = schemas, ledger
         self._bundle = bundle
         self._judge = Judge(schemas, ledger, bundle)
+        self._reading = Reading(schemas, ledger, lambda: self._bundle)
         self._drawing = Lock()
         self._held = Chains()
         super().__init__(url, schema=schema, stuck=stuck, step_seconds=step_seconds)
@@ -170,7 +172,7 @@ class PostgresProjection(Owner):
     def count_overdue(self, now: int) -> int:
         """How many chains, of all tenants, promised a seal before ``now`` and did not keep it."""
         with translated():
-            return observed.count_overdue(self._looks, self._schemas, now)
+            return observed.count_overdue(self._looks, self._reading, now)
 
     def _connected(self) -> None:
         self._forget_numbers()

@@ -14,9 +14,9 @@ from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import Limits, Node, Subgraph
 from ledger.errors import NotFound
 from ledger.format import ids
-from ledger.format.codec import Schemas
 from ledger.store.connect import translated
-from ledger.store.nodes import node_of, query_events, query_file
+from ledger.store.nodes import Reading, query_events, query_file
+from ledger.store.seals import CHANGED
 
 Connection = psycopg.Connection[Any]
 
@@ -55,7 +55,7 @@ class Search(NamedTuple):
 
 def find_events(
     connection: Connection,
-    schemas: Schemas,
+    reading: Reading,
     tenant: str,
     search: Search,
     *,
@@ -85,7 +85,7 @@ def find_events(
         found: list[Node] = []
         while len(found) <= limit:
             rows = _page(connection, _find_query(search, names, after), {**given, **_after(after)})
-            nodes = [node_of(schemas, row) for row in rows]
+            nodes = reading.nodes(connection, tenant, rows)
             found += [node for node in nodes if _answers(node, names)]
             if len(rows) <= limit:
                 break
@@ -122,8 +122,8 @@ def _find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | 
 
 
 def _answers(node: Node, names: Sequence[Sequence[str]]) -> bool:
-    """Keys are hints: whether the event really answers to one name of each set."""
-    if not names:
+    """Keys are hints: whether the event really answers to one name of each set. What proves nothing is shown, not dropped."""
+    if not names or CHANGED in node.findings:
         return True
     answers = set(names_of(node.header, node.payload)[0])
     return all(not answers.isdisjoint(each) for each in names)
@@ -143,19 +143,19 @@ def _pseudonyms(connection: Connection, tenant: str, principal: str | None) -> t
     return found[:PSEUDONYMS], ("pseudonyms",) if len(found) > PSEUDONYMS else ()
 
 
-def event_by_id(connection: Connection, schemas: Schemas, tenant: str, event_id: bytes) -> tuple[Node, ...]:
+def event_by_id(connection: Connection, reading: Reading, tenant: str, event_id: bytes) -> tuple[Node, ...]:
     """Every event of this id, for there may be two; raises ``NotFound``."""
     with translated():
         query = query_events("events_by_id.sql", bounded=False)
         rows = connection.execute(query, {"tenant": tenant, "id": event_id.hex()}, binary=True).fetchall()
-    nodes = [node_of(schemas, row) for row in rows if row[1] is not None]
+    nodes = reading.nodes(connection, tenant, [row for row in rows if row[1] is not None])
     if not nodes:
         raise NotFound(f"this ledger has no event {ids.text(event_id)}")
     return tuple(sorted(nodes, key=lambda node: node.digest))
 
 
 def events_of_action(
-    connection: Connection, schemas: Schemas, tenant: str, action_id: str, *, limit: int = 100
+    connection: Connection, reading: Reading, tenant: str, action_id: str, *, limit: int = 100
 ) -> Page:
     """All accounts of an action, the decisions about it and the approvals that refer to it, in order of time.
 
@@ -165,7 +165,7 @@ def events_of_action(
     given = {"tenant": tenant, "keys": [key_of(tenant, name)], "candidates": limit + 1, "near": "f" * 32}
     with translated():
         rows = connection.execute(query_events("lineage_keys.sql", bounded=False), given, binary=True).fetchall()
-    nodes = [node_of(schemas, row) for row in rows if row[1] is not None]
+    nodes = reading.nodes(connection, tenant, [row for row in rows if row[1] is not None])
     nodes = [node for node in nodes if _answers(node, [[name]])]
     if not nodes:
         raise NotFound(f"this ledger has no action {action_id!r}")
@@ -175,7 +175,7 @@ def events_of_action(
 
 def replay(
     connection: Connection,
-    schemas: Schemas,
+    reading: Reading,
     tenant: str,
     execution_id: bytes,
     *,
@@ -187,17 +187,17 @@ def replay(
     query = query_file("events_replay.sql").replace(b"/*after*/", _LATER if after is not None else b"")
     with translated():
         rows = connection.execute(query + query_file("events_found.sql") + _IN_TIME, given, binary=True).fetchall()
-    nodes = [node_of(schemas, row) for row in rows]
+    nodes = reading.nodes(connection, tenant, rows)
     if not nodes and after is None:
         raise NotFound(f"this ledger has no execution {ids.text(execution_id)}")
     return _paged(nodes, limit)
 
 
 def execution_subgraph(
-    connection: Connection, schemas: Schemas, tenant: str, execution_id: bytes, *, limits: Limits
+    connection: Connection, reading: Reading, tenant: str, execution_id: bytes, *, limits: Limits
 ) -> Subgraph:
     """A run as a graph: its first events, up to ``limits.nodes``. Causes outside the run are shown as ends, not as missing."""
-    page = replay(connection, schemas, tenant, execution_id, limit=limits.nodes)
+    page = replay(connection, reading, tenant, execution_id, limit=limits.nodes)
     inside = {node.event_id for node in page.events}
     outside = {cause.event_id for node in page.events for cause in node.header.causes} - inside
     return Subgraph(asked=page.events[0].event_id, nodes=page.events, cut=frozenset(outside), limits=limits)

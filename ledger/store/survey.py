@@ -10,10 +10,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 
-from ledger.format.codec import Schemas
 from ledger.store import cited
 from ledger.store.connect import translated
-from ledger.store.nodes import query_file
+from ledger.store.nodes import Reading, query_file
 from ledger.store.observed import double_continuations, overdue
 from ledger.store.wrong import Look, Origin, Place, Wrong
 from ledger.trust.reasons import REASONS
@@ -70,11 +69,11 @@ class _Source(NamedTuple):
     names: frozenset[str]
     origin: Origin
     start: Place
-    look: Callable[[Connection, Schemas, Asked, Place, int], Look]
+    look: Callable[[Connection, Reading, Asked, Place, int], Look]
 
 
 def survey(
-    connection: Connection, schemas: Schemas, asked: Asked, *, after: At | None = None, limit: int = 100
+    connection: Connection, reading: Reading, asked: Asked, *, after: At | None = None, limit: int = 100
 ) -> Page:
     """The next page; raises ``ValueError`` where ``after`` is the place of no source."""
     found: list[Wrong] = []
@@ -85,7 +84,10 @@ def survey(
         if len(found) == limit:
             return Page(found, following, tuple(truncated), looked)
         source = _BY_NAME[following.source]
-        look = source.look(connection, schemas, asked, following.place, limit - len(found))
+        if source.name in _VERIFYING and not reading.trusts:
+            look = Look((), truncated=("trust",))
+        else:
+            look = source.look(connection, reading, asked, following.place, limit - len(found))
         found += look.found
         truncated |= dict.fromkeys(look.truncated)
         looked[source.name] = look.looked
@@ -116,11 +118,11 @@ def _next_source(asked: Asked, first: int) -> At | None:
     return None
 
 
-def _stored(connection: Connection, _: Schemas, asked: Asked, after: Place, room: int) -> Look:
+def _stored(connection: Connection, _: Reading, asked: Asked, after: Place, room: int) -> Look:
     return _kept(connection, "survey_stored.sql", asked, after, room, _finding)
 
 
-def _refused(connection: Connection, _: Schemas, asked: Asked, after: Place, room: int) -> Look:
+def _refused(connection: Connection, _: Reading, asked: Asked, after: Place, room: int) -> Look:
     return _kept(connection, "survey_refused.sql", asked, after, room, _refusal)
 
 
@@ -180,20 +182,20 @@ def _refusal(row: tuple[Any, ...]) -> Wrong:
     )
 
 
-def _overdue(connection: Connection, schemas: Schemas, asked: Asked, after: Place, room: int) -> Look:
-    return overdue(connection, schemas, asked.tenant, asked.now, as_of=asked.as_of, after=after, room=room)
+def _overdue(connection: Connection, reading: Reading, asked: Asked, after: Place, room: int) -> Look:
+    return overdue(connection, reading, asked.tenant, asked.now, as_of=asked.as_of, after=after, room=room)
 
 
-def _doubled(connection: Connection, schemas: Schemas, asked: Asked, after: Place, room: int) -> Look:
-    return double_continuations(connection, schemas, asked.tenant, as_of=asked.as_of, after=after, room=room)
+def _doubled(connection: Connection, reading: Reading, asked: Asked, after: Place, room: int) -> Look:
+    return double_continuations(connection, reading, asked.tenant, as_of=asked.as_of, after=after, room=room)
 
 
-def _events(connection: Connection, schemas: Schemas, asked: Asked, after: Place, room: int) -> Look:
+def _events(connection: Connection, reading: Reading, asked: Asked, after: Place, room: int) -> Look:
     names = cited.NAMES if asked.name is None else (asked.name,)
-    return cited.suspects(connection, schemas, asked.tenant, names=names, as_of=asked.as_of, after=after, room=room)
+    return cited.suspects(connection, reading, asked.tenant, names=names, as_of=asked.as_of, after=after, room=room)
 
 
-def _lost(_: Connection, __: Schemas, asked: Asked, after: Place, room: int) -> Look:
+def _lost(_: Connection, __: Reading, asked: Asked, after: Place, room: int) -> Look:
     if not asked.whole or asked.as_of is not None:  # what the log holds is known of now alone
         return Look(())
     if asked.lost is None:
@@ -211,6 +213,8 @@ _SOURCES: Final = (
     _Source("events", frozenset(cited.NAMES), "computed", cited.START, _events),
     _Source("log", frozenset({"lost_to_retention"}), "computed", (0,), _lost),
 )
+_VERIFYING: Final = frozenset({"chains", "continuations", "events"})
+"""Sources that verify what they read: without a trust bundle they say nothing."""
 _BY_NAME: Final = {source.name: source for source in _SOURCES}
 NAMES: Final = frozenset().union(*(source.names for source in _SOURCES))
 """All that can be found here. What takes a head that somebody exported, `verify --against` alone can tell."""

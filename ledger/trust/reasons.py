@@ -206,6 +206,13 @@ _ALL: Final = (
         "a spool was copied: find its second owner",
     ),
     Reason(
+        "row_changed",
+        False,
+        "read",
+        "a row of the store is not what was signed; nothing that it says is used",
+        "find who can write to the store; `answerable verify --store` names what differs, `answerable rebuild` mends it",
+    ),
+    Reason(
         "lost_to_retention",
         False,
         "read",

@@ -59,7 +59,7 @@ class RefusedEvent(NamedTuple):
 
 
 class VerifiedBatch:
-    """A batch whose seal holds. Made by ``Judge`` alone."""
+    """A batch whose seal holds. Made by ``Judge`` alone. ``leaves`` are the event digests under its root, in order."""
 
     __slots__ = (
         "append_time",
@@ -68,6 +68,7 @@ class VerifiedBatch:
         "closes",
         "events",
         "findings",
+        "leaves",
         "refused",
         "role",
         "seal",
@@ -87,6 +88,7 @@ class VerifiedBatch:
         events: list[VerifiedEvent],
         refused: list[RefusedEvent],
         findings: tuple[str, ...],
+        leaves: bytes,
     ) -> None:
         if proof is not _PROOF:
             raise TypeError("only the verifier makes a VerifiedBatch")
@@ -99,6 +101,7 @@ class VerifiedBatch:
         self.events = events
         self.refused = refused
         self.findings = findings
+        self.leaves = leaves
         self.closes = seal.next_within == 0
 
 
@@ -242,6 +245,7 @@ class Judge:
             events=events,
             refused=refused,
             findings=_seal_findings(seal, append_time),
+            leaves=b"".join(digests),
         )
 
     def _header(self, data: bytes) -> EventHeader | Malformed:

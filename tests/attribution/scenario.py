@@ -34,14 +34,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger.attribution.subgraph import KnownPerson, Limits, Node, Ref, Subgraph
-from ledger.format.content import Person
+from ledger.format.codec import Schemas
+from ledger.format.content import Person, encode_content, person_content
 from ledger.format.event import Cause
 from ledger.format.kinds import KINDS, from_avro
+from ledger.schema_files import directory, load_schemas
 from tests.services.forge import START, Forge, Made, blank
 
 SECOND = 1_000_000
 HEADER = frozenset({"principal", "agent", "run", "corr", "at", "erased", "unknown", "id"})
-UNKNOWN = bytes.fromhex("c301") + b"newer..." + b"\0"
+NEWER = Schemas(
+    [
+        *(path.read_bytes() for path in sorted(directory().glob("*.avsc"))),
+        b'{"type": "record", "name": "newer", "namespace": "answerable", "fields": []}',
+    ]
+)
+"""What publishers seal with: one schema more than the ledger knows."""
+UNKNOWN = NEWER.by_name["newer"].frame
 """A payload of a schema that no release here has."""
 
 
@@ -77,17 +86,21 @@ class Story:
     limits: Limits = Limits()  # noqa: RUF009 - immutable
 
     def person(self, key: str, name: str) -> None:
-        digest = digest_of(f"person/{key}")
         if name.startswith("!workload "):
             named = Person(issuer="idp", subject=key, name=name.removeprefix("!workload "), kind="workload")
-            self.people[key] = KnownPerson(digest, "named", named)
+            self.people[key] = KnownPerson(self.content_of(named)[1], "named", named)
         elif name.startswith("!"):
-            self.people[key] = KnownPerson(digest, name[1:])
+            self.people[key] = KnownPerson(digest_of(f"person/{key}"), name[1:])
         else:
-            self.people[key] = KnownPerson(digest, "named", Person(issuer="idp", subject=key, name=name))
+            person = Person(issuer="idp", subject=key, name=name)
+            self.people[key] = KnownPerson(self.content_of(person)[1], "named", person)
+
+    def content_of(self, person: Person) -> tuple[bytes, bytes]:
+        """The record that names a person, and its digest."""
+        return encode_content(load_schemas(), person_content(self.tenant, bytes(16), person))
 
     def event(self, name: str, service: str, kind: str, fields: Mapping[str, str], cites: Sequence[str] = ()) -> Told:
-        forge = self.forges.setdefault(service, Forge(name=service, service=service, tenant=self.tenant))
+        forge = self.forges.setdefault(service, Forge(name=service, service=service, tenant=self.tenant, schemas=NEWER))
         forge.now = START + len(self.events) * SECOND
         payload = blank(kind)
         for key, value in fields.items():
@@ -106,6 +119,7 @@ class Story:
             agent_id=fields.get("agent"),
             execution_id=uuid.UUID(bytes=digest_of(fields["run"])[:16], version=4).bytes if "run" in fields else None,
             correlation=fields["corr"].split(",") if "corr" in fields else [],
+            raw_payload=UNKNOWN if "unknown" in fields else None,
             **given,
         )
         self.events[name] = Told(name, service, made, payload, "erased" in fields, "unknown" in fields)

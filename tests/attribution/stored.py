@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 
-from ledger.format.content import encode_content, person_content
 from ledger.ports import EVENTS, Record
 from ledger.schema_files import load_schemas
+from ledger.store.contents import PostgresContents
 from ledger.store.lineage import PostgresLineage
 from ledger.store.migrations import migrate
+from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
-from tests.attribution.scenario import UNKNOWN, Story
-from tests.services.forge import LEDGER, NAMED, START, Trust
+from ledger.trust.bundle import TrustBundle
+from tests.attribution.scenario import Story
+from tests.services.forge import EMPTY, LEDGER, NAMED, START, Forge, Trust
+from tests.services.forge import signer as forge_key
+
+ERASER = "eraser"
 
 
-def store(url: str, *stories: Story) -> None:
+def store(url: str, *stories: Story) -> TrustBundle:
     """Migrates the database and commits the stories, in order. Each service has one key in all of them."""
     migrate(url)
     trust = Trust()
@@ -28,19 +33,27 @@ def store(url: str, *stories: Story) -> None:
     for service, (signer, role) in keys.items():
         kinds = ["chain_open"] if role == "unauthorized" else ["*", *NAMED]
         trust.key(signer, services=[service], kinds=kinds, role="importer" if role == "importer" else "source")
-    records = [record for story in stories for record in records_of(story)]
+    erasures = [record for story in stories if (record := erasure_of(story)) is not None]
+    if erasures:
+        trust.key(forge_key(ERASER), services=[ERASER])
+    records = [*(record for story in stories for record in records_of(story)), *erasures]
     records = [record._replace(offset=offset) for offset, record in enumerate(records)]
-    projection = PostgresProjection(url, load_schemas(), LEDGER, trust.bundle)
+    bundle = trust.bundle
+    trusts(url, bundle)
+    projection = PostgresProjection(url, load_schemas(), LEDGER, bundle)
     try:
         projection.claim(EVENTS, "topic", [0])
         for start in range(0, len(records), 50):
             projection.commit(projection.prepare(records[start : start + 50]))
+        with closing(PostgresContents(url, load_schemas())) as contents:
+            contents.sweep()
     finally:
         projection.close()
     with psycopg.connect(url, autocommit=True) as connection:
         for story in stories:
             add_people(connection, story)
         connection.execute("analyze")
+    return bundle
 
 
 def records_of(story: Story) -> Iterator[Record]:
@@ -57,22 +70,36 @@ def add_people(connection: psycopg.Connection, story: Story) -> None:
     connection.execute("insert into names (name) values (%s) on conflict do nothing", [story.tenant])
     for known in story.people.values():
         if known.person is not None:
-            value, _ = encode_content(load_schemas(), person_content(story.tenant, bytes(16), known.person))
             connection.execute(
                 "insert into contents select id, %s, 'application/vnd.answerable.principal+json', '{}', %s, 0 from names"
                 " where name = %s on conflict do nothing",
-                [known.digest, value, story.tenant],
+                [known.digest, story.content_of(known.person)[0], story.tenant],
             )
-        elif known.state == "erased":
-            connection.execute(
-                "insert into erasures (tenant, digest, event_id, event_digest, append_time, is_event)"
-                " select id, %s, gen_random_uuid(), '', 0, false from names where name = %s on conflict do nothing",
-                [known.digest, story.tenant],
-            )
-    for told in story.events.values():
-        if told.erased or told.unknown:
-            left = UNKNOWN if told.unknown else None
-            connection.execute("update events set payload = %s where digest = %s", [left, told.made.digest])
+
+
+def erasure_of(story: Story) -> Record | None:
+    """The record that erases what the story says was erased, if anything was."""
+    events = [told.made.digest for told in story.events.values() if told.erased]
+    contents = [known.digest for known in story.people.values() if known.state == "erased"]
+    if not events and not contents:
+        return None
+    forge = Forge(name=ERASER, service=ERASER, tenant=story.tenant, now=START + 1_000_000_000)
+    named = {**EMPTY["content_erasure"], "events": events, "contents": contents}
+    return forge.record(forge.seal(forge.make("content_erasure", named)))
+
+
+_TRUSTED: dict[str, TrustBundle] = {}
+"""The bundle of each database that was filled."""
+
+
+def trusts(url: str, bundle: TrustBundle) -> None:
+    """A database stands under ``bundle``: one that was filled, or a copy of it."""
+    _TRUSTED[url] = bundle
+
+
+def reading(url: str) -> Reading:
+    """What reads the rows that ``store`` laid down at ``url``."""
+    return Reading(load_schemas(), LEDGER, lambda: _TRUSTED[url])
 
 
 def lineage(url: str, now: int = START) -> PostgresLineage:
@@ -83,4 +110,4 @@ def lineage(url: str, now: int = START) -> PostgresLineage:
         with psycopg.connect(url, autocommit=True) as connection:
             yield connection
 
-    return PostgresLineage(connect, load_schemas(), lambda: now)
+    return PostgresLineage(connect, reading(url), lambda: now)

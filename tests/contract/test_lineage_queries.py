@@ -11,7 +11,7 @@ from ledger.attribution.graph import graph_of
 from ledger.attribution.joins import key_of
 from ledger.attribution.subgraph import Limits, Node
 from ledger.errors import NotFound
-from ledger.schema_files import load_schemas
+from ledger.store.nodes import Reading
 from ledger.store.queries import (
     Cursor,
     Search,
@@ -22,7 +22,7 @@ from ledger.store.queries import (
     replay,
 )
 from tests.attribution.scenario import Story, read_scenario
-from tests.attribution.stored import store
+from tests.attribution.stored import reading, store
 from tests.services.databases import Databases
 from tests.services.forge import START
 
@@ -45,9 +45,19 @@ def story() -> Story:
 
 
 @pytest.fixture(scope="module")
-def connection(postgres: Databases, story: Story) -> Iterator[psycopg.Connection]:
+def url(postgres: Databases, story: Story) -> str:
     url = postgres.fresh()
     store(url, story)
+    return url
+
+
+@pytest.fixture(scope="module")
+def rows(url: str) -> Reading:
+    return reading(url)
+
+
+@pytest.fixture(scope="module")
+def connection(url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("update contents set subjects = '{idp#alice}'")
         yield connection
@@ -75,20 +85,20 @@ def named(story: Story, nodes: object) -> list[str]:
     ],
 )
 def test_a_search_finds_what_matches_all_of_it(
-    connection: psycopg.Connection, story: Story, search: Search, wanted: list[str]
+    connection: psycopg.Connection, rows: Reading, story: Story, search: Search, wanted: list[str]
 ) -> None:
-    page = find_events(connection, load_schemas(), TENANT, search)
+    page = find_events(connection, rows, TENANT, search)
     assert named(story, page.events) == wanted
     assert page.next is None
-    assert not find_events(connection, load_schemas(), "another", search).events
+    assert not find_events(connection, rows, "another", search).events
 
 
-def test_pages_join_up_to_the_whole(connection: psycopg.Connection, story: Story) -> None:
-    whole = find_events(connection, load_schemas(), TENANT, Search(kind="api_action"))
+def test_pages_join_up_to_the_whole(connection: psycopg.Connection, rows: Reading, story: Story) -> None:
+    whole = find_events(connection, rows, TENANT, Search(kind="api_action"))
     found: list[Node] = []
     after: Cursor | None = None
     while True:
-        page = find_events(connection, load_schemas(), TENANT, Search(kind="api_action"), after=after, limit=1)
+        page = find_events(connection, rows, TENANT, Search(kind="api_action"), after=after, limit=1)
         found += page.events
         after = page.next
         if after is None:
@@ -97,40 +107,46 @@ def test_pages_join_up_to_the_whole(connection: psycopg.Connection, story: Story
     assert len(found) == 4
 
 
-def test_an_id_with_two_events_gives_both(connection: psycopg.Connection, story: Story) -> None:
-    nodes = event_by_id(connection, load_schemas(), TENANT, story.events["b1"].made.event_id)
+def test_an_id_with_two_events_gives_both(connection: psycopg.Connection, rows: Reading, story: Story) -> None:
+    nodes = event_by_id(connection, rows, TENANT, story.events["b1"].made.event_id)
     assert sorted(named(story, nodes)) == ["b1", "b2"]
     with pytest.raises(NotFound):
-        event_by_id(connection, load_schemas(), "another", story.events["b1"].made.event_id)
+        event_by_id(connection, rows, "another", story.events["b1"].made.event_id)
 
 
-def test_an_action_has_all_its_accounts_and_decisions(connection: psycopg.Connection, story: Story) -> None:
-    page = events_of_action(connection, load_schemas(), TENANT, "x")
+def test_an_action_has_all_its_accounts_and_decisions(
+    connection: psycopg.Connection, rows: Reading, story: Story
+) -> None:
+    page = events_of_action(connection, rows, TENANT, "x")
     assert named(story, page.events) == ["a1", "d1", "a2"]
-    cut = events_of_action(connection, load_schemas(), TENANT, "x", limit=2)
+    cut = events_of_action(connection, rows, TENANT, "x", limit=2)
     assert (len(cut.events), cut.truncated) == (2, ("events",))
     with pytest.raises(NotFound):
-        events_of_action(connection, load_schemas(), TENANT, "unheard of")
+        events_of_action(connection, rows, TENANT, "unheard of")
 
 
-def test_a_run_is_replayed_in_order_and_page_by_page(connection: psycopg.Connection, story: Story) -> None:
+def test_a_run_is_replayed_in_order_and_page_by_page(
+    connection: psycopg.Connection, rows: Reading, story: Story
+) -> None:
     run = story.events["p1"].made.header.execution_id
     assert run is not None
-    first = replay(connection, load_schemas(), TENANT, run, limit=2)
+    first = replay(connection, rows, TENANT, run, limit=2)
     assert named(story, first.events) == ["p1", "s1"]
-    second = replay(connection, load_schemas(), TENANT, run, limit=2, after=first.next)
+    second = replay(connection, rows, TENANT, run, limit=2, after=first.next)
     assert (named(story, second.events), second.next) == (["a1"], None)
-    graph = graph_of(execution_subgraph(connection, load_schemas(), TENANT, run, limits=Limits()))
+    graph = graph_of(execution_subgraph(connection, rows, TENANT, run, limits=Limits()))
     assert (graph.number_of_nodes(), graph.graph["truncated"]) == (3, False)
     with pytest.raises(NotFound):
-        replay(connection, load_schemas(), TENANT, bytes(16))
+        replay(connection, rows, TENANT, bytes(16))
 
 
-def test_a_key_is_a_hint_and_the_name_itself_decides(connection: psycopg.Connection, story: Story) -> None:
+def test_a_key_is_a_hint_and_the_name_itself_decides(
+    connection: psycopg.Connection, rows: Reading, story: Story
+) -> None:
     collision = key_of(TENANT, "correlation:trace:T")
     with connection.transaction(force_rollback=True):
         connection.execute(
             "insert into joins values (%s, %s::uuid)", [collision, story.events["d1"].made.event_id.hex()]
         )
-        page = find_events(connection, load_schemas(), TENANT, Search(correlation="trace:T"))
+        page = find_events(connection, rows, TENANT, Search(correlation="trace:T"))
     assert named(story, page.events) == ["s1", "p1"]

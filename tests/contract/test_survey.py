@@ -18,17 +18,22 @@ from ledger.ports import EVENTS, Bounds
 from ledger.schema_files import load_schemas
 from ledger.settings import Settings
 from ledger.store import cited, overview
+from ledger.store.nodes import Reading
 from ledger.store.observed import lost, overdue
 from ledger.store.survey import NAMES, Asked, At, Page, survey
 from ledger.store.wrong import Wrong
 from ledger.trust.reasons import REASONS
 from tests.services import Databases
-from tests.services.forge import START, Forge, Trust, signer
+from tests.services.forge import LEDGER, START, Forge, Trust, signer
 from tests.services.stand import Stand, migrated
 from tests.wrongs import MADE, SHOWN_BY, TENANT, cite, make_wrong
 
 HOUR = 3600 * 1_000_000
-SCHEMAS = load_schemas()
+READING = Reading(
+    load_schemas(),
+    LEDGER,
+    lambda: Trust().key(signer("alpha")).key(signer("beta")).key(signer("plain"), kinds=["chain_open"]).bundle,
+)
 
 
 @pytest.fixture
@@ -45,10 +50,10 @@ def stand(url: str) -> Iterator[Stand]:
         yield made
 
 
-def look(url: str, limit: int = 500, *, after: At | None = None, **asked: Any) -> Page:
+def look(url: str, limit: int = 500, *, after: At | None = None, reading: Reading = READING, **asked: Any) -> Page:
     with psycopg.connect(url, autocommit=True) as connection:
         given = Asked(TENANT, START + HOUR, whole=True, **asked)
-        return survey(connection, SCHEMAS, given, after=after, limit=limit)
+        return survey(connection, reading, given, after=after, limit=limit)
 
 
 def pages(url: str, limit: int, **asked: Any) -> list[Wrong]:
@@ -74,14 +79,15 @@ def test_there_is_a_record_for_every_name() -> None:
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_name_appears_in_the_survey_and_to_the_doctor(url: str, name: str) -> None:
     assert not pages(url, 10)
-    make_wrong(url, name)
-    found = look(url, name=name).found
+    ledger, bundle = make_wrong(url, name)
+    reading = Reading(load_schemas(), ledger, lambda: bundle)
+    found = look(url, name=name, reading=reading).found
     assert {each.name for each in found} == {name}
     assert {each.origin for each in found} == {"computed" if name in COMPUTED else "stored"}
-    assert set(found) <= set(pages(url, 3)), "asked for by name, and among all"
-    assert not look(url, name=name, origin="stored" if name in COMPUTED else "computed").found
+    assert set(found) <= set(pages(url, 3, reading=reading)), "asked for by name, and among all"
+    assert not look(url, name=name, origin="stored" if name in COMPUTED else "computed", reading=reading).found
     with psycopg.connect(url, autocommit=True) as connection:
-        here = Here(settings=Settings(tenant=TENANT), clock=_At(), bundle=None)
+        here = Here(settings=Settings(tenant=TENANT, ledger=ledger), clock=_At(), bundle=bundle)
         said = [each.detail for check in CHECKS for each in check(Store(here=here, connection=connection))]
     assert any(f": {name}" in each for each in said), said
 
@@ -94,6 +100,7 @@ COMPUTED = {
     "duplicate_event_id",
     "double_continuation",
     "non_canonical",
+    "row_changed",
 }
 
 
@@ -190,7 +197,7 @@ def test_a_page_that_ends_before_the_list_says_so_and_how_far_it_looked(
 def test_a_tenant_sees_nothing_of_another_and_looks_at_nothing_of_it(everything: str, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for tenant in ("other", "nobody"):
-            page = survey(connection, SCHEMAS, Asked(tenant, START + HOUR))
+            page = survey(connection, READING, Asked(tenant, START + HOUR))
             assert (page.found, page.next) == ([], None)
             assert set(page.looked.values()) == {0}
 
@@ -203,7 +210,7 @@ def test_another_tenants_cause_dangles_like_one_that_never_was(stand: Stand, url
     assert [each.name for each in look(url, origin="computed").found] == ["overdue", "dangling_cause"]
     with psycopg.connect(url, autocommit=True) as connection:
         assert overview.tenants(connection) == ["acme", "other"]
-        other = survey(connection, SCHEMAS, Asked("other", START))
+        other = survey(connection, READING, Asked("other", START))
     assert other.found == []
 
 
@@ -256,7 +263,7 @@ def test_a_chain_that_another_continues_is_not_overdue(stand: Stand, url: str) -
     stand.put(second, second.seal(second.open(continues=[head])))
     assert [each.chain_id for each in look(url, name="overdue").found] == [second.chain_id]
     with psycopg.connect(url, autocommit=True) as connection:
-        one = overdue(connection, SCHEMAS, TENANT, START + HOUR, chains=1)
+        one = overdue(connection, READING, TENANT, START + HOUR, chains=1)
         assert (one.found, one.looked) == ([], 1)
         assert one.next is not None
 
@@ -282,7 +289,14 @@ def test_what_the_log_dropped_unread_is_told_to_who_watches_and_unknown_is_not_n
     assert look(url, lost=gone).found == gone
     assert look(url, lost=None).truncated == ("log",)
     with psycopg.connect(url, autocommit=True) as connection:
-        assert survey(connection, SCHEMAS, Asked(TENANT, START, lost=gone)).found == []
+        assert survey(connection, READING, Asked(TENANT, START, lost=gone)).found == []
+
+
+def test_without_a_trust_bundle_what_is_stored_is_told_and_nothing_is_computed(url: str) -> None:
+    make_wrong(url, "gap")
+    blind = look(url, reading=Reading(load_schemas(), LEDGER, lambda: None))
+    assert {each.name for each in blind.found} == {"gap"}
+    assert set(blind.truncated) == {"trust"}
 
 
 @pytest.mark.parametrize(
@@ -313,7 +327,7 @@ def test_no_look_reads_more_rows_than_its_bound(stand: Stand, url: str, monkeypa
     monkeypatch.setattr(cited, "SCAN", 100)
     plans = _Plans(url)
     with psycopg.connect(url, autocommit=True) as connection:
-        page = cited.suspects(plans.watching(connection), SCHEMAS, TENANT, room=1000, scan=100)
+        page = cited.suspects(plans.watching(connection), READING, TENANT, room=1000, scan=100)
     assert 100 <= page.looked < 300
     assert 100 <= plans.most < 1500, "of 6,060 events"
 
@@ -358,10 +372,10 @@ def test_the_lists_of_one_tenant_do_not_walk_over_anothers(stand: Stand, url: st
         connection.execute("update rejected set tenant = 'other'")
         connection.execute("analyze")
         plans = _Plans(url)
-        page = survey(plans.watching(connection), SCHEMAS, Asked(TENANT, START, whole=True))
+        page = survey(plans.watching(connection), READING, Asked(TENANT, START, whole=True))
         assert (page.found, page.next) == ([], None)
         assert plans.most < 50
-        assert len(survey(connection, SCHEMAS, Asked("other", START), limit=5000).found) == 5000
+        assert len(survey(connection, READING, Asked("other", START), limit=5000).found) == 5000
 
 
 def test_overdue_chains_are_counted_over_all_tenants_and_pages(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

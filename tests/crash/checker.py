@@ -17,6 +17,7 @@ from ledger.schema_files import load_schemas
 from ledger.store.connect import connect
 from ledger.store.contents import PostgresContents
 from ledger.store.digest import state_digest
+from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
 from ledger.store.rebuild import fill, rebuild
 from ledger.store.survey import Asked, survey
@@ -135,11 +136,11 @@ def accusations(connection: psycopg.Connection[Any], allowed: frozenset[str] = f
     """Everything that the ledger finds wrong a day later, but what is ``allowed``, and what was set aside."""
     aside = "select topic, partition, log_offset, detail from quarantine where set_aside"
     found = [f"set aside {row}" for row in connection.execute(aside).fetchall()]
-    schemas, later = load_schemas(), SystemClock().now() + DAY
+    reading, later = Reading(load_schemas(), LEDGER, bundle), SystemClock().now() + DAY
     for tenant in (ACME, OTHER):
         at, told = None, 0
         while at is not None or not told:
-            page = survey(connection, schemas, Asked(tenant, later, whole=tenant == ACME), after=at)
+            page = survey(connection, reading, Asked(tenant, later, whole=tenant == ACME), after=at)
             found += [f"{each.name} of {tenant}: {each}" for each in page.found if each.name not in allowed]
             at, told = page.next, told + 1
     return found

@@ -151,7 +151,7 @@ def test_while_the_log_is_away_it_answers_and_says_that_the_lag_is_not_known(
         store=Store(server.url),
         ledger=LEDGER,
         tokens=Tokens(None, ACME),
-        bundle=lambda: None,
+        bundle=WatchedBundle(server.bundle, ROOT.public, LEDGER),
         open_log=server.open_log,
         tempo=TEMPO,
     )

@@ -1,4 +1,4 @@
-"""The judge: no change of a batch goes unseen, nothing raises, and reasons come in the order that the format fixes."""
+"""The judge: nothing raises, and reasons come in the order that the format fixes. Changed bytes: ``tests/forgery``."""
 
 from __future__ import annotations
 
@@ -56,51 +56,11 @@ def reason(value: bytes | None, key: bytes | None = CHAIN, judge: Judge = JUDGE)
     return judged.reason if isinstance(judged, Rejected) else None
 
 
-def region(at: int) -> str:
-    """Which part of ``MADE.value`` the byte at ``at`` belongs to."""
-    value, batch = MADE.value, MADE.batch
-    parts = [("seal", MADE.seal), ("signature", batch.signatures[0].signature)]
-    for sealed in batch.events:
-        parts += [("header", sealed.header), ("payload", sealed.salt), ("payload", sealed.payload or b"")]
-    for name, part in parts:
-        start = value.index(part)
-        if start <= at < start + len(part):
-            return name
-    key = value.index(KEY.key_id.encode(), value.index(MADE.seal) + len(MADE.seal))
-    return "key_id" if key <= at < key + len(KEY.key_id) else "frame"
-
-
-ALLOWED = {
-    "frame": {"malformed", "schema_unknown", "bad_payload", "bad_root", "bad_signature"},
-    "seal": {"malformed", "schema_unknown", "wrong_ledger", "wrong_key", "unknown_key", "bad_signature"},
-    "key_id": {"bad_signature", "malformed"},
-    "signature": {"bad_signature"},
-    "header": {"bad_root"},
-    "payload": {"bad_payload"},
-}
-"""What a changed byte may be refused as: it depends on where it is, never on what it becomes."""
-
-
-@pytest.mark.parametrize("change", [0x01, 0x02, 0x80, 0xFF, 0x55])
-def test_every_changed_byte_refuses_the_record_with_the_reason_of_its_place(change: int) -> None:
-    value = MADE.value
-    for at in range(len(value)):
-        changed = value[:at] + bytes([value[at] ^ change]) + value[at + 1 :]
-        assert reason(changed) in ALLOWED[region(at)], f"byte {at}, in the {region(at)}"
-
-
 def test_a_batch_cut_or_lengthened_anywhere_is_malformed() -> None:
     value = MADE.value
     assert {reason(value[:cut]) for cut in range(len(value))} == {"malformed"}
     assert reason(value + b"\0") == "malformed"
     assert reason(value + value) == "malformed"
-
-
-def test_every_byte_taken_out_or_doubled_refuses_the_record() -> None:
-    value = MADE.value
-    for at in range(len(value)):
-        assert reason(value[:at] + value[at + 1 :]) is not None
-        assert reason(value[:at] + value[at : at + 1] + value[at:]) is not None
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"", *(each.frame for each in SCHEMAS.by_frame.values())]))
@@ -193,7 +153,8 @@ def test_an_erasure_is_asked_for_the_tenant_and_the_events_without_payload_only(
 def test_only_the_verifier_makes_a_verified_batch() -> None:
     with pytest.raises(TypeError, match="only the verifier"):
         VerifiedBatch(object(), **dict.fromkeys(  # type: ignore[arg-type]
-            ("chain", "seal", "seal_digest", "batch", "append_time", "role", "events", "refused", "findings")
+            ("chain", "seal", "seal_digest", "batch", "append_time", "role", "events", "refused", "findings",
+             "leaves")
         ))  # fmt: skip
 
 

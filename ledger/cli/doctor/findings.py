@@ -10,6 +10,7 @@ from ledger.cli.doctor.check import Check, Store
 from ledger.cli.output import show_time
 from ledger.schema_files import load_schemas
 from ledger.store import overview
+from ledger.store.nodes import Reading
 from ledger.store.survey import Asked, At, survey
 from ledger.store.wrong import Wrong
 from ledger.trust.reasons import REASONS
@@ -20,6 +21,7 @@ PAGE: Final = 1_000
 _LEFT: Final = {
     "continuations": "only the latest chains were read for what continues what",
     "cycles": "a walk for cycles was cut short",
+    "trust": "nothing can be verified without a trust bundle",
 }
 
 
@@ -63,12 +65,12 @@ def _survey(store: Store, now: int) -> tuple[dict[str, tuple[int, Wrong]], Count
     looked: Counter[str] = Counter()
     left: dict[str, None] = {}
     end = store.here.clock.now() + SECONDS * 1_000_000
-    schemas = load_schemas()
+    reading = Reading(load_schemas(), store.here.settings.require_ledger(), lambda: store.here.bundle)
     for tenant in overview.tenants(store.connection):
         after: At | None = None
         while True:
             asked = Asked(tenant, now, origin="computed")
-            page = survey(store.connection, schemas, asked, after=after, limit=PAGE)
+            page = survey(store.connection, reading, asked, after=after, limit=PAGE)
             for each in page.found:
                 count, first = found.get(each.name, (0, each))
                 found[each.name] = count + 1, first
