@@ -1,4 +1,4 @@
-# make demo · make test · make check · make bench · make crash · make chaos · make fuzz. Needs Python 3.11, nothing installed by hand.
+# make demo · make test · make check · make bench · make api-fuzz · make crash · make chaos · make fuzz. Needs Python 3.11, nothing installed by hand.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench crash chaos chaos-each fuzz check
+.PHONY: demo test bench api-fuzz crash chaos chaos-each fuzz check
 
 demo: $(VENV)/.demo
 	@$(BIN)/answerable demo $(ARGS)
@@ -16,6 +16,11 @@ test: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+api-fuzz: $(VENV)/.dev
+	@export API_FUZZ_EXAMPLES=$${API_FUZZ_EXAMPLES:-1000} API_FUZZ_SEED=$${API_FUZZ_SEED:-$$RANDOM}; \
+	  echo "API_FUZZ_EXAMPLES=$$API_FUZZ_EXAMPLES API_FUZZ_SEED=$$API_FUZZ_SEED"; \
+	  $(BIN)/python -m pytest tests/e2e/test_api_schema.py $(ARGS)
 
 crash: $(VENV)/.dev
 	@$(BIN)/python -m tests.crash $(ARGS)
