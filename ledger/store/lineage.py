@@ -32,15 +32,20 @@ from ledger.store.persons import persons_named
 Connection = psycopg.Connection[Any]
 
 _FINDINGS: Final = """
-select f.event_id, null::bigint, null::bigint, f.name, f.digest from findings f
- where f.event_id = any(%(ids)s::uuid[]) and f.closed_at is null
+with held as (
+    select event_id, chain, number, name, digest from findings f
+     where case when %(as_of)s::bigint is null then f.closed_at is null
+                else f.opened_at <= %(as_of)s and (f.closed_at is null or f.closed_at > %(as_of)s) end
+       and (f.event_id = any(%(ids)s::uuid[]) or f.event_id is null and f.chain = any(%(chains)s) and f.number is not null)
+)
+select event_id, null::bigint, null::bigint, name, digest from held where event_id is not null
 union all
-select null, f.chain, f.number, f.name, f.digest from findings f
- where f.chain = any(%(chains)s) and f.event_id is null and f.closed_at is null and f.number is not null"""
+select null, chain, number, name, digest from held where event_id is null"""
 _REFUSED: Final = """
 select r.reason, r.detail, r.raw from (
     select reason, detail, raw from rejected
-     where (tenant = %(tenant)s or tenant is null) and raw is not null order by id desc limit 500
+     where (tenant = %(tenant)s or tenant is null) and raw is not null
+       and (%(as_of)s::bigint is null or append_time <= %(as_of)s) order by id desc limit 500
 ) r"""
 
 ROUNDS: Final = 8
@@ -179,7 +184,7 @@ class _Question:
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each."""
         chains = {row[CHAIN] for row in self.rows.values()}
-        given = {"ids": [event_id.hex() for event_id, _ in self.rows], "chains": list(chains - {None})}
+        given = {"ids": [event_id.hex() for event_id, _ in self.rows], "chains": list(chains - {None}), "as_of": self.as_of}
         by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
         by_seal: dict[tuple[int, int], list[str]] = {}
         for event_id, chain, number, name, digest in self.connection.execute(_FINDINGS, given):
@@ -197,7 +202,7 @@ class _Question:
     def persons(self, nodes: Iterable[Node]) -> Mapping[bytes, KnownPerson]:
         """Everybody whom the events name, as far as their contents stand and verify."""
         digests = {each for node in nodes for each in _people(node)}
-        return persons_named(self.connection, self.reading, self.tenant, digests)
+        return persons_named(self.connection, self.reading, self.tenant, digests, as_of=self.as_of)
 
     def chains(self, now: int) -> tuple[ChainCoverage, ...]:
         """How far each chain met is known at ``now``. A chain that another one continues promises nothing any more."""
@@ -220,7 +225,9 @@ class _Question:
     def refused(self, dangling: Collection[bytes]) -> Mapping[bytes, Refusal]:
         """Which of the causes that are not there came and were refused, as far as the latest refusals tell."""
         found: dict[bytes, Refusal] = {}
-        for reason, detail, raw in self.connection.execute(_REFUSED, {"tenant": self.tenant}) if dangling else ():
+        for reason, detail, raw in (
+            self.connection.execute(_REFUSED, {"tenant": self.tenant, "as_of": self.as_of}) if dangling else ()
+        ):
             for event_id in dangling:
                 if event_id in raw:
                     found.setdefault(event_id, Refusal(event_id, reason, detail))

@@ -23,16 +23,25 @@ select digest, null from erasures
 union all
 select digest, value from contents
  where tenant = (select id from names where name = %(tenant)s) and digest = any((select %(digests)s::bytea[])::bytea[])
-   and media_type = %(type)s"""
+   and media_type = %(type)s and (%(as_of)s::bigint is null or append_time <= %(as_of)s)"""
 
 
 def persons_named(
-    connection: psycopg.Connection[Any], reading: Reading, tenant: str, digests: Collection[bytes]
+    connection: psycopg.Connection[Any],
+    reading: Reading,
+    tenant: str,
+    digests: Collection[bytes],
+    *,
+    as_of: int | None = None,
 ) -> Mapping[bytes, KnownPerson]:
-    """The persons among ``digests`` of whom anything is known; a driver's error is ``BackendError``."""
+    """The persons among ``digests`` of whom anything is known; a driver's error is ``BackendError``.
+
+    As of an append time only what had come by then names anybody. Whoever was erased since stays erased: the name is gone, and
+    asking about the past does not bring it back.
+    """
     if not digests:
         return {}
-    given = {"tenant": tenant, "digests": list(digests), "type": PRINCIPAL}
+    given = {"tenant": tenant, "digests": list(digests), "type": PRINCIPAL, "as_of": as_of}
     with translated():
         rows = connection.execute(_NAMED, given).fetchall()
         claimed = {digest for digest, value in rows if value is None}
