@@ -241,9 +241,10 @@ class Projection(Protocol[Prepared]):
 class Lineage(Protocol):
     """Fetches the part of the ledger that one question is about. It judges nothing; ``ledger.attribution`` does.
 
-    Bounded by ``limits``; what they kept out is in ``Subgraph.cut``. With ``as_of``, an append time, what the log held
-    then: events, people, findings and how far chains were known; judged by the trust statements of today, which are dated
-    themselves, and without what was erased since. Other tenants' events are never seen. Raises ``NotFound`` where the tenant has no event of this id (by then).
+    Bounded by ``limits``; what they kept out is in ``Subgraph.cut``. With ``as_of``, an append time, what the log held then:
+    events, people, findings, and how far chains were known; judged by the trust statements of today, which are dated
+    themselves, and without what was erased since. Other tenants' events are never seen. Raises ``NotFound`` where the tenant
+    has no event of this id (by then).
     """
 
     def above(

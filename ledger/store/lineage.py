@@ -184,7 +184,11 @@ class _Question:
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each."""
         chains = {row[CHAIN] for row in self.rows.values()}
-        given = {"ids": [event_id.hex() for event_id, _ in self.rows], "chains": list(chains - {None}), "as_of": self.as_of}
+        given = {
+            "ids": [event_id.hex() for event_id, _ in self.rows],
+            "chains": list(chains - {None}),
+            "as_of": self.as_of,
+        }
         by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
         by_seal: dict[tuple[int, int], list[str]] = {}
         for event_id, chain, number, name, digest in self.connection.execute(_FINDINGS, given):

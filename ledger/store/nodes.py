@@ -34,6 +34,10 @@ _VISIBLE: Final = """and (
     exists (select 1 from seals v where v.id = e.seal and v.append_time <= %(as_of)s)
     or exists (select 1 from sightings o join seals v on v.id = o.seal
                 where o.event_id = e.event_id and o.digest = e.digest and v.append_time <= %(as_of)s))"""
+_SEEN: Final = """and exists (
+    select 1 from events e
+     where e.event_id = j.event_id and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)"""
+"""The same for a row of ``joins``, so that later events do not crowd earlier ones out."""
 _ERASING: Final = b"""
 select x.digest, x.event_id, x.event_digest from erasures x
  where x.tenant = (select id from names where name = %(tenant)s) and x.is_event = %(events)s
@@ -42,11 +46,6 @@ select x.digest, x.event_id, x.event_digest from erasures x
 _SIGHTINGS: Final = b"""
 select s.digest, s.id, t.at, s.append_time from sightings t join seals s on s.id = t.seal
  where t.event_id = %(id)s::uuid and t.digest = %(digest)s"""
-
-_SEEN: Final = """and exists (
-    select 1 from events e
-     where e.event_id = j.event_id and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)"""
-"""The same for a row of ``joins``, so that later events do not crowd earlier ones out."""
 
 
 @cache

@@ -106,17 +106,11 @@ def test_a_person_whose_content_came_later_was_not_resolved_then(told: tuple[str
     assert ask(told, "a1", until="g2").class_ == "attributed"
 
 
-def test_whoever_was_erased_since_stays_erased(told: tuple[str, Story]) -> None:
-    url, story = told
-    digest = story.people["dana"].digest
-    at = story.node("x1").append_time
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "insert into erasures (tenant, digest, event_id, event_digest, append_time, is_event)"
-            " select id, %s, gen_random_uuid(), '', %s, false from names where name = %s",
-            [digest, at, story.tenant],
-        )
-    owner = ask(told, "a1", until="a2").accountable.owner
+def test_whoever_was_erased_since_stays_erased(postgres: Databases) -> None:
+    url = postgres.fresh()
+    story = read_scenario(STORY.replace("person dana Dana", "person dana !erased"))
+    store(url, story)
+    owner = ask((url, story), "a1", until="a2").accountable.owner
     assert owner is not None
     assert (owner.state, owner.name) == ("erased", None)
 
