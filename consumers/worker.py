@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
@@ -63,6 +64,7 @@ class Worker(Generic[Prepared]):
         self._tend, self._pace, self._accept = tend, pace or Pace(), accept
         self._ends: dict[int, tuple[int, int]] = {}
         self._suspects: dict[int, int] = {}
+        self._excused: Counter[tuple[int, int]] = Counter()
         self._tended = 0.0
         self._say = structlog.get_logger(worker=group, topic=topic)
 
@@ -134,13 +136,14 @@ class Worker(Generic[Prepared]):
     def _one_by_one(self, records: Sequence[Record]) -> None:
         """Counts an attempt before each record: one that ended ``ATTEMPTS`` of them is set aside."""
         for record in records:
-            attempts = self._projection.attempt(record)
+            attempts = self._projection.attempt(record) - self._excused[record.partition, record.offset]
             if attempts > ATTEMPTS:
                 self._set_aside(record, "the process ended while this record was worked on")
                 continue
             try:
                 tally = self._projection.commit(self._projection.prepare([record]))
             except NOT_OF_A_RECORD:
+                self._excuse(record)
                 raise
             except Exception as error:
                 if attempts < ATTEMPTS:
@@ -148,8 +151,16 @@ class Worker(Generic[Prepared]):
                 self._set_aside(record, f"{type(error).__name__}: {error}")
                 continue
             self._projection.attempted(record)
+            self._excused.pop((record.partition, record.offset), None)
             self.health.done(tally, self._clock.now())
             self._ends[record.partition] = (record.offset + 1, record.append_time)
+
+    def _excuse(self, record: Record) -> None:
+        """The attempt failed, and not by the record: it is taken back, here where the store cannot be told."""
+        try:
+            self._projection.attempted(record)
+        except NOT_OF_A_RECORD:
+            self._excused[record.partition, record.offset] += 1
 
     def _set_aside(self, record: Record, detail: str) -> None:
         self._say.error("record set aside", partition=record.partition, offset=record.offset, detail=detail)

@@ -121,10 +121,12 @@ def release(connection: psycopg.Connection, topic: str, partitions: Sequence[int
 
 
 def attempt(connection: psycopg.Connection, record: Record) -> int:
-    """Counts an attempt on a suspect record; returns which it is."""
+    """Counts an attempt on a suspect record; returns which it is. Those before the server's last start are not counted."""
     row = connection.execute(
         "insert into quarantine as q (topic, partition, log_offset, attempts) values (%s, %s, %s, 1)"
-        " on conflict (topic, partition, log_offset) do update set attempts = q.attempts + 1 returning attempts",
+        " on conflict (topic, partition, log_offset) do update set attempted_at = clock_timestamp(),"
+        " attempts = case when q.attempted_at < pg_postmaster_start_time() then 1 else q.attempts + 1 end"
+        " returning attempts",
         [record.topic, record.partition, record.offset],
     ).fetchone()
     return int(row[0]) if row else 1

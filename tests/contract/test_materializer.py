@@ -13,7 +13,7 @@ import pytest
 from consumers.health import Health
 from consumers.materializer import materializer
 from consumers.worker import Pace, Worker, run_opened
-from ledger.errors import ConfigurationError, PositionLost
+from ledger.errors import BackendError, ConfigurationError, PositionLost
 from ledger.ports import EVENTS, Bounds, Outgoing, Record, Subscription, Tally
 from ledger.schema_files import load_schemas
 from ledger.store.connect import translated
@@ -177,6 +177,42 @@ def test_a_record_that_ends_two_attempts_is_set_aside_and_the_stream_goes_on(url
     assert worker.health.snapshot.quarantined == 1
     assert state_digest(url).rows["quarantine"] == 1
     assert state_digest(url).rows["seals"] == 8
+    to.close()
+
+
+class _StoreGoes(_Fragile):
+    """Its store goes away, again and again, whenever one record is committed, and cannot be told anything then."""
+
+    away = 0
+
+    def commit(self, prepared: Flush) -> Tally:
+        if self.away and any(record.offset == self.poison for record in prepared.records):
+            self.away -= 1
+            self._commits.close()
+            raise BackendError("the store went away")
+        return super(_Fragile, self).commit(prepared)
+
+    def prepare(self, records: Sequence[Record]) -> Flush:
+        return super(_Fragile, self).prepare(records)
+
+
+def test_a_record_that_was_worked_on_while_the_store_went_away_is_innocent(url: str, trust: Trust) -> None:
+    log = filled(Forge(), 4)
+    to = _StoreGoes(url, load_schemas(), LEDGER, trust.bundle, stuck=0.3)
+    to.poison, to.away = 1, 5
+    worker = worker_of(log, to, trust)
+    run_until(worker, lambda: worker.health.snapshot.records == 4)
+    assert (worker.health.snapshot.quarantined, state_digest(url).rows["quarantine"]) == (0, 0)
+    to.close()
+
+
+def test_an_attempt_from_before_the_servers_start_is_not_counted(url: str, trust: Trust) -> None:
+    to = projection(url, trust)
+    record = Record(EVENTS, 0, 7, 0, b"key", b"value")
+    assert [to.attempt(record) for _ in range(3)] == [1, 2, 3]
+    with psycopg.connect(url) as connection:
+        connection.execute("update quarantine set attempted_at = pg_postmaster_start_time() - interval '1 s'")
+    assert to.attempt(record) == 1
     to.close()
 
 
