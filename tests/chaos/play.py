@@ -26,7 +26,7 @@ TOGETHER: Final = 2
 """Faults at the same time."""
 SAY_SECONDS: Final = 10.0
 """A trouble that lasts longer must be said by everybody who has it."""
-WELL_SECONDS: Final = 120.0
+WELL_SECONDS: Final = 180.0
 """After the last fault: until everything recorded is in both stores."""
 ASK_SECONDS: Final = 20.0
 """What a question to the API may take at most, whatever is wrong."""
