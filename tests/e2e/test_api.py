@@ -93,7 +93,8 @@ def test_a_parameter_out_of_bounds_is_a_problem_that_names_it(client: httpx.Clie
 @pytest.mark.parametrize("as_of", ["2026-03-01T12:00:00Z", "2026-03-01T12:00:00+01:00", "0001-01-01T00:00:00Z"])
 def test_a_time_may_have_any_offset(client: httpx.Client, as_of: str) -> None:
     found = client.get("/v1/findings", params={"as_of": as_of}).json()
-    assert (found["items"], found["next"], found["truncated"]) == ([], None, [])
+    assert (found["items"], found["next"]) == ([], None)
+    assert found["truncated"] == ["trust"], "this server has no bundle"
     assert client.get(f"/v1/findings?as_of={as_of}").status_code == 200
 
 
