@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
+import structlog
+
 from benchmarks.generate import bundle
 from consumers.health import Health
 from consumers.materializer import materializer, tune_collector
@@ -46,6 +48,7 @@ def _resident() -> float:
 
 
 def main(bootstrap: str, prefix: str, url: str, chains: str) -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     trusted, clock, stop, health = bundle(int(chains)), SystemClock(), stop_on_signals(), Watched()
     with (
         closing(KafkaLog(bootstrap, prefix)) as log,

@@ -313,8 +313,7 @@ def _yesterday(stage: Stage, chance: Random) -> Iterator[Trouble]:
 @fault("partition added", "kafka", seconds=(2, 4))
 def _partition(stage: Stage, chance: Random) -> Iterator[Trouble]:
     if stage.counts.get("partitions added", 0) < 3:
-        stage.add_partitions()
-        stage.count("partitions added")
+        stage.count("partitions added", int(stage.add_partition()))
     yield Trouble("a partition is added under load")
 
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from ledger.embedded import EmbeddedPostgres
 from ledger.errors import BackendError
@@ -131,16 +132,30 @@ class Stage:
         return f"{where}/.s.PGSQL.5432"
 
     def leader(self) -> int:
-        """Index of the broker that leads the first partition of events."""
-        with closing(KafkaAdminClient(bootstrap_servers=[link.upstream_host for link in self.to_brokers])) as admin:
-            described = admin.describe_topics([PREFIX + EVENTS])
-        return int(described[0]["partitions"][0]["leader_id"]) - 1
+        """Index of the broker that leads the first partition of events; of the first one while nobody can say."""
+        described = self._ask(lambda admin: admin.describe_topics([PREFIX + EVENTS]))
+        return max(0, int(described[0]["partitions"][0]["leader_id"]) - 1) if described else 0
 
-    def add_partitions(self, more: int = 1) -> int:
-        with closing(KafkaAdminClient(bootstrap_servers=[link.upstream_host for link in self.to_brokers])) as admin:
-            count = len(admin.describe_topics([PREFIX + EVENTS])[0]["partitions"]) + more
-            admin.create_partitions({PREFIX + EVENTS: count})
-        return count
+    def add_partition(self) -> bool:
+        """One more; whether the brokers did it."""
+
+        def add(admin: KafkaAdminClient) -> bool:
+            count = len(admin.describe_topics([PREFIX + EVENTS])[0]["partitions"])
+            admin.create_partitions({PREFIX + EVENTS: count + 1})
+            return True
+
+        return bool(self._ask(add))
+
+    def _ask(self, question: Callable[[KafkaAdminClient], Any]) -> Any:
+        """What the brokers answer, past all links; None while they cannot: some of them may be away."""
+        bootstrap = [link.upstream_host for link in self.to_brokers]
+        for _ in range(3):
+            try:
+                with closing(KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=5000)) as admin:
+                    return question(admin)
+            except KafkaError:
+                time.sleep(1)
+        return None
 
     @property
     def trust_path(self) -> Path:
