@@ -11,7 +11,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ import pyotp
 from examples.flight_booking.forge import change_one_byte
 from examples.flight_booking.party import Urls
 from ledger.embedded.child import Child
+from ledger.embedded.scratch import scratch
 from ledger.first_run import prepare_ledger, prepare_service
 from ledger.format.ids import parse, text
 from ledger.settings import load_settings
@@ -78,7 +78,7 @@ def played(environment: Mapping[str, str], directory: Path, say: Say) -> Iterato
 def main(directory: Path | None = None, say: Say = print) -> int:
     """Plays the story and asks the ledger about each part of it; the exit status, 0 if all came out as it must."""
     with ExitStack() as stack:
-        home = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="answerable-demo-")))
+        home = directory or stack.enter_context(scratch("answerable-demo-"))
         say(
             "Five parties and a ledger start on loopback, each a process with its own key and spool. The agent is deterministic."
         )
@@ -165,20 +165,25 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _ledger(directory: Path) -> Iterator[str]:
-    """``answerable serve`` inside the block: its URL."""
-    with (directory / "serve.log").open("wb") as log:
-        command = [sys.executable, "-m", "ledger.cli", "serve"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT)
-        try:
-            line = server.stdout.readline() if server.stdout else b""
-            if not line:
-                raise RuntimeError(f"the ledger did not start: {(directory / 'serve.log').read_text()}")
-            yield line.split()[0].decode()
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(30)
-            if server.stdout:
-                server.stdout.close()
+    """``answerable serve`` inside the block, as a child that never outlives us: its URL."""
+    log = directory / "serve.log"
+    command = [sys.executable, "-m", "ledger.cli", "serve", "--json"]
+    server = Child(command, log=log, stop_signal=signal.SIGTERM, grace=30)
+    try:
+        yield _told_url(server, log)
+    finally:
+        server.stop()
+
+
+def _told_url(server: Child, log: Path) -> str:
+    """The URL that ``serve --json`` tells in a line of its own, among what it says to people."""
+    deadline = time.monotonic() + 60
+    while server.running and time.monotonic() < deadline:
+        for line in log.read_text().splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("\n"):
+                return str(json.loads(line)["url"])
+        time.sleep(0.02)
+    raise RuntimeError(f"the ledger did not start: {log.read_text()}")
 
 
 @contextmanager

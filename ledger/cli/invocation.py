@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Annotated, Any, Final, Never
 
 import typer
@@ -21,6 +24,8 @@ from ledger.settings import Settings, load_settings
 YES: Final = 0
 NO: Final = 1
 MISUSE: Final = 2
+STOPPED: Final = 128
+"""And the number of the signal."""
 DEBUG: Final = "ANSWERABLE_DEBUG"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -28,12 +33,27 @@ Utc = Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in the 
 Tenant = Annotated[str | None, typer.Option("--tenant", help="The tenant asked about; TENANT by default.")]
 
 
+class Stopped(BaseException):
+    """SIGTERM: an ending like Ctrl-C, through every ``finally``, so that nothing of ours is left."""
+
+
+def stop(number: int, frame: FrameType | None) -> Never:  # noqa: ARG001
+    """What a verb does on SIGTERM, unless it does something else."""
+    raise Stopped
+
+
 class Sentences(TyperGroup):
     """A group whose verbs end in one sentence on standard error, never in a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        here = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, stop) if here else None
         try:
             return super().invoke(ctx)
+        except Stopped:
+            raise typer.Exit(STOPPED + signal.SIGTERM) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(STOPPED + signal.SIGINT) from None
         except NotFound as error:
             complain(str(error))
             raise typer.Exit(NO) from None
@@ -49,6 +69,9 @@ class Sentences(TyperGroup):
                 raise
             complain(f"unexpected {type(error).__name__}: {error} (set {DEBUG}=1 for the traceback, and report it)")
             raise typer.Exit(MISUSE) from None
+        finally:
+            if here:
+                signal.signal(signal.SIGTERM, before)
 
 
 def settings_of(ctx: typer.Context, **flags: object) -> Settings:

@@ -10,13 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Never
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from ledger import wiring
-from ledger.cli.invocation import Json, application, exit_with, settings_of
+from ledger.cli.invocation import Json, Stopped, application, exit_with, settings_of
 from ledger.cli.output import complain, emit, tell
 from ledger.embedded import attach
 from ledger.embedded.child import Child
@@ -39,10 +38,6 @@ MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics on thi
 AcceptLoss = Annotated[
     bool, typer.Option("--accept-loss", help="Go on where the log lost records; a finding keeps what was lost.")
 ]
-
-
-class Stopped(BaseException):
-    """SIGTERM: an ending like Ctrl-C, through every ``finally``."""
 
 
 def register(app: typer.Typer) -> None:
@@ -170,17 +165,8 @@ def _metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
 @contextlib.contextmanager
 def _until_stopped() -> Iterator[None]:
     """SIGTERM and Ctrl-C end the block in order, and are a good end."""
-
-    def stop(number: int, frame: FrameType | None) -> Never:  # noqa: ARG001
-        raise Stopped
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+    with contextlib.suppress(Stopped, KeyboardInterrupt):
         yield
-    except (Stopped, KeyboardInterrupt):
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,9 @@ GUARD = Path(__file__).with_name("guard.py")
 
 
 class Child:
-    """A command under guard. ``log`` receives what it prints; it inherits ``keep_open``, with the lock held by that."""
+    """A command under guard. ``log`` receives what it prints; its guard inherits ``keep_open``, with the locks held by
+    these, and removes the directory ``scratch`` after it.
+    """
 
     def __init__(
         self,
@@ -28,18 +30,19 @@ class Child:
         grace: int,
         account: Account | None = None,
         directory: Path | None = None,
-        keep_open: int | None = None,
+        keep_open: Sequence[int] = (),
+        scratch: Path | None = None,
     ) -> None:
         uid, gid = (account.uid, account.gid) if account else (-1, -1)
         guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(stop_signal)), str(grace)]
         with log.open("ab") as output:
             self._guard = subprocess.Popen(  # noqa: S603 (a command of our own)
-                [*guard, str(uid), str(gid), *command],
+                [*guard, str(uid), str(gid), str(scratch or ""), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
                 cwd=directory,
-                pass_fds=() if keep_open is None else (keep_open,),
+                pass_fds=keep_open,
                 start_new_session=True,  # Ctrl-C at the terminal is for us, and we end the child in our own order
             )
         self._grace = grace

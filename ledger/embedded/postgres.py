@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from types import TracebackType
 from urllib.parse import quote
 
 from ledger.embedded.child import Child
+from ledger.embedded.scratch import claim, sweep
 from ledger.embedded.unprivileged import Account, account_for, let_pass, let_read
 from ledger.errors import BackendError, ConfigurationError
 
@@ -33,6 +35,7 @@ _POLL_SECONDS = 0.02
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES = 107  # sockaddr_un on Linux
 _LOG_BYTES = 8 << 20
+_SHORT = re.compile("answerable-[0-9a-f]{16}")
 
 SETTINGS = {
     "listen_addresses": "",
@@ -92,9 +95,12 @@ class EmbeddedPostgres:
         with _locked(self.directory) as lock:
             if not self._data.exists():
                 _initialise(programs, self._data, account)
-            sockets = _socket_directory(self.directory, account)
-            self._child = self._launch(programs, sockets, account, lock)
-        self._url = _url(sockets)
+            self._child = self._launch(programs, account, lock)
+        url = attach(self.directory)
+        if url is None:
+            self.stop()
+            raise BackendError(f"the Postgres in {self.directory} ended at once: see its postgres.log")
+        self._url = url
         return self
 
     def stop(self) -> None:
@@ -127,21 +133,22 @@ class EmbeddedPostgres:
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
 
-    def _launch(self, programs: Path, sockets: Path, account: Account | None, lock: int) -> Child:
-        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
-        command = [str(programs / "postgres"), "-D", str(self._data), "-k", str(sockets), *settings]
+    def _launch(self, programs: Path, account: Account | None, lock: int) -> Child:
         deadline = time.monotonic() + START_SECONDS
+        log = self.directory / "postgres.log"
         while True:
-            log = self.directory / "postgres.log"
-            child = Child(
-                command,
-                log=log,
-                stop_signal=signal.SIGINT,
-                grace=STOP_SECONDS,
-                account=account,
-                directory=self.directory,
-                keep_open=lock,
-            )
+            with _sockets(self.directory, account) as (sockets, keep_open):
+                settings = [f"-c{name}={value}" for name, value in self._settings.items()]
+                child = Child(
+                    [str(programs / "postgres"), "-D", str(self._data), "-k", str(sockets), *settings],
+                    log=log,
+                    stop_signal=signal.SIGINT,
+                    grace=STOP_SECONDS,
+                    account=account,
+                    directory=self.directory,
+                    keep_open=(lock, *keep_open),
+                    scratch=sockets if keep_open else None,
+                )
             while child.running and time.monotonic() < deadline:
                 if _serving(self._data) == sockets:
                     return child
@@ -216,19 +223,31 @@ def _initialise(programs: Path, data: Path, account: Account | None) -> None:
     fresh.rename(data)
 
 
-def _socket_directory(directory: Path, account: Account | None) -> Path:
+@contextlib.contextmanager
+def _sockets(directory: Path, account: Account | None) -> Iterator[tuple[Path, tuple[int, ...]]]:
+    """Where the server's socket goes: into ``directory``, or where its path is too long for one, into a temporary directory,
+    with the descriptor that holds it. That one is always the same, so that whoever knows the URL finds the next server.
+    """
     if len(os.fsencode(directory / _SOCKET)) <= _SOCKET_PATH_BYTES:
-        return directory
-    name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir(), f"answerable-{name}")
-    with contextlib.suppress(FileExistsError):
-        short.mkdir(mode=0o700)
+        yield directory, ()
+        return
+    sweep(_SHORT)
+    short = Path(tempfile.gettempdir(), f"answerable-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}")
+    try:
+        handle = claim(short)
+        status = short.lstat()
+        foreign = handle is None or status.st_mode & 0o077 or status.st_uid not in {os.geteuid(), *(account or ())[:1]}
+    except OSError:
+        handle, foreign = None, True
+    try:
+        if handle is None or foreign:
+            raise ConfigurationError(f"{short} is somebody else's: remove it, or choose a shorter data directory")
         if account is not None:
             os.chown(short, account.uid, account.gid)
-    status = short.lstat()
-    if status.st_uid != (account.uid if account else os.geteuid()) or status.st_mode & 0o077:
-        raise ConfigurationError(f"{short} is somebody else's: remove it, or choose a shorter data directory")
-    return short
+        yield short, (handle,)
+    finally:
+        if handle is not None:
+            os.close(handle)  # the guard holds it now
 
 
 def _serving(data: Path) -> Path | None:

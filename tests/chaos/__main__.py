@@ -14,11 +14,13 @@ from pathlib import Path
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.play import play
+from tests.orphans import interrupt_on_sigterm
 
 EACH_SECONDS = 20.0
 
 
 def main(arguments: list[str]) -> int:
+    interrupt_on_sigterm()
     seed = int(os.environ.get("CHAOS_SEED", "1"))
     only = [name for name in os.environ.get("CHAOS_ONLY", "").split(",") if name]
     if unknown := set(only) - FAULTS.keys():

@@ -40,6 +40,7 @@ from ledger.store.projection import PostgresProjection
 from ledger.trust.bundle import TrustBundle, read_bundle
 from tests.chaos.task import CANNOT_START, LEFT_BEHIND, JumpingClock, Notes, Task, tell_status
 from tests.crash.tracing import Place, kill_at
+from tests.orphans import end_with_parent
 from tests.sealing import LEDGER, ROOT, signer
 from tests.seeded import ACME, OTHER
 
@@ -260,6 +261,7 @@ def serve(task: Task, stop: threading.Event) -> int:
 
 
 def main(told: str) -> int:
+    end_with_parent()
     given = json.loads(told)
     place = given.pop("place")
     task = Task(**given, place=tuple(place) if place else None)

@@ -11,13 +11,15 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ledger.embedded import EmbeddedPostgres
 from tests.crash.servers import kill_repeatedly
 from tests.crash.tracing import Place
 from tests.crash.trials import VICTIMS, Scene, Victim, choose, seed_of, trial
+from tests.orphans import interrupt_on_sigterm
 from tests.services.databases import Databases
 from tests.services.kafka_broker import KafkaBroker
 
@@ -76,12 +78,23 @@ class Campaign:
         print(f"{'FAILED' if faults else 'ok':6} {what}: {events} events", *faults, sep="\n       ", flush=True)
 
 
+@contextmanager
+def _removed_on_interrupt(directory: Path) -> Iterator[None]:
+    """The directory is kept to be looked into where something failed, and not where somebody had enough."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
 def main() -> int:
+    interrupt_on_sigterm()
     seed, count = seed_of(), int(os.environ.get("CRASH_COUNT", "50"))
     start, kills = int(os.environ.get("CRASH_FROM", "0")), int(os.environ.get("CRASH_SERVER_KILLS", "10"))
     directory, began = Path(tempfile.mkdtemp(prefix="answerable-crash-")), time.monotonic()
     print(f"seed {seed}, logs in {directory}")
-    with ExitStack() as stack:
+    with _removed_on_interrupt(directory), ExitStack() as stack:
         broker = stack.enter_context(KafkaBroker(directory / "kafka"))
         postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres"))
         campaign = Campaign(directory, seed, broker, postgres)

@@ -33,6 +33,7 @@ from ledger.store.contents import PostgresContents
 from ledger.store.projection import PostgresProjection
 from tests.crash.positions import behind
 from tests.crash.tracing import Place, count_lines, kill_at
+from tests.orphans import end_with_parent
 from tests.sealing import KEY, LEDGER
 from tests.seeded import ACME, OTHER, bundle
 
@@ -159,6 +160,7 @@ def _stop_when_done(task: Task, stop: threading.Event) -> None:
 
 
 def main(task: Task) -> None:
+    end_with_parent()
     if task.place is not None:
         kill_at(Place(*task.place))
     counts: Counter[tuple[str, int]] = count_lines(task.trace) if task.trace else Counter()

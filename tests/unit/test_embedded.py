@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -21,11 +23,15 @@ time.sleep(600)
 """
 
 
-def until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline, "the server still runs"
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def until_gone(pid: int) -> None:
+    until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +93,61 @@ def test_the_server_ends_when_its_guard_is_killed(directory: Path) -> None:
     server.stop()
 
 
-def test_a_directory_too_deep_for_a_socket_gets_a_short_one(directory: Path) -> None:
-    deep = directory.parent / ("d" * 120)
+@pytest.fixture
+def deep(directory: Path) -> Path:
+    """Too deep for a socket."""
+    return directory.parent / ("d" * 120)
+
+
+def sockets_of(url: str) -> Path:
+    return Path(unquote(url.partition("host=")[2]))
+
+
+def test_a_directory_too_deep_for_a_socket_gets_a_short_one_that_goes_with_the_server(deep: Path) -> None:
     with EmbeddedPostgres(deep) as server:
-        assert str(deep) not in server.url
-        assert attach(deep) == server.url
-        with psycopg.connect(server.url) as connection:
+        url = server.url
+        assert str(deep) not in url
+        assert attach(deep) == url
+        with psycopg.connect(url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert sockets_of(url).exists()
+    assert not sockets_of(url).exists()
+    with EmbeddedPostgres(deep) as server:
+        assert server.url == url
+        server.kill()
+    assert not sockets_of(url).exists()
+
+
+def test_it_goes_too_when_the_starter_is_killed_and_by_the_next_start_when_the_guard_was(
+    deep: Path, directory: Path, tmp_path: Path
+) -> None:
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(deep)], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    sockets = sockets_of(attach(deep) or "")
+    assert sockets.exists()
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    until_gone(pid)
+    until(lambda: not sockets.exists())
+    server = EmbeddedPostgres(deep).start()
+    pid = server.pid
+    os.kill(int(Path(f"/proc/{pid}/stat").read_text().split()[3]), signal.SIGKILL)
+    until_gone(pid)
+    server.stop()
+    assert sockets.exists()
+    with EmbeddedPostgres(deep):
+        other = directory.parent / ("e" * 120)
+        with EmbeddedPostgres(other) as second:
+            assert sockets.exists()  # it is in use again
+            orphaned = second.pid
+            os.kill(int(Path(f"/proc/{orphaned}/stat").read_text().split()[3]), signal.SIGKILL)
+            until_gone(orphaned)
+            left = sockets_of(second.url)
+        assert left.exists()
+    with EmbeddedPostgres(deep):
+        assert not left.exists()
 
 
 def test_an_interrupted_first_start_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
