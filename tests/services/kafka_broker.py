@@ -149,9 +149,20 @@ class KafkaBroker:
         lines = (f"{name}={value}" for name, value in (self._properties() | self._settings).items())
         fresh = properties.with_suffix(".new")
         fresh.write_text("\n".join(lines) + "\n")
-        command = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(fresh), *self._format_options]
+        command = [
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={self._cluster_id}",
+            "-c",
+            str(fresh),
+            *self._format_options,
+        ]
         done = subprocess.run(
-            [*self._java("-Xmx64m"), *command], capture_output=True, text=True, check=False, timeout=60
+            [*self._java("-Xmx64m"), *command, *self._format_options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's storage cannot be formatted: {done.stderr or done.stdout}")
