@@ -51,10 +51,11 @@ def authorizing(links: Links, group: Sequence[Node]) -> list[tuple[Node, Grade, 
     frontier = [(node, grade_of_claim(node), 1) for node in group if node.kind in _RIGHTS]
     best.update((node.ref, (node, grade, count)) for node, grade, count in frontier)
     steps: list[tuple[Node, Grade, int]] = [(node, "corroborated", 1) for node in group]
+    accounts = {node.ref for node in group}
     for _ in range(links.index.graph.limits.depth):
         found: dict[Ref, tuple[Node, Grade, int]] = {}
         for source, so_far, count in steps:
-            for edge in _rights_of(links, source, source in group):
+            for edge in _rights_of(links, source, source.ref in accounts):
                 grade, most = weakest((so_far, edge.grade)), max(count, edge.candidates)
                 if edge.target.ref not in best and edge.target.ref not in found:
                     found[edge.target.ref] = (edge.target, grade, most)

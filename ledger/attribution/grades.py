@@ -45,9 +45,15 @@ def grade_of_cause(node: Node, cause: Cause, target: Node) -> Grade:
 def grade_of_claims(nodes: Iterable[Node]) -> Grade:
     """Of one claim that all of ``nodes`` state alike."""
     stated = list(nodes)
-    if any(independent(one, other) for one in stated for other in stated):
+    if are_independent(stated):
         return "corroborated"
     return strongest((grade_of_claim(node) for node in stated), "asserted")
+
+
+def are_independent(nodes: Iterable[Node]) -> bool:
+    """Whether among events are the words of two services by two keys, each from its source."""
+    authors = {node.author for node in nodes if not node.importer}
+    return any(one[0] != other[0] and one[1] != other[1] for one in authors for other in authors)
 
 
 def independent(one: Node, other: Node) -> bool:

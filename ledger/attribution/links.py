@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Link
-from ledger.attribution.grades import grade_of_cause, independent
+from ledger.attribution.grades import are_independent, grade_of_cause
 from ledger.attribution.joins import STARTS, token_names
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.format.event import (
@@ -77,6 +77,13 @@ class Links:
                     self.out[node.ref] += self._joins(node)
         self.accounts = _groups(self.edges())
         self._corroborate()
+        self._into: dict[Ref, list[Edge]] = {}
+        self._caused: set[Ref] = set()
+        for edge in self.edges():
+            if edge.relation in SAME:
+                self._into.setdefault(edge.target.ref, []).append(edge)
+            if edge.join is None and edge.relation in TO_TRIGGERS:
+                self._caused.add(self.group(edge.source)[0].ref)
 
     def edges(self) -> Iterable[Edge]:
         return (edge for edges in self.out.values() for edge in edges)
@@ -87,6 +94,14 @@ class Links:
     def group(self, node: Node) -> list[Node]:
         """All accounts of the same thing, ``node`` among them, in order of time."""
         return self.accounts.get(node.ref) or [node]
+
+    def same_into(self, node: Node) -> list[Edge]:
+        """The links by which other accounts of the same thing lead to this one."""
+        return self._into.get(node.ref, [])
+
+    def is_caused(self, node: Node) -> bool:
+        """Whether a stated cause leads on from an account of the same thing."""
+        return self.group(node)[0].ref in self._caused
 
     def _causes(self, node: Node) -> list[Edge]:
         edges: list[Edge] = []
@@ -120,7 +135,7 @@ class Links:
         # The surer join of one event to another stands for it: circumstance comes last.
         for name in sorted(self.index.follows.get(node.ref, ()), key=lambda each: namespace_of(each) in CIRCUMSTANCE):
             fitting: dict[str, list[Node]] = {}
-            for target in self.index.answering.get(name, ()):
+            for target in self.index.near(name, node):
                 relation = _relation(node, target, name) if target.ref != node.ref else None
                 if relation is not None:
                     fitting.setdefault(relation, []).append(target)
@@ -141,10 +156,7 @@ class Links:
             if edge.relation not in SAME and (edge.join is None or edge.join in STATED):
                 alike.setdefault((self.group(edge.source)[0].ref, edge.target.ref), []).append(edge)
         raised = {
-            id(edge)
-            for edges in alike.values()
-            if any(independent(one.source, other.source) for one in edges for other in edges)
-            for edge in edges
+            id(edge) for edges in alike.values() if are_independent(edge.source for edge in edges) for edge in edges
         }
         for edges in self.out.values():
             edges[:] = [edge._replace(grade="corroborated") if id(edge) in raised else edge for edge in edges]

@@ -5,8 +5,10 @@ Values only. ``Index`` finds events by id and by the names that they answer to.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ledger.attribution.joins import names_of
@@ -128,6 +130,9 @@ class Subgraph:
     as_of: int | None = None
 
 
+_id_of: Final = attrgetter("ref.event_id")
+
+
 class Index:
     """Events of a subgraph by id and by the names that they answer to. Ineffective events answer to nothing."""
 
@@ -136,6 +141,7 @@ class Index:
         self.by_id: dict[bytes, list[Node]] = {}
         self.answering: dict[str, list[Node]] = {}
         self.follows: dict[Ref, list[str]] = {}
+        self._by_id: dict[str, list[Node]] = {}
         for node in sorted(graph.nodes, key=lambda each: (each.at, each.event_id, each.digest)):
             self.by_id.setdefault(node.event_id, []).append(node)
             if not node.effective:
@@ -151,16 +157,33 @@ class Index:
         """The effective events of ``kind`` that answer to ``name``, in order of time."""
         return [node for node in self.answering.get(name, ()) if node.kind == kind]
 
+    def near(self, name: str, node: Node) -> list[Node]:
+        """Of the events that answer to ``name`` those nearest to ``node`` by id, and one more than are looked at on each side, in
+        order of time: a name that thousands answer to must not join each to each."""
+        answers = self.answering.get(name, [])
+        bound = self.graph.limits.candidates + 1
+        if len(answers) <= bound:
+            return answers
+        by_id = self._in_order_of_id(name)
+        place = bisect_right(by_id, node.event_id, key=_id_of)
+        kept = by_id[max(place - bound, 0) : place + bound]
+        return sorted(kept, key=lambda each: (each.at, each.event_id, each.digest))
+
     def has_more(self, node: Node) -> bool:
         """Whether more events answer to a name that ``node`` follows than are looked at, before its id or after it."""
         most = self.graph.limits.candidates
         for name in self.follows.get(node.ref, ()):
-            answers = self.answering.get(name, ())
-            if len(answers) > most:
-                before = sum(each.event_id <= node.event_id for each in answers)
-                if before > most or len(answers) - before > most:
+            if len(self.answering.get(name, ())) > most:
+                by_id = self._in_order_of_id(name)
+                place = bisect_right(by_id, node.event_id, key=_id_of)
+                if place > most or len(by_id) - place > most:
                     return True
         return False
+
+    def _in_order_of_id(self, name: str) -> list[Node]:
+        if name not in self._by_id:
+            self._by_id[name] = sorted(self.answering.get(name, ()), key=_id_of)
+        return self._by_id[name]
 
     def person(self, digest: bytes | None) -> KnownPerson | None:
         """Who stands behind a digest; unresolved where nothing is known; None for no digest."""

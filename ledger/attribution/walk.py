@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade
@@ -53,20 +54,26 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
                 found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
         if least == 0:
             ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, leads, node, depth))]
-    kept = [each for one in found.values() if (each := _origin(links, leads, one)) is not None]
+    origins = (_origin(links, leads, one, words=place < WORDS) for place, one in enumerate(found.values()))
+    kept = [each for each in origins if each is not None]
     return Walk(tuple(kept), tuple(ends), tuple(seen.values()), led)
 
 
-def _origin(links: Links, leads: _Leads, found: Found) -> Found | None:
+WORDS: Final = 64
+"""Triggers of an answer whose words are held against those above; more, nobody reads, and each costs a search."""
+
+
+def _origin(links: Links, leads: _Leads, found: Found, *, words: bool) -> Found | None:
     """A trigger, unless another one stands above it from which it comes: as what an agent asked for, or as the same words,
     which every span of an imported trace repeats."""
     node = found.node
     if is_origin(node) and not node.importer:
         return found
     above = _above(links, leads, node)
-    if not above:
+    nearest = next(above, None)
+    if nearest is None:
         return found
-    if not is_origin(node) or any(_same_words(node, each) for each in above):
+    if not is_origin(node) or (words and any(_same_words(node, each) for each in chain([nearest], above))):
         return None
     return found._replace(within=True)
 
@@ -81,25 +88,20 @@ def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> Ite
 
     Joins count where no cause leads on, circumstance only for groups of accounts not in ``led``; None: for no group.
     """
-    group = links.group(node)
-    joins = not any(edge.join is None for each in group for edge in links.of(each, TO_TRIGGERS))
-    circumstance = led is not None and group[0].ref not in led
+    joins = not links.is_caused(node)
+    circumstance = led is not None and links.group(node)[0].ref not in led
     for edge in links.of(node, _LEADS):
         counts = joins and (circumstance or edge.join not in CIRCUMSTANCE)
         if edge.relation in SAME or edge.join is None or counts:
             yield edge
-    for other in group:
-        for edge in links.of(other, SAME):
-            if edge.target.ref == node.ref:
-                yield edge._replace(source=node, target=other)
+    for edge in links.same_into(node):
+        yield edge._replace(source=node, target=edge.source)
 
 
 def is_idle(links: Links, edge: Edge, led: Container[Ref]) -> bool:
     """Whether a link is one of circumstance that does not count, because more leads on from its event."""
-    group = links.group(edge.source)
-    return edge.join in CIRCUMSTANCE and (
-        group[0].ref in led or any(other.join is None for each in group for other in links.of(each, TO_TRIGGERS))
-    )
+    source = edge.source
+    return edge.join in CIRCUMSTANCE and (links.group(source)[0].ref in led or links.is_caused(source))
 
 
 _Leads = Callable[[Node], list[Edge]]
@@ -213,10 +215,20 @@ def _way_to(way: _Way, ref: Ref) -> tuple[Edge, ...]:
     return tuple(reversed(edges))
 
 
-def _above(links: Links, leads: _Leads, node: Node) -> list[Node]:
-    """The other triggers above a trigger."""
-    way = _search(links, leads, [node], 0)
-    return [each for ref, (each, _, _) in way.items() if is_trigger(each) and ref != node.ref]
+def _above(links: Links, leads: _Leads, node: Node) -> Iterator[Node]:
+    """The other triggers above a trigger, the nearest first, looked for as they are asked for."""
+    passed = {node.ref}
+    queue = deque([(node, 0)])
+    while queue:
+        current, depth = queue.popleft()
+        if depth == links.index.graph.limits.depth:
+            continue
+        for edge in leads(current):
+            if edge.target.ref not in passed:
+                passed.add(edge.target.ref)
+                queue.append((edge.target, depth + 1))
+                if is_trigger(edge.target):
+                    yield edge.target
 
 
 def _end(links: Links, leads: _Leads, node: Node, depth: int) -> str | None:

@@ -11,6 +11,8 @@ from ledger.format.kinds import Grant, TokenIssuance, TokenRevocation
 
 EXCHANGES: Final = 16
 """How many exchanges back a token's line is read."""
+STATEMENTS: Final = 16
+"""How many statements about the tokens of one step of that line are read."""
 
 
 class Over(NamedTuple):
@@ -22,47 +24,59 @@ class Over(NamedTuple):
 
 def token_revoked(index: Index, issued: Node, fact: TokenIssuance) -> Over | None:
     """The earliest revocation of a token: its own, of its grant, or of one that it was exchanged from, if it took those along."""
-    found = list(_revocations(index, issued, fact))
-    line = [issued]
+    found = list(_revocations(index, _names(issued), fact.grant_id, _issuer(fact), _issued_at(issued, fact)))
+    names, passed = _sources(issued), {*_names(issued)}
     for _ in range(EXCHANGES):
-        sources = _sources(index, line)
-        line = [node for node in sources if node.ref != issued.ref]
-        found += [
-            over
-            for node in line
-            if isinstance(node.fact, TokenIssuance)
-            for over in _revocations(index, node, node.fact)
-            if isinstance(over.node.fact, TokenRevocation) and over.node.fact.derived_tokens == "revoked"
-        ]
-        if not line:
+        names = [name for name in dict.fromkeys(names) if name not in passed]
+        passed.update(names)
+        before = [(node, node.fact) for name in names for node in index.answer_to(name, "token_issuance")]
+        names = []
+        for node, source in before[:STATEMENTS]:
+            if isinstance(source, TokenIssuance):
+                names += _sources(node)
+                at = _issued_at(node, source)
+                found += [
+                    over
+                    for over in _revocations(index, _names(node), source.grant_id, _issuer(source), at)
+                    if isinstance(over.node.fact, TokenRevocation) and over.node.fact.derived_tokens == "revoked"
+                ]
+        if not names:
             break
     return min(found, key=lambda each: (each.since, each.node.ref), default=None)
 
 
-def _sources(index: Index, line: Iterable[Node]) -> list[Node]:
-    found = {
-        source.ref: source
-        for node in line
-        for name in token_names(node.payload["subject_token"] if node.payload is not None else None)
-        for source in index.answer_to(name, "token_issuance")
-    }
-    return list(found.values())
+def _names(issued: Node) -> list[str]:
+    return token_names(issued.payload["token"]) if issued.payload is not None else []
 
 
-def _revocations(index: Index, issued: Node, fact: TokenIssuance) -> Iterable[Over]:
-    named = [*token_names(issued.payload["token"] if issued.payload is not None else None)]
-    issued_at = fact.issued_at if fact.issued_at is not None else issued.at
-    for name in (*named, f"grant:{fact.grant_id}"):
-        for node in index.answer_to(name, "token_revocation"):
-            said = node.fact
-            if not isinstance(said, TokenRevocation) or (name not in named and not _is_of_grant(said, fact)):
-                continue
-            if said.issued_before is None or issued_at < said.issued_before:
-                yield Over(node.at if said.effective_at is None else said.effective_at, node)
+def _sources(issued: Node) -> list[str]:
+    return token_names(issued.payload["subject_token"]) if issued.payload is not None else []
 
 
-def _is_of_grant(said: TokenRevocation, fact: TokenIssuance) -> bool:
-    issuer = fact.token.issuer if fact.token is not None else None
+def _issuer(fact: TokenIssuance) -> str | None:
+    return fact.token.issuer if fact.token is not None else None
+
+
+def _issued_at(issued: Node, fact: TokenIssuance) -> int:
+    return fact.issued_at if fact.issued_at is not None else issued.at
+
+
+def _revocations(
+    index: Index, names: Iterable[str], grant: str | None, issuer: str | None, issued_at: int
+) -> Iterable[Over]:
+    revoked = [node for name in names for node in index.answer_to(name, "token_revocation")]
+    revoked += [
+        node
+        for node in (index.answer_to(f"grant:{grant}", "token_revocation") if grant is not None else ())
+        if isinstance(node.fact, TokenRevocation) and _is_of_grant(node.fact, issuer)
+    ]
+    for node in revoked:
+        said = node.fact
+        if isinstance(said, TokenRevocation) and (said.issued_before is None or issued_at < said.issued_before):
+            yield Over(node.at if said.effective_at is None else said.effective_at, node)
+
+
+def _is_of_grant(said: TokenRevocation, issuer: str | None) -> bool:
     return said.extent == "grant" and (said.issuer is None or issuer is None or said.issuer == issuer)
 
 

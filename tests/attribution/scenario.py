@@ -5,7 +5,8 @@ A scenario file has these lines, in any order but that an event is named before 
     # what the story is about
     person alice Alice Example        a person by key and name; `person bob !erased` or `!unresolved` for one without a name,
                                       `person robot !workload Robot` for what is no human
-    service aws importer              a service that signs as importer (or `unauthorized`: not for the kinds that it states)
+    service aws importer              a service that signs as importer; or `unauthorized`: not for the kinds that it states;
+                                      or `untrusted`: no more
     a1 agent prompt by=alice channel=web           an event: its name, the service that signs, kind, fields
     a2 agent api_action action_id=x <- a1:started_by     what it cites, after the arrow
 
@@ -13,7 +14,8 @@ Fields are those of the payload, beside `by` (header: principal; of kinds with a
 `corr` (a,b), `at` (seconds from the start), `id` (the id of that event, or of a name that was cited before it was made).
 Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`, `token=@t` one known by its digest alone;
 `act=x>y` is an act chain, outermost first, `act=!` a malformed one; `authentication=pwd,otp` how somebody was authenticated.
-`erased` as a field erases the payload, `unknown` gives it a schema that nobody here knows.
+`erased` as a field erases the payload, `unknown` gives it a schema that nobody here knows,
+`changed` another one in the row of the store than was signed.
 A citation is `name:relation`; with `?` without digest; with `~` with another digest than the event has. A name that no line
 makes is an event that is not there; `archived NAME` says that it was moved to an archive. `limit depth=2` bounds the questions.
 
@@ -42,7 +44,7 @@ from ledger.schema_files import directory, load_schemas
 from tests.services.forge import START, Forge, Made, blank
 
 SECOND = 1_000_000
-HEADER = frozenset({"principal", "agent", "run", "corr", "at", "erased", "unknown", "id"})
+HEADER = frozenset({"principal", "agent", "run", "corr", "at", "erased", "unknown", "changed", "id"})
 NEWER = Schemas(
     [
         *(path.read_bytes() for path in sorted(directory().glob("*.avsc"))),
@@ -70,6 +72,7 @@ class Told(NamedTuple):
     payload: Mapping[str, Any]
     erased: bool
     unknown: bool = False
+    changed: bool = False
 
 
 @dataclass
@@ -122,7 +125,9 @@ class Story:
             raw_payload=UNKNOWN if "unknown" in fields else None,
             **given,
         )
-        self.events[name] = Told(name, service, made, payload, "erased" in fields, "unknown" in fields)
+        self.events[name] = Told(
+            name, service, made, payload, "erased" in fields, "unknown" in fields, "changed" in fields
+        )
         return self.events[name]
 
     def _cause(self, cite: str) -> Cause:
@@ -170,8 +175,9 @@ class Story:
         """An event as the store would give it."""
         told = self.events[name]
         role = self.roles.get(told.service, "source")
-        payload = None if told.erased or told.unknown else told.payload
-        findings = ("unauthorized_kind",) if role == "unauthorized" else ()
+        payload = None if told.erased or told.unknown or told.changed else told.payload
+        refused = {"unauthorized": "unauthorized_kind", "untrusted": "revoked_key"}.get(role)
+        unread = "schema_unknown" if told.unknown else "row_changed" if told.changed else None
         kind = told.made.header.kind
         return Node(
             ref=Ref(told.made.event_id, told.made.digest),
@@ -182,12 +188,12 @@ class Story:
             key_id=self.forges[told.service].signer.key_id,
             chain_id=self.forges[told.service].chain_id,
             importer=role == "importer",
-            effective=role != "unauthorized",
+            effective=refused is None,
             number=0,
             sequence=list(self.events).index(name),
             sealed_at=told.made.header.occurred_at,
             append_time=told.made.header.occurred_at + 1000,
-            findings=(*findings, "schema_unknown") if told.unknown else findings,
+            findings=tuple(each for each in (refused, unread) if each is not None),
         )
 
     def subgraph(self, asked: str, **given: Any) -> Subgraph:
@@ -200,6 +206,12 @@ class Story:
             limits=self.limits,
             **given,
         )
+
+    @property
+    def is_storable(self) -> bool:
+        """Whether a store that nobody tampered with can hold it: nothing moves events to an archive (docs/adr/0007)."""
+        changed = any(told.changed for told in self.events.values())
+        return not self.archived and not changed and "untrusted" not in self.roles.values()
 
     def name_of(self, event_id: bytes) -> str:
         return next(name for name, told in self.events.items() if told.made.event_id == event_id)

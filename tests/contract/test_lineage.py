@@ -18,8 +18,7 @@ from tests.services.databases import Databases
 
 
 def stored_files() -> list[Path]:
-    """The scenarios that a store can hold: nothing moves events out of it to an archive (docs/adr/0007)."""
-    return [path for path in scenario_files() if not read_scenario(path.read_text()).archived]
+    return [path for path in scenario_files() if read_scenario(path.read_text()).is_storable]
 
 
 @pytest.fixture(scope="module")

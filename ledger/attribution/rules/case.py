@@ -57,12 +57,12 @@ class Case(NamedTuple):
         return list(found.values())
 
     def presented(self, account: Node) -> list[tuple[Node, TokenIssuance]]:
-        """The issuances of the token that one account says was presented, by everybody who states one."""
+        """The issuances of the token that one account says was presented, by whoever states one; of many the nearest."""
         named = account.payload["token"] if account.payload is not None else None
         return [
             (node, node.fact)
             for name in token_names(named)
-            for node in self.names.answer_to(name, "token_issuance")
+            for node in self.names.near(name, account)
             if isinstance(node.fact, TokenIssuance)
         ]
 

@@ -93,8 +93,9 @@ def decision_missing(case: Case) -> Found:
         node.kind == "policy_decision" and node.payload is None for node in case.names.graph.nodes
     ):
         return
+    done = {node.ref for node in case.took_effect}
     for node, fact in case.accounts:
-        if fact.decision_id is None or node not in case.took_effect or node.importer:
+        if fact.decision_id is None or node.ref not in done or node.importer:
             continue
         if not case.names.answer_to(f"decision:{fact.decision_id}", "policy_decision"):
             yield f"it relies on decision {fact.decision_id}, which nobody recorded", [node]
