@@ -30,6 +30,9 @@ from ledger.logs.topics import DEFAULT_PARTITIONS, SETTINGS, mismatches, refuse_
 from ledger.ports import Bounds, Outgoing, Problem, Record, Subscription
 
 _ADMIN_MS = 10_000
+_REQUEST_MS = 15_000
+_CLOSE_MS = 5_000
+_SILENT_SECONDS = 30.0
 _SETTLE_SECONDS = 15.0
 _RECONNECT_MS = 1_000
 _READ_SLICE_MS = 500
@@ -40,7 +43,8 @@ class KafkaLog:
     """A ``Log`` over topics whose names begin with ``prefix``.
 
     ``tls`` and ``access`` are how the brokers let us in. ``linger_ms`` above 0 gathers the appends of several
-    threads into fewer requests, and adds that much to each.
+    threads into fewer requests, and adds that much to each. ``silent_seconds``: how long a broker may send nothing of a
+    partition that has more to read.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class KafkaLog:
         replication: int = -1,
         linger_ms: int = 0,
         session_seconds: float = 15.0,
+        silent_seconds: float = _SILENT_SECONDS,
         tls: bool = False,
         access: KafkaAccess | None = None,
     ) -> None:
@@ -59,9 +64,11 @@ class KafkaLog:
         self._partitions = partitions
         self._replication = replication
         self._session_seconds = session_seconds
+        self._silent_seconds = silent_seconds
         self._connection: dict[str, Any] = {
             "bootstrap_servers": bootstrap.split(","),
             "reconnect_backoff_max_ms": _RECONNECT_MS,
+            "request_timeout_ms": _REQUEST_MS,
             **(access or KafkaAccess()).connection(tls=tls),
         }
         self._producer = Producer(self._connection, linger_ms=linger_ms)
@@ -132,7 +139,7 @@ class KafkaLog:
             if start < stop:
                 yield from self._read(consumer, topic, part, start, stop)
         finally:
-            consumer.close(autocommit=False)
+            consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
     def _read(
         self, consumer: KafkaConsumer, topic: str, part: TopicPartition, start: int, stop: int
@@ -140,16 +147,24 @@ class KafkaLog:
         identity = self.identity(topic)
         consumer.assign([part])
         consumer.seek(part, start)
+        before, heard = start, time.monotonic()
         while True:
             with self._reading(part.topic):
                 found = consumer.poll(timeout_ms=_READ_SLICE_MS, max_records=_READ_RECORDS).get(part, ())
-                position = consumer.position(part)
+                position = consumer.position(part, timeout_ms=_REQUEST_MS)
+            if found or position != before:
+                before, heard = position, time.monotonic()
+            elif time.monotonic() > heard + self._silent_seconds:  # kafka-python would wait, without a word, for ever
+                raise BackendError(
+                    f"Kafka sends nothing of {part.topic}[{part.partition}] from {before} on, which ends at {stop}"
+                )
             if found:
                 check_identity(part.topic, identity, lambda: self.identity(topic))
             for record in found:
                 if record.offset >= stop:
                     return
                 yield to_record(record, topic)
+                heard = time.monotonic()  # whoever reads may take its time
             # The position also passes what is no record: markers of transactions, and what compaction took.
             if position is not None and position >= stop:
                 return

@@ -29,6 +29,9 @@ from ledger.ports import Record
 LOG_APPEND_TIME = 1
 _SLICE_SECONDS = 0.1
 _JOIN_SECONDS = 5.0
+_BOOTSTRAP_MS = 10_000
+_LEARN_MS = 15_000
+_CLOSE_MS = 5_000
 _FETCH_BYTES = 16 << 20
 _METADATA_MS = 30_000
 """After which partitions that were added are read; kafka-python's own is five minutes."""
@@ -49,6 +52,7 @@ def open_consumer(connection: Mapping[str, Any], **group: Any) -> KafkaConsumer:
         fetch_max_bytes=_ALL_FETCHES_BYTES,
         fetch_max_wait_ms=100,
         metadata_max_age_ms=_METADATA_MS,
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
         allow_auto_create_topics=False,
         metrics_enabled=False,
     )
@@ -101,10 +105,16 @@ class KafkaSubscription:
         # A member that leads its group before it knows the topic's partitions deals out none, and then deals again.
         try:
             with self._errors():
-                self._consumer.partitions_for_topic(name)
+                self._learn_partitions()
         except BaseException:
             self.close()
             raise
+
+    def _learn_partitions(self) -> None:
+        # kafka-python's own question for them has no time limit.
+        consumer = self._consumer
+        if consumer._cluster.partitions_for_topic(self._name) is None:
+            consumer._net.run(consumer._manager.wait_for, consumer._cluster.request_update(), _LEARN_MS)
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         deadline = time.monotonic() + timeout
@@ -131,7 +141,7 @@ class KafkaSubscription:
 
     def close(self) -> None:
         with contextlib.suppress(KafkaError):
-            self._consumer.close(autocommit=False, timeout_ms=5000)
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
     def _given(self, parts: Sequence[TopicPartition]) -> None:
         # Runs on kafka-python's own thread, where a slow or failing callback would stop the heartbeat: the partitions

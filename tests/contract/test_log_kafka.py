@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import lz4.frame
@@ -247,3 +248,19 @@ def test_an_unknown_topic_or_partition_is_refused(kafka_bench: KafkaBench) -> No
     with pytest.raises(ConfigurationError, match="partition 99"):
         log.append([event(0, partition=99)], timeout=TIMEOUT)
     log.append([event(0)], timeout=TIMEOUT)
+
+
+def test_a_broker_that_falls_silent_in_the_middle_of_a_read_ends_it(broker: KafkaBroker) -> None:
+    with closing(KafkaLog(broker.bootstrap, "silent.", partitions=1, silent_seconds=1.0)) as log:
+        log.prepare()
+        for _ in range(30):  # more than one answer holds
+            log.append([Outgoing(EVENTS, 0, b"k" * 16, os.urandom(900_000))], timeout=TIMEOUT)
+        records = log.read(EVENTS, 0, 0, 30)
+        next(records)
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(BackendError, match="sends nothing"):
+                list(records)
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        assert len(list(log.read(EVENTS, 0, 0, 30))) == 30
