@@ -284,7 +284,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """What the answer rests on. ``as_of`` is an append time, None for everything there is; ``truncated`` names the limits hit."""
+    """What the answer rests on. ``as_of`` is an append time, None for everything there is; ``truncated`` names the limits
+    hit, as in ``Limits``, or ``actors``: the `act` claim of a token was deeper than is kept."""
 
     chains: tuple[ChainCoverage, ...]
     events: int

@@ -75,7 +75,7 @@ def explain(graph: Subgraph) -> Answer:
         path=tuple(step.shown for step in path),
         contradictions=contradictions(Case(links, group, [found.node for found in walk.found], rights)),
         findings=read_findings(links),
-        coverage=_coverage(links, walk),
+        coverage=_coverage(links, walk, rights),
     )
 
 
@@ -245,10 +245,12 @@ def read_findings(links: Links) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _coverage(links: Links, walk: Walk) -> Coverage:
+def _coverage(links: Links, walk: Walk, rights: Sequence[tuple[Node, object, int]]) -> Coverage:
     graph = links.index.graph
     truncated = ["nodes"] if graph.cut else []
     truncated += ["depth"] if any(reason == "limit_reached" for _, reason in walk.ends) and not graph.cut else []
+    acts = [node.fact.act for node, _, _ in rights if isinstance(node.fact, TokenIssuance)]
+    truncated += ["actors"] if any(act is not None and act.truncated for act in acts) else []
     truncated += ["candidates"] if any(links.index.has_more(node) for node in walk.seen) else []
     return Coverage(
         chains=tuple(graph.chains),

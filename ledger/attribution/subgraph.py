@@ -141,7 +141,7 @@ class Index:
         self.by_id: dict[bytes, list[Node]] = {}
         self.answering: dict[str, list[Node]] = {}
         self.follows: dict[Ref, list[str]] = {}
-        self._by_id: dict[str, list[Node]] = {}
+        self._by_id: dict[tuple[str, str | None], list[Node]] = {}
         for node in sorted(graph.nodes, key=lambda each: (each.at, each.event_id, each.digest)):
             self.by_id.setdefault(node.event_id, []).append(node)
             if not node.effective:
@@ -157,14 +157,14 @@ class Index:
         """The effective events of ``kind`` that answer to ``name``, in order of time."""
         return [node for node in self.answering.get(name, ()) if node.kind == kind]
 
-    def near(self, name: str, node: Node) -> list[Node]:
-        """Of the events that answer to ``name`` those nearest to ``node`` by id, and one more than are looked at on each side, in
-        order of time: a name that thousands answer to must not join each to each."""
-        answers = self.answering.get(name, [])
+    def near(self, name: str, node: Node, kind: str | None = None) -> list[Node]:
+        """Of the events (of ``kind``) that answer to ``name`` those nearest to ``node`` by id, and one more than are looked at on
+        each side, in order of time: a name that thousands answer to must not join each to each."""
+        answers = self.answering.get(name, []) if kind is None else self.answer_to(name, kind)
         bound = self.graph.limits.candidates + 1
         if len(answers) <= bound:
             return answers
-        by_id = self._in_order_of_id(name)
+        by_id = self._in_order_of_id(name, kind)
         place = bisect_right(by_id, node.event_id, key=_id_of)
         kept = by_id[max(place - bound, 0) : place + bound]
         return sorted(kept, key=lambda each: (each.at, each.event_id, each.digest))
@@ -180,10 +180,11 @@ class Index:
                     return True
         return False
 
-    def _in_order_of_id(self, name: str) -> list[Node]:
-        if name not in self._by_id:
-            self._by_id[name] = sorted(self.answering.get(name, ()), key=_id_of)
-        return self._by_id[name]
+    def _in_order_of_id(self, name: str, kind: str | None = None) -> list[Node]:
+        if (name, kind) not in self._by_id:
+            answers = self.answering.get(name, ())
+            self._by_id[name, kind] = sorted((each for each in answers if kind in (None, each.kind)), key=_id_of)
+        return self._by_id[name, kind]
 
     def person(self, digest: bytes | None) -> KnownPerson | None:
         """Who stands behind a digest; unresolved where nothing is known; None for no digest."""

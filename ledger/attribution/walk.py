@@ -233,9 +233,10 @@ def _above(links: Links, leads: _Leads, node: Node) -> Iterator[Node]:
 
 def _end(links: Links, leads: _Leads, node: Node, depth: int) -> str | None:
     """Why the search ended at ``node``; None where it went on or needs not."""
+    last = depth == links.index.graph.limits.depth
     if is_trigger(node) and is_origin(node):
-        return None
-    if depth == links.index.graph.limits.depth:
+        return "limit_reached" if last and any(edge.relation in TO_TRIGGERS for edge in leads(node)) else None
+    if last:
         return "limit_reached"
     group = links.group(node)
     for each in group:

@@ -217,6 +217,7 @@ class Recorder(KindFunctions):
 
         ``verification`` is how the caller knows the claims: nothing is verified here. ``claims`` stand in place of the token's
         own (introspection, RFC 7662). Raw tokens given as ``subject_token`` or ``actor_token`` become references.
+        Raises ``InvalidEvent`` where the scope, or another list in it, is longer than an event keeps.
         """
         fields = issuance_fields(token, claims)
         fields |= {

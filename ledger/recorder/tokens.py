@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from ledger.attribution.delegation import act_of
+from ledger.errors import InvalidEvent
 from ledger.format.content import Person
 from ledger.format.kinds import Actor, ActorChain, Authentication, TokenReference
 from ledger.recorder.contents import Text
@@ -51,6 +52,7 @@ def issuance_fields(token: str, claims: Mapping[str, Any] | None) -> dict[str, A
     """The fields of a ``token_issuance`` that the token tells; ``claims`` stand in place of its own (introspection)."""
     reading = read_jwt(token)
     claims = reading.claims if claims is None else claims
+    _check_size(claims)
     method, confirmation = _confirmation(claims.get("cnf"))
     return {
         "token": token_reference(token, claims),
@@ -74,6 +76,23 @@ def issuance_fields(token: str, claims: Mapping[str, Any] | None) -> dict[str, A
         "txn": _text(claims.get("txn")),
         "authentication": _authentication(claims),
     }
+
+
+def _check_size(claims: Mapping[str, Any]) -> None:
+    """Raises ``InvalidEvent`` where a list is larger than an event keeps: half a scope would be another scope."""
+    scopes = claims.get("scope", claims.get("scp"))
+    listed = {"scope": scopes.split() if isinstance(scopes, str) else scopes}
+    listed |= {name: claims.get(name) for name in ("aud", "roles", "may_act")}
+    for name, value in listed.items():
+        items = value if isinstance(value, list) else [value]
+        if len(items) > MOST:
+            raise InvalidEvent(f"the token's {name} has {len(items)} items and the limit is {MOST}; {_INSTEAD}")
+        longest = max((len(each) for each in items if isinstance(each, str)), default=0)
+        if longest > LONGEST:
+            raise InvalidEvent(f"the token's {name} has an item of {longest} characters; {_INSTEAD}")
+
+
+_INSTEAD: Final = "give claims= with what you rely on of it"
 
 
 def _json(part: str) -> Mapping[str, Any]:

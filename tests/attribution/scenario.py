@@ -13,7 +13,8 @@ A scenario file has these lines, in any order but that an event is named before 
 Fields are those of the payload, beside `by` (header: principal; of kinds with a `by`, write `principal`), `agent`, `run`,
 `corr` (a,b), `at` (seconds from the start), `id` (the id of that event, or of a name that was cited before it was made).
 Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`, `token=@t` one known by its digest alone;
-`act=x>y` is an act chain, outermost first, `act=!` a malformed one; `authentication=pwd,otp` how somebody was authenticated.
+`act=x>y` is an act chain, outermost first, `act=x>y+9` one with nine more, `act=!` a malformed one;
+`authentication=pwd,otp` how somebody was authenticated.
 `erased` as a field erases the payload, `unknown` gives it a schema that nobody here knows,
 `changed` another one in the row of the store than was signed.
 A citation is `name:relation`; with `?` without digest; with `~` with another digest than the event has. A name that no line
@@ -149,10 +150,11 @@ class Story:
             named = {"issuer": "as", "jti": value, "digest": None}
             return {"issuer": None, "jti": None, "digest": digest_of(value)} if by_digest else named
         if key == "act":
-            chain = [{"iss": "as", "sub": each, "person": None} for each in value.rstrip("!").split(">") if each]
+            names, _, beyond = value.rstrip("!").partition("+")
+            chain = [{"iss": "as", "sub": each, "person": None} for each in names.split(">") if each]
             return {
                 "chain": chain,
-                "truncated": 0,
+                "truncated": int(beyond or 0),
                 "omitted": 0,
                 "malformed": ["act_not_object"] if "!" in value else [],
             }

@@ -86,6 +86,42 @@ def test_a_client_that_got_a_token_for_itself_is_a_workload(
     recorder.close()
 
 
+def test_a_chain_of_forty_actors_is_kept_as_far_as_it_is_kept_and_the_rest_is_counted(
+    log: MemoryLog, tmp_path: Path
+) -> None:
+    act: dict[str, Any] = {"sub": "agent-0"}
+    for number in range(1, 40):
+        act = {"sub": f"agent-{number}", "iss": "https://as.example", "act": act}
+    recorder = recorder_on(log, tmp_path)
+    recorder.record_token(jwt(CLAIMS | {"act": act}), verification="signature", observer="resource")
+    assert recorder.flush(5)
+    kept = stated(log)[-1].payload["act"]
+    assert [each["sub"] for each in kept["chain"]] == [f"agent-{39 - number}" for number in range(16)]
+    assert (kept["truncated"], kept["malformed"]) == (24, [])
+    recorder.close()
+
+
+@pytest.mark.parametrize(
+    ("claims", "says"),
+    [
+        ({"scope": "x" * 1_000_000}, "an item of 1000000 characters"),
+        ({"scope": " ".join(["flight:search"] * 70_000)}, "70000 items and the limit is 256"),
+        ({"aud": [f"https://{number}.example" for number in range(300)]}, "aud has 300 items"),
+        ({"may_act": [{"sub": str(number)} for number in range(300)]}, "may_act has 300 items"),
+    ],
+)
+def test_a_scope_that_no_event_can_hold_is_refused_whole_and_can_be_given_otherwise(
+    log: MemoryLog, tmp_path: Path, claims: dict[str, Any], says: str
+) -> None:
+    recorder = recorder_on(log, tmp_path)
+    with pytest.raises(InvalidEvent, match=says):
+        recorder.record_token(jwt(CLAIMS | claims), verification="none", observer="resource")
+    recorder.record_token(jwt(CLAIMS | claims), verification="none", observer="resource", claims=CLAIMS)
+    assert recorder.flush(5)
+    assert stated(log)[-1].payload["scopes"] == ["flight:search", "flight:reserve"]
+    recorder.close()
+
+
 def everything_written(log: MemoryLog, spool: Path) -> bytes:
     records = b"".join((each.key or b"") + (each.value or b"") for each in log.records)
     return records + b"".join(each.read_bytes() for each in spool.rglob("*") if each.is_file())

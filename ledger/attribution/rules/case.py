@@ -62,7 +62,7 @@ class Case(NamedTuple):
         return [
             (node, node.fact)
             for name in token_names(named)
-            for node in self.names.near(name, account)
+            for node in self.names.near(name, account, "token_issuance")
             if isinstance(node.fact, TokenIssuance)
         ]
 

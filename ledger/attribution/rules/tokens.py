@@ -80,7 +80,7 @@ def revoked_token(case: Case) -> Found:
                 break
     for node in _issued(case):
         for name in token_names(node.payload["subject_token"] if node.payload is not None else None):
-            for source in case.names.near(name, node):
+            for source in case.names.near(name, node, "token_issuance"):
                 was = token_revoked(case.names, source, source.fact) if isinstance(source.fact, TokenIssuance) else None
                 if was is not None and node.at > was.since + SKEW:
                     yield (
