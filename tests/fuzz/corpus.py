@@ -14,8 +14,9 @@ from tests.fuzz.case import Target
 
 FOLDER: Final = Path(__file__).parent / "corpus"
 CRASH: Final = "crash-"
+KEPT_FILES: Final = 60
 KEPT_BYTES: Final = 8 * 1024
-"""Of all files of a target, but for those that once failed."""
+"""Of all files of a target, as their number, but for those that once failed."""
 _SOURCES: Final = ("/ledger/", "/api/", "<string>")
 """Whose lines count when cases are chosen; the strict readers are compiled from text."""
 
@@ -46,7 +47,7 @@ def choose(target: Target, found: Iterable[bytes]) -> int:
     room = KEPT_BYTES
     old = {name: data for name, data in kept(target).items() if not name.startswith(CRASH)}
     for data in sorted({*found, *old.values()}, key=lambda each: (len(each), each)):
-        if len(data) <= room and not (arcs := reached(target, data)) <= seen:
+        if len(chosen) < KEPT_FILES and len(data) <= room and not (arcs := reached(target, data)) <= seen:
             seen |= arcs
             room -= len(data)
             chosen.append(data)
