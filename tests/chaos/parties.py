@@ -45,7 +45,7 @@ from tests.sealing import LEDGER, ROOT, signer
 from tests.seeded import ACME, OTHER
 
 ALICE: Final = Person(issuer="https://issuer.example", subject="alice", name="Alice")
-SMALL: Final = Pace(poll_records=8, flush_bytes=16 << 10, poll_seconds=0.05, tend_seconds=0.2, retry_seconds=0.2)
+SMALL: Final = Pace(poll_records=24, flush_bytes=48 << 10, poll_seconds=0.05, tend_seconds=0.2, retry_seconds=0.2)
 LARGE: Final = Pace(poll_records=64, flush_bytes=1 << 20, poll_seconds=0.2, tend_seconds=1.0, retry_seconds=0.5)
 THREADS: Final = 2
 PAUSE_SECONDS: Final = 0.1
