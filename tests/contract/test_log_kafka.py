@@ -46,6 +46,13 @@ def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
         yield started
 
 
+def stand_still(pid: int) -> None:
+    """Stops a process, and returns when every thread of it has stopped: on a busy machine one may go on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    states = [task / "stat" for task in Path(f"/proc/{pid}/task").iterdir()]
+    wait_until(lambda: all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in states))
+
+
 def set_on(bench: KafkaBench, topic: str, **settings: str) -> None:
     named = {name.replace("_", "."): value for name, value in settings.items()}
     with KafkaAdminClient(bootstrap_servers=bench.bootstrap) as admin:
@@ -196,7 +203,7 @@ def test_an_append_to_a_broker_that_hangs_fails_in_time_and_the_next_works(broke
     log = KafkaLog(broker.bootstrap, partitions=1)
     log.prepare()
     log.append([event(0)], timeout=TIMEOUT)
-    os.kill(broker.pid, signal.SIGSTOP)
+    stand_still(broker.pid)
     try:
         for _ in range(2):
             began = time.monotonic()
@@ -257,7 +264,7 @@ def test_a_broker_that_falls_silent_in_the_middle_of_a_read_ends_it(broker: Kafk
             log.append([Outgoing(EVENTS, 0, b"k" * 16, os.urandom(900_000))], timeout=TIMEOUT)
         records = log.read(EVENTS, 0, 0, 30)
         next(records)
-        os.kill(broker.pid, signal.SIGSTOP)
+        stand_still(broker.pid)
         try:
             with pytest.raises(BackendError, match="sends nothing"):
                 list(records)
