@@ -163,7 +163,7 @@ class KafkaLog:
             for record in found:
                 if record.offset >= stop:
                     return
-                yield to_record(record, topic)
+                yield to_record(record, topic, lambda: self._stamps(topic))
                 heard = time.monotonic()  # whoever reads may take its time
             # The position also passes what is no record: markers of transactions, and what compaction took.
             if position is not None and position >= stop:
@@ -177,6 +177,7 @@ class KafkaLog:
             group=self._prefix + group,
             assigned=assigned,
             identity=lambda: self.identity(topic),
+            stamps=lambda: self._stamps(topic),
             session_seconds=self._session_seconds,
         )
 
@@ -230,6 +231,9 @@ class KafkaLog:
         if not found:  # kafka-python passes over the broker's refusal; a topic that is there has settings
             raise denied(self._connection, needs)
         return {setting: str(described["value"]) for setting, described in found.items()}
+
+    def _stamps(self, topic: str) -> bool:
+        return self._settings(topic).get("message.timestamp.type") == "LogAppendTime"
 
     def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
         return translated(self._connection, Right("Read", "topic", name))

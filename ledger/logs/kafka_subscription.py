@@ -58,14 +58,21 @@ def open_consumer(connection: Mapping[str, Any], **group: Any) -> KafkaConsumer:
     )
 
 
-def to_record(found: Any, topic: str) -> Record:
-    """Our record of kafka-python's; raises ``TopicMismatch`` where a publisher set its time."""
-    if found.timestamp_type != LOG_APPEND_TIME:
+def to_record(found: Any, topic: str, stamps: Callable[[], bool]) -> Record:
+    """Our record of kafka-python's. ``stamps``: whether the topic is set now so that the log writes the times.
+
+    One with its publisher's time was written while it was not. When that reached the log nobody knows, so it is given without
+    its key and with the time 0: every reader then refuses it, and goes on. Raises ``TopicMismatch`` while the topic still is
+    set so, since all that is written meanwhile would be lost.
+    """
+    if found.timestamp_type == LOG_APPEND_TIME:
+        return Record(topic, found.partition, found.offset, found.timestamp * 1000, found.key, found.value)
+    if not stamps():
         raise TopicMismatch(
             f"record {found.offset} of {found.topic}[{found.partition}] bears its publisher's time: "
             f"set message.timestamp.type=LogAppendTime on {found.topic}; records written before that stay refused"
         )
-    return Record(topic, found.partition, found.offset, found.timestamp * 1000, found.key, found.value)
+    return Record(topic, found.partition, found.offset, 0, None, found.value)
 
 
 def check_identity(name: str, before: str, ask: Callable[[], str]) -> None:
@@ -86,6 +93,7 @@ class KafkaSubscription:
         group: str,
         assigned: Callable[[Sequence[int]], Mapping[int, int]],
         identity: Callable[[], str],
+        stamps: Callable[[], bool],
         session_seconds: float,
     ) -> None:
         self._topic = topic
@@ -93,7 +101,7 @@ class KafkaSubscription:
         self._identity = identity()
         self._name = name
         self._errors = partial(translated, connection, Right("Read", "topic", name), Right("Read", "group", group))
-        self._assigned = assigned
+        self._assigned, self._stamps = assigned, stamps
         self._fresh: set[int] = set()
         self._consumer = open_consumer(
             connection,
@@ -126,7 +134,9 @@ class KafkaSubscription:
                 found = self._consumer.poll(timeout_ms=int(wait * 1000), max_records=max_records)
             if found:
                 check_identity(self._name, self._identity, self._ask_identity)
-                return [to_record(record, self._topic) for records in found.values() for record in records]
+                return [
+                    to_record(record, self._topic, self._stamps) for records in found.values() for record in records
+                ]
             if time.monotonic() >= deadline:
                 self._place()
                 return []

@@ -102,6 +102,22 @@ def test_a_record_that_bears_its_publisher_s_time_is_refused(kafka_bench: KafkaB
     subscription.close()
 
 
+def test_once_the_topic_is_right_again_such_a_record_stops_nobody(kafka_bench: KafkaBench) -> None:
+    log = kafka_bench.prepared()
+    set_on(kafka_bench, EVENTS, message_timestamp_type="CreateTime")
+    wait_until(lambda: log.problems() != [])
+    log.append([event(0)], timeout=TIMEOUT)
+    set_on(kafka_bench, EVENTS, message_timestamp_type="LogAppendTime")
+    wait_until(lambda: log.problems() == [])
+    log.append([event(1)], timeout=TIMEOUT)
+    subscription = log.subscribe(EVENTS, "group", from_start)
+    for old, new in (poll_until(subscription, 2), log.read(EVENTS, 0, 0, 2)):
+        assert (old.offset, old.key, old.value, old.append_time) == (0, None, event(0).value, 0)
+        assert (new.offset, new.key, new.value) == (1, event(1).key, event(1).value)
+        assert new.append_time > 0
+    subscription.close()
+
+
 def test_what_another_program_writes_is_read_as_it_is(kafka_bench: KafkaBench) -> None:
     log = kafka_bench.prepared()
     name = kafka_bench.prefix + EVENTS
