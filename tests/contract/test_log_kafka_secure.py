@@ -47,7 +47,8 @@ class Right(NamedTuple):
 
 def rights_of(part: str) -> list[Right]:
     """What the page's table gives a part of the ledger."""
-    (row,) = (line for line in PAGE.splitlines() if line.startswith("|") and part in line.split("|")[1])
+    table = PAGE.partition("### Who needs which right\n")[2].partition("\n#")[0]
+    (row,) = (line for line in table.splitlines() if line.startswith("|") and part in line.split("|")[1])
     _, _, events, contents, group, _ = (cell.strip() for cell in row.split("|"))
     found = [Right(each, "topic", EVENTS) for each in re.findall(r"\w+", events)]
     found += [Right(each, "topic", CONTENTS) for each in re.findall(r"\w+", contents)]
