@@ -60,11 +60,14 @@ SETTINGS = {
 class EmbeddedPostgres:
     """A server for one directory. Its data survive it; a context manager that starts and stops it.
 
-    ``settings`` are Postgres parameters that override ``SETTINGS``.
+    ``settings`` are Postgres parameters that override ``SETTINGS``. ``patience``: how long a server that starts may say nothing.
     """
 
-    def __init__(self, directory: Path | str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path | str, settings: Mapping[str, str] | None = None, *, patience: float = START_SECONDS
+    ) -> None:
         self.directory = Path(directory).absolute()
+        self._patience = patience
         self._settings = SETTINGS | dict(settings or {})
         self._data = self.directory / "data"
         self._child: Child | None = None
@@ -134,7 +137,7 @@ class EmbeddedPostgres:
             log.replace(log.with_suffix(".log.1"))
 
     def _launch(self, programs: Path, account: Account | None, lock: int) -> Child:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self._patience
         log = self.directory / "postgres.log"
         while True:
             with _sockets(self.directory, account) as (sockets, keep_open):
@@ -149,14 +152,25 @@ class EmbeddedPostgres:
                     keep_open=(lock, *keep_open),
                     scratch=sockets if keep_open else None,
                 )
-            while child.running and time.monotonic() < deadline:
-                if _serving(self._data) == sockets:
-                    return child
-                time.sleep(_POLL_SECONDS)
+            if self._until_serving(child, sockets, log):
+                return child
             child.stop()
             # The processes of a server that was killed may hold its shared memory for another moment: try again.
             if time.monotonic() > deadline or not _predecessor_lives(log):
                 raise BackendError(f"Postgres did not start; its last lines in {log}: {_tail(log)}")
+
+    def _until_serving(self, child: Child, sockets: Path, log: Path) -> bool:
+        """Whether the server came to serve. After a crash it may recover for as long as it has to, and says so every ten seconds:
+        ended before, it would begin that anew each time.
+        """
+        said, heard = 0, time.monotonic()
+        while child.running and time.monotonic() < heard + self._patience:
+            if _serving(self._data) == sockets:
+                return True
+            if (size := log.stat().st_size) != said:
+                said, heard = size, time.monotonic()
+            time.sleep(_POLL_SECONDS)
+        return False
 
 
 def start(directory: Path | str) -> EmbeddedPostgres:

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ledger.embedded import EmbeddedPostgres
+from ledger.errors import LedgerError
 from tests.crash.servers import kill_repeatedly
 from tests.crash.tracing import Place
 from tests.crash.trials import VICTIMS, Scene, Victim, choose, seed_of, trial
@@ -48,12 +49,16 @@ class Campaign:
             scene = self._scene(f"{number}-{attempt}", kafka=kafka)
             try:
                 outcome = trial(scene, victim, place)
-            except AssertionError as error:
+            except (AssertionError, LedgerError) as error:
                 self._tell(f"trial {number}, {victim} at {place}, {scene.log}", 0, [str(error)])
                 return
             self.kills += outcome.killed
             told = "" if outcome.killed else ", not reached"
             self._tell(f"trial {number}, {victim} at {place}{told}, {scene.log[:5]}", outcome.events, outcome.faults)
+            if not outcome.faults:
+                self._databases.drop(
+                    scene.store
+                )  # or Postgres, when it is killed, has the files of all to look through
             if outcome.killed:
                 return
 
@@ -63,7 +68,7 @@ class Campaign:
         server = self._broker if name == "broker" else self._postgres
         try:
             events, found = kill_repeatedly(scene, server, kills=kills, seed=f"{self._seed}/{name}")
-        except AssertionError as error:
+        except (AssertionError, LedgerError) as error:
             events, found = 0, [str(error)]
         self._tell(f"{kills} kills of the {name}", events, found)
 

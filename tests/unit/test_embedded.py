@@ -150,6 +150,18 @@ def test_it_goes_too_when_the_starter_is_killed_and_by_the_next_start_when_the_g
         assert not left.exists()
 
 
+def test_a_server_may_recover_for_as_long_as_it_has_to(directory: Path) -> None:
+    with EmbeddedPostgres(directory):
+        pass
+    (directory / "data" / "recovery.signal").touch()
+    # For several files, one after the other.
+    slowly = {"restore_command": "sleep 1.2; echo asked >&2; false", "hot_standby": "off"}
+    began = time.monotonic()
+    with EmbeddedPostgres(directory, slowly, patience=2.4) as server, psycopg.connect(server.url) as connection:
+        assert time.monotonic() - began > 2.4
+        assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+
+
 def test_an_interrupted_first_start_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
     half = tmp_path / "pg" / "data.new"
     half.mkdir(parents=True)
