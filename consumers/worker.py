@@ -6,6 +6,7 @@ starts the worker again with ``accept``.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Timer
 from typing import Any, Final, Generic
 
 import structlog
@@ -29,6 +30,8 @@ NOT_OF_A_RECORD: Final = (BackendError, ConfigurationError, TrustError)
 """What fails for whichever record is at hand."""
 ATTEMPTS: Final = 2
 """A record that ended this many attempts is set aside."""
+GRACE_SECONDS: Final = 8.0
+"""What a worker has for its ending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,9 +325,25 @@ def cuts(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
         yield part
 
 
-def stop_on_signals() -> Event:
-    """An event that SIGTERM and SIGINT set; the batch in hand is finished. For a process's main thread."""
+def stop_on_signals(grace: float = GRACE_SECONDS) -> Event:
+    """An event that SIGTERM and SIGINT set; the batch in hand is finished. For a process's main thread.
+
+    A driver that waits for a server which says nothing does not see the event: after ``grace`` seconds the process ends where
+    it is, with status 1. That costs nothing, for what was not committed is read again.
+    """
     stop = Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        late = Timer(grace, _leave, [grace])
+        late.daemon = True
+        late.start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     return stop
+
+
+def _leave(grace: float) -> None:
+    structlog.get_logger().warning("stopped in the middle; the next worker reads it again", seconds=grace)
+    os._exit(1)

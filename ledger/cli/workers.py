@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -188,8 +189,8 @@ def _workers(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        for _, child in children:
-            child.stop()
+        with ThreadPoolExecutor() as together:
+            list(together.map(lambda each: each[1].stop(), children))
     if failed:
         raise ConfigurationError(f"{failed[0]} ended by itself; see {logs / failed[0]}.log")
 

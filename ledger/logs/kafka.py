@@ -29,7 +29,7 @@ from ledger.logs.kafka_subscription import KafkaSubscription, check_identity, op
 from ledger.logs.topics import DEFAULT_PARTITIONS, SETTINGS, mismatches, refuse_oversized, settings_to_make
 from ledger.ports import Bounds, Outgoing, Problem, Record, Subscription
 
-_ADMIN_MS = 10_000
+_ADMIN_MS = 5_000
 _REQUEST_MS = 15_000
 _CLOSE_MS = 5_000
 _SILENT_SECONDS = 30.0

@@ -29,10 +29,10 @@ from ledger.ports import Record
 LOG_APPEND_TIME = 1
 _SLICE_SECONDS = 0.1
 _JOIN_SECONDS = 5.0
-_BOOTSTRAP_MS = 10_000
 _LEARN_MS = 15_000
 _CLOSE_MS = 5_000
 _FETCH_BYTES = 16 << 20
+_BOOTSTRAP_MS = 5_000
 _METADATA_MS = 30_000
 """After which partitions that were added are read; kafka-python's own is five minutes."""
 _ALL_FETCHES_BYTES = 64 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 from ledger.cli.app import app
 from ledger.settings import Settings
 from ledger.trust.keys import b64url
+from tests.operating import Ledger
 from tests.sealing import LEDGER, ROOT
 from tests.seeded import ACME, Story, bundle_bytes, seed, story
 from tests.services.databases import Databases
@@ -54,3 +56,18 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         return result
 
     return invoke
+
+
+@pytest.fixture
+def ledger(
+    kafka: str, topic_prefix: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Ledger]:
+    """A ledger of this test's own on Kafka and Postgres; no worker runs yet."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"ANSWERABLE_{name.upper()}", raising=False)
+    made = Ledger(tmp_path, database, f"kafka://{kafka}/{topic_prefix}?partitions=2")
+    made.run("answerable keys new agent && answerable keys trust agent --service agent && answerable migrate")
+    with ExitStack() as stack:
+        stack.callback(made.rest)
+        yield made
+    assert made.failures == []
