@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 from tests.fuzz import corpus
 from tests.fuzz.engine import GUIDED
 from tests.fuzz.targets import HTTP, MODULE_OF, load
+from tests.fuzz.targets.scratch import MEMORY
 
 WORK: Final = Path(__file__).parents[2] / ".fuzz"
 _DONE: Final = re.compile(r"#(\d+)\s+(?:DONE|NEW|REDUCE|pulse|RELOAD|INITED)(?:.*?cov: (\d+) ft: (\d+))?")
@@ -62,10 +64,15 @@ def _search(name: str, given: argparse.Namespace) -> bool:
     folder = WORK / name
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with (folder / "log").open("wb") as log:
+    memory = MEMORY if MEMORY.is_dir() and name != HTTP else None
+    with (folder / "log").open("wb") as log, tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as scratch:
         arguments = [str(each) for each in (name, folder, given.cases, given.seconds, given.seed)]
         done = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.engine", *arguments], stdout=log, stderr=subprocess.STDOUT, check=False
+            [sys.executable, "-m", "tests.fuzz.engine", *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+            env={**os.environ, "TMPDIR": scratch},
         )
     spent = time.monotonic() - began
     said = (folder / "log").read_text(errors="replace")
