@@ -1,4 +1,4 @@
-"""Every check, in the order in which one mends things: settings, trust, store, log."""
+"""Every check, in the order in which one mends things: settings, trust, spools, store, log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger import wiring
-from ledger.cli.doctor import trust
+from ledger.cli.doctor import spool, trust
 from ledger.cli.doctor.check import Check, Here, Store, Topics, Trusted, guarded
 from ledger.errors import LedgerError
 from ledger.settings import Settings, unknown_variables
@@ -32,6 +32,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     here = Here(settings=settings, clock=wiring.CLOCK, bundle=bundle)
     if bundle is not None:
         yield from _each("key", trust.CHECKS, Trusted(here=here, bundle=bundle))
+    yield from _each("spool", spool.CHECKS, here)
     yield from guarded("store", lambda: _store(here))
     yield from guarded("log", lambda: _log(here))
 

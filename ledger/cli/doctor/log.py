@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
-from ledger.cli.doctor.check import Check, Topics
+from ledger.cli.doctor.check import CLOCK_MICROSECONDS, Check, Topics
 from ledger.cli.output import show_time
-from ledger.ports import EVENTS
+from ledger.ports import CONTENTS, EVENTS
 from ledger.trust.reasons import REASONS
+
+if TYPE_CHECKING:
+    from ledger.store.overview import Reached
 
 
 def filled(topics: Topics) -> Iterator[Check]:
@@ -18,29 +21,49 @@ def filled(topics: Topics) -> Iterator[Check]:
     yield Check("log", "ok", f"answers, {count} records in {len(bounds)} partitions")
 
 
+def clock(topics: Topics) -> Iterator[Check]:
+    """Whether the log's clock is ahead of ours, by the last record that was read; that it is behind nothing tells."""
+    last = max((each.last_append for each in topics.reached or () if each.last_append is not None), default=None)
+    ahead = 0 if last is None else last - topics.here.clock.now()
+    if ahead > CLOCK_MICROSECONDS:
+        detail = f"the log's clock is at least {ahead / 1_000_000:.3f} s ahead of this machine's"
+        yield Check("clock", "note", detail, "set both clocks by NTP: keys are judged by the log's")
+
+
 def positions(topics: Topics) -> Iterator[Check]:
     """Whether the store read this log, all of it, and how much there is to read."""
     if topics.reached is None:
         return
-    at = {each.partition: each for each in topics.reached if each.topic == EVENTS}
-    identity, bounds = topics.log.identity(EVENTS), topics.log.bounds(EVENTS)
-    if any(each.identity != identity for each in at.values()):
-        detail = f"{EVENTS} was made anew since it was read"
+    for topic in (EVENTS, CONTENTS):
+        reached = [each for each in topics.reached if each.topic == topic]
+        yield from _positions(topics, topic, reached)
+
+
+def _positions(topics: Topics, topic: str, reached: Sequence[Reached]) -> Iterator[Check]:
+    identity, bounds = topics.log.identity(topic), topics.log.bounds(topic)
+    if any(each.identity != identity and each.next_offset for each in reached):
+        detail = f"{topic} was made anew since it was read"
         yield Check("log", "wrong", detail, "find out why; then decide with `answerable rebuild`")
         return
-    next_of = {partition: at[partition].next_offset if partition in at else 0 for partition in bounds}
-    lost = [partition for partition, each in bounds.items() if each.first > next_of[partition]]
-    if lost:
+    at = {each.partition: each.next_offset for each in reached}
+    ahead = sorted(p for p, offset in at.items() if offset > (bounds[p].end if p in bounds else 0))
+    if ahead:
+        detail = f"the store has read further than {topic} goes, in partitions {ahead}"
+        remedy = "the log lost its end, or is another one: restore it, or decide with `answerable rebuild`"
+        yield Check("log", "wrong", detail, remedy)
+    lost = [partition for partition, each in bounds.items() if each.first > at.get(partition, 0)]
+    if lost and topic == EVENTS:
         detail = f"retention dropped unread records of partitions {lost}"
         yield Check("log", "wrong", detail, REASONS["lost_to_retention"].remedy)
-    behind = sum(max(0, each.end - max(next_of[partition], each.first)) for partition, each in bounds.items())
-    if behind == 0:
-        yield Check("lag", "ok", "the store has everything that the log has")
-        return
-    last = max((each.last_append for each in at.values() if each.last_append is not None), default=None)
-    since = "" if last is None else f"; last read: {show_time(last, utc=topics.here.settings.utc)}"
-    remedy = "is `answerable materialize` running? start more of them"
-    yield Check("lag", "note", f"{behind} records behind the log{since}", remedy)
+    behind = sum(max(0, each.end - max(at.get(partition, 0), each.first)) for partition, each in bounds.items())
+    verb = "materialize" if topic == EVENTS else "contents"
+    if behind:
+        last = max((each.last_append for each in reached if each.last_append is not None), default=None)
+        since = "" if last is None else f"; last read: {show_time(last, utc=topics.here.settings.utc)}"
+        detail = f"{behind} records of {topic} are not in the store{since}"
+        yield Check("lag", "note", detail, f"is `answerable {verb}` running? start more of them")
+    elif not ahead:
+        yield Check("lag", "ok", f"the store has all of {topic}")
 
 
-CHECKS: Final = (filled, positions)
+CHECKS: Final = (filled, clock, positions)

@@ -1,0 +1,206 @@
+"""What doctor finds of logs, positions and spools that are not as they should be, and what it says to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ledger.cli.doctor import log as log_checks
+from ledger.cli.doctor import spool as spool_checks
+from ledger.cli.doctor.check import Check, Here, Topics
+from ledger.cli.doctor.examine import examine
+from ledger.ports import CONTENTS, EVENTS, Log
+from ledger.recorder.clock import SystemClock
+from ledger.recorder.inventory import spools_below, unwritable
+from ledger.settings import load_settings
+from ledger.store.overview import Reached
+from tests.contract.logs import TIMEOUT, Bench, KafkaBench, event
+from tests.recording import LEDGER, SERVICE, STEP, recorder_on
+from tests.services.memory_log import MemoryLog
+
+LATER = 1 << 62
+CHILD = """
+import sys
+from pathlib import Path
+from ledger.recorder.clock import SystemClock
+from tests.recording import STEP, recorder_on
+from tests.services.memory_log import MemoryLog
+log = MemoryLog(SystemClock())
+log.gate.clear()
+recorder_on(log, Path(sys.argv[1])).record(STEP)
+print(1, flush=True)
+sys.stdin.read()
+"""
+
+
+def here(**settings: object) -> Here:
+    return Here(settings=load_settings(settings), clock=SystemClock(), bundle=None)
+
+
+def looked_at(log: Log, *reached: Reached) -> list[Check]:
+    return list(log_checks.positions(Topics(here=here(), log=log, reached=reached)))
+
+
+def read(log: Log, topic: str, partition: int, offset: int) -> Reached:
+    return Reached(topic, partition, log.identity(topic), offset, None)
+
+
+def test_a_store_that_has_everything_is_well(log: Log) -> None:
+    log.append([event(0), event(1)], timeout=TIMEOUT)
+    assert [each.status for each in looked_at(log, read(log, EVENTS, 0, 2))] == ["ok", "ok"]
+
+
+def test_records_that_nobody_read_are_counted_and_the_verb_is_named(log: Log) -> None:
+    log.append([event(n) for n in range(5)], timeout=TIMEOUT)
+    behind, _ = looked_at(log, read(log, EVENTS, 0, 2))
+    assert (behind.status, behind.name) == ("note", "lag")
+    assert behind.detail.startswith("3 records of ledger.events")
+    assert "answerable materialize" in behind.remedy
+
+
+@pytest.mark.parametrize("topic", [EVENTS, CONTENTS])
+def test_a_store_that_read_further_than_the_log_goes_is_found(log: Log, topic: str) -> None:
+    found = [each for each in looked_at(log, read(log, topic, 0, 7)) if each.status == "wrong"]
+    assert [each.detail for each in found] == [f"the store has read further than {topic} goes, in partitions [0]"]
+    assert "answerable rebuild" in found[0].remedy
+
+
+@pytest.mark.parametrize("topic", [EVENTS, CONTENTS])
+def test_a_topic_made_anew_is_found(bench: Bench, topic: str) -> None:
+    log = bench.prepared()
+    before = read(log, topic, 0, 1)
+    bench.recreate(topic)
+    (found,) = (each for each in looked_at(bench.log(), before) if each.status == "wrong")
+    assert found.detail == f"{topic} was made anew since it was read"
+
+
+def test_records_that_retention_dropped_unread_are_found(bench: Bench) -> None:
+    log = bench.prepared()
+    log.append([event(n) for n in range(4)], timeout=TIMEOUT)
+    bench.truncate(EVENTS, 0, 3)
+    (found,) = (each for each in looked_at(log, read(log, EVENTS, 0, 1)) if each.status == "wrong")
+    assert found.detail == "retention dropped unread records of partitions [0]"
+
+
+def test_a_log_whose_clock_is_ahead_is_found(log: Log) -> None:
+    ahead = Reached(EVENTS, 0, log.identity(EVENTS), 1, LATER)
+    (found,) = log_checks.clock(Topics(here=here(), log=log, reached=[ahead]))
+    assert "ahead of this machine's" in found.detail
+    past = ahead._replace(last_append=1)
+    assert list(log_checks.clock(Topics(here=here(), log=log, reached=[past]))) == []
+
+
+def test_topics_that_are_missing_and_settings_that_are_wrong_are_told_apart(
+    kafka: str, topic_prefix: str, database: str, tmp_path: Path
+) -> None:
+    bench = KafkaBench(kafka, topic_prefix)
+    given = {"data_dir": tmp_path, "log_url": bench.url, "store_url": database}
+
+    def wrong() -> list[str]:
+        return [
+            f"{c.detail} {c.remedy}" for c in examine(load_settings(given)) if c.name == "log" and c.status == "wrong"
+        ]
+
+    assert all("does not exist: run 'answerable migrate'" in each for each in wrong())
+    assert len(wrong()) == 2
+    bench.prepared()
+    assert wrong() == []
+    from tests.contract.test_log_kafka import set_on
+
+    set_on(bench, EVENTS, retention_ms="1000")
+    assert len(wrong()) == 1
+    assert "set retention.ms=-1 (kafka-configs" in wrong()[0]
+    bench.close()
+
+
+@pytest.fixture
+def orphan(tmp_path: Path) -> Path:
+    """A spool root with what a killed process left."""
+    root = tmp_path / "spool"
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(root / SERVICE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdin is not None
+    assert child.stdout.readline() == b"1\n"
+    assert [seen.held for seen in spools_below(root)] == [True]
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    child.stdin.close()
+    return root
+
+
+def test_a_spool_whose_process_died_is_found_and_is_left_to_its_adopter(orphan: Path) -> None:
+    def found() -> list[Check]:
+        return list(spool_checks.orphans(here(spool_dir=orphan)))
+
+    (left,) = found()
+    assert f"{SERVICE} of {LEDGER}" in left.detail
+    assert f"start {SERVICE}" in left.remedy
+    log = MemoryLog(SystemClock())
+    with closing(recorder_on(log, orphan / SERVICE)) as recorder:
+        recorder.record(STEP)
+        assert recorder.flush(20)
+        assert recorder.health().adopted_spools == 1
+        assert found() == []
+    assert list(spools_below(orphan)) == []
+
+
+def test_a_place_where_no_spool_can_be_made_is_found(tmp_path: Path) -> None:
+    assert unwritable(tmp_path / "not" / "yet") is None
+    (tmp_path / "file").write_text("")
+    assert "is no directory" in (unwritable(tmp_path / "file") or "")
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name)
+        closed.chmod(0o555)
+        assert as_somebody(lambda: unwritable(closed / "spool") or "") == f"this account may not write {closed}"
+        closed.chmod(0o700)
+        assert "cannot be looked at" in as_somebody(lambda: unwritable(closed / "spool") or "") or os.geteuid() != 0
+    assert {each.status for each in spool_checks.place(here(spool_dir=tmp_path / "file"))} == {"wrong"}
+
+
+def as_somebody(ask: Callable[[], str]) -> str:
+    """What ``ask`` returns for an account that is not root's."""
+    if os.geteuid() != 0:
+        return ask()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(65534)
+            os.write(writing, ask().encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as told:
+        return told.read()
+
+
+def test_a_disk_that_is_nearly_full_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_room(size: int) -> list[str]:
+        monkeypatch.setattr(spool_checks, "room", lambda _: size)
+        return [each.status for each in spool_checks.place(here(spool_dir=tmp_path))]
+
+    assert [with_room(1 << 40), with_room(100 << 20), with_room(1 << 20)] == [[], ["note"], ["wrong"]]
+
+
+def test_the_store_is_asked_for_its_positions_once_and_a_store_that_is_away_hides_nothing_of_the_log(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    bench = KafkaBench(kafka, topic_prefix)
+    bench.prepared()
+    given = {"data_dir": tmp_path, "log_url": bench.url, "store_url": "postgresql://nobody@127.0.0.1:1/none"}
+    found = {each.name: each.status for each in examine(load_settings(given))}
+    assert found["store"] == "wrong"
+    assert found["log"] == "ok"
+    bench.close()
