@@ -88,18 +88,19 @@ def erasure_of(story: Story) -> Record | None:
     return forge.record(forge.seal(forge.make("content_erasure", named)))
 
 
-_TRUSTED: dict[str, TrustBundle] = {}
-"""The bundle of each database that was filled."""
+_TRUSTED: dict[str, tuple[TrustBundle, str]] = {}
+"""The bundle and the ledger of each database that was filled."""
 
 
-def trusts(url: str, bundle: TrustBundle) -> None:
+def trusts(url: str, bundle: TrustBundle, ledger: str = LEDGER) -> None:
     """A database stands under ``bundle``: one that was filled, or a copy of it."""
-    _TRUSTED[url] = bundle
+    _TRUSTED[url] = bundle, ledger
 
 
 def reading(url: str) -> Reading:
     """What reads the rows that ``store`` laid down at ``url``."""
-    return Reading(load_schemas(), LEDGER, lambda: _TRUSTED[url])
+    bundle, ledger = _TRUSTED[url]
+    return Reading(load_schemas(), ledger, lambda: bundle)
 
 
 def lineage(url: str, now: int = START) -> PostgresLineage:

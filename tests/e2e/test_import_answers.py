@@ -22,7 +22,7 @@ from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
 from ledger.store.rebuild import fill
 from ledger.trust.bundle import read_bundle
-from tests.attribution.stored import lineage
+from tests.attribution.stored import lineage, trusts
 from tests.importing import SCHEMAS, SECRET, TENANT, data_files
 from tests.sealing import LEDGER, ROOT, START, bundle_of, key_statement, signer
 from tests.services.databases import Databases
@@ -73,6 +73,7 @@ def _sink(log: Log, index: FileIndex) -> Sink:
 def _materialize(url: str, log: Log) -> None:
     statements = bundle_of(key_statement(signer("importer"), role="importer"))
     bundle = read_bundle(statements, ROOT.public, LEDGER)
+    trusts(url, bundle, LEDGER)
     with closing(PostgresProjection(url, SCHEMAS, LEDGER, bundle)) as events:
         fill(log, EVENTS, events, lambda *_: None)
     with closing(PostgresContents(url, SCHEMAS)) as contents:
