@@ -201,16 +201,16 @@ def embedded_directories(settings: Settings) -> list[Path]:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, *, create: bool = False) -> Iterator[bool]:
+def running(settings: Settings, *, create: bool = False) -> Iterator[list[EmbeddedPostgres]]:
     """The embedded servers that the settings name run inside the block: those that do not run yet are started, and
-    stopped after it. Yields whether any was started. For commands, never for recorders.
+    stopped after it. Yields those that were started. For commands, never for recorders.
 
     Without ``create`` a directory that holds no data is refused: a question is not answered by making an empty store.
     """
     from ledger.embedded import attach, start
 
     with contextlib.ExitStack() as stack:
-        started = False
+        started: list[EmbeddedPostgres] = []
         for directory in embedded_directories(settings):
             if attach(directory) is None:
                 if not create and not (directory / "data").exists():
@@ -219,7 +219,7 @@ def running(settings: Settings, *, create: bool = False) -> Iterator[bool]:
                     )
                 server: EmbeddedPostgres = start(directory)
                 stack.callback(server.stop)
-                started = True
+                started.append(server)
         yield started
 
 

@@ -57,7 +57,7 @@ def import_(
     def refused(path: Path, refusal: Refusal) -> None:
         refusals[str(path), refusal.reason] += 1
 
-    with wiring.running(settings, create=True) as alone:
+    with wiring.running(settings, create=True) as started:
         wiring.prepare(settings)
         prepare_service(settings, name, role="importer", kinds=_KINDS)
         with closing(wiring.open_log_to_append(settings)) as log, progress(f"importing {format_}") as bar:
@@ -76,7 +76,7 @@ def import_(
                 refused=refused,
                 progress=begun,
             )
-        if wait and not catch_up(settings, alone=alone, timeout=_WAIT_SECONDS):
+        if wait and not catch_up(settings, alone=bool(started), timeout=_WAIT_SECONDS):
             tell("they are in the log and not in the store yet: is `answerable materialize` running?")
     _report(account, refusals, as_json=as_json)
     if account.read and account.refused == account.read:

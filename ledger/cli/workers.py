@@ -20,12 +20,14 @@ from ledger.cli.invocation import Json, Stopped, application, exit_with, setting
 from ledger.cli.output import complain, emit, tell
 from ledger.embedded import attach
 from ledger.embedded.child import Child
-from ledger.errors import ConfigurationError
+from ledger.errors import ConfigurationError, LedgerError
 from ledger.first_run import prepare_ledger
 from ledger.settings import Settings
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from ledger.embedded import EmbeddedPostgres
 
 WORKERS: Final = ("materialize", "contents")
 _GRACE_SECONDS: Final = 15
@@ -74,9 +76,9 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
         else:
             print(f"{url}  ledger {settings.ledger} in {settings.data_dir}", flush=True)
 
-    with _until_stopped(), wiring.running(settings, create=True):
+    with _until_stopped(), wiring.running(settings, create=True) as servers:
         wiring.prepare(settings)
-        with _workers(settings):
+        with _workers(settings, servers):
             run_api(settings, ready)
 
 
@@ -171,35 +173,57 @@ def _until_stopped() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _workers(settings: Settings) -> Iterator[None]:
-    """The workers run inside the block, as children that never outlive us; should one end by itself, so do we."""
+def _workers(settings: Settings, servers: Sequence[EmbeddedPostgres]) -> Iterator[None]:
+    """The workers run inside the block, as children that never outlive us; should one end by itself, so do we. A server that
+    ends is started again: the workers and the API wait for it.
+    """
     os.environ.update(settings.as_environment())
     logs = settings.data_dir / "logs"
     logs.mkdir(exist_ok=True)
     ended = threading.Event()
     children: list[tuple[str, Child]] = []
     failed: list[str] = []
+    watch: threading.Thread | None = None
     try:
         for verb in WORKERS:
             command = [sys.executable, "-m", "ledger.cli", verb]
             log = logs / f"{verb}.log"
             children.append((verb, Child(command, log=log, stop_signal=signal.SIGTERM, grace=_GRACE_SECONDS)))
-        watch = threading.Thread(target=_watch, args=(children, ended, failed), daemon=True)
+        watch = threading.Thread(target=_watch, args=(children, servers, ended, failed), daemon=True)
         watch.start()
         yield
     finally:
         ended.set()
+        if watch is not None:
+            watch.join(_GRACE_SECONDS)
         with ThreadPoolExecutor() as together:
             list(together.map(lambda each: each[1].stop(), children))
     if failed:
         raise ConfigurationError(f"{failed[0]} ended by itself; see {logs / failed[0]}.log")
 
 
-def _watch(children: Sequence[tuple[str, Child]], ended: threading.Event, failed: list[str]) -> None:
+def _watch(
+    children: Sequence[tuple[str, Child]],
+    servers: Sequence[EmbeddedPostgres],
+    ended: threading.Event,
+    failed: list[str],
+) -> None:
     while not ended.wait(_WATCH_SECONDS):
+        for server in servers:
+            if not server.running and not ended.is_set():
+                _start_again(server)
         for verb, child in children:
             if not child.running and not ended.is_set():
                 failed.append(verb)
                 complain(f"{verb} ended by itself")
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
+
+
+def _start_again(server: EmbeddedPostgres) -> None:
+    complain(f"the Postgres in {server.directory} ended by itself; it is started again")
+    server.stop()
+    try:
+        server.start()
+    except LedgerError as error:  # and again with the next turn
+        complain(str(error))

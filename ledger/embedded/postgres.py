@@ -106,6 +106,11 @@ class EmbeddedPostgres:
         self._url = url
         return self
 
+    @property
+    def running(self) -> bool:
+        """Whether the server that was started has not ended."""
+        return self._child is not None and self._child.running
+
     def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, what is committed stands. Safe to call twice."""
         child, self._child, self._url = self._child, None, ""

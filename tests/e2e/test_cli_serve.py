@@ -89,6 +89,19 @@ def test_it_is_ready_when_it_says_so_and_ends_clean(served: tuple[subprocess.Pop
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
 
 
+def test_a_server_that_ends_is_started_again_and_the_others_wait_for_it(
+    served: tuple[subprocess.Popen[str], str, Path],
+) -> None:
+    process, url, home = served
+    before = int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: attach(home / "postgres") is not None and not Path(f"/proc/{before}").exists())
+    wait_for(lambda: httpx.get(f"{url}/v1/health", timeout=20).status_code == 200)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
 def test_when_it_is_killed_nothing_is_left_running(served: tuple[subprocess.Popen[str], str, Path]) -> None:
     process, _, _ = served
     tree = descendants(process.pid)
