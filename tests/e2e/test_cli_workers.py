@@ -73,7 +73,7 @@ def state_of(port: int, worker: str) -> str:
         text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     except httpx.TransportError:
         return ""
-    found = re.search(rf'^answerable_{worker}_state\{{state="(\w+)"\}} 1\.0$', text, re.MULTILINE)
+    found = re.search(rf'^answerable_worker_state\{{state="(\w+)",worker="{worker}"\}} 1\.0$', text, re.MULTILINE)
     return found[1] if found else ""
 
 
