@@ -30,6 +30,8 @@ NOT_OF_A_RECORD: Final = (BackendError, ConfigurationError, TrustError)
 """What fails for whichever record is at hand."""
 ATTEMPTS: Final = 2
 """A record that ended this many attempts is set aside."""
+TOLD: Final = 20
+"""Refused records of one commit that are logged one by one: a forger must not fill the disk of the log."""
 GRACE_SECONDS: Final = 8.0
 """What a worker has for its ending."""
 
@@ -122,7 +124,7 @@ class Worker(Generic[Prepared]):
         if failure is not None:
             self._suspect(flush)
             raise BackendError(
-                f"a flush could not be prepared ({failure}); its records are taken one by one"
+                f"a flush could not be prepared ({_kind(failure)}); its records are taken one by one"
             ) from failure
         return committer.submit(self._commit, prepared, flush)
 
@@ -134,7 +136,7 @@ class Worker(Generic[Prepared]):
             raise
         except Exception as error:
             self._suspect(flush)
-            raise BackendError(f"a flush failed ({error}); its records are taken one by one") from error
+            raise BackendError(f"a flush failed ({_kind(error)}); its records are taken one by one") from error
 
     def _one_by_one(self, records: Sequence[Record]) -> None:
         """Counts an attempt before each record: one that ended ``ATTEMPTS`` of them is set aside."""
@@ -150,7 +152,7 @@ class Worker(Generic[Prepared]):
                 raise
             except Exception as error:
                 if attempts < ATTEMPTS:
-                    raise BackendError(f"record {record.partition}/{record.offset} failed ({error})") from error
+                    raise BackendError(f"record {record.partition}/{record.offset} failed ({_kind(error)})") from error
                 self._set_aside(record, f"{type(error).__name__}: {error}")
                 continue
             self._projection.attempted(record)
@@ -166,7 +168,9 @@ class Worker(Generic[Prepared]):
             self._excused[record.partition, record.offset] += 1
 
     def _set_aside(self, record: Record, detail: str) -> None:
-        self._say.error("record set aside", partition=record.partition, offset=record.offset, detail=detail)
+        # The whole detail is kept with the record: an error may repeat what a record says, and a log must not.
+        kind = detail.partition(":")[0]
+        self._say.error("record set aside", partition=record.partition, offset=record.offset, error=kind)
         self._projection.set_aside(record, detail)
         self.health.quarantine()
         self._ends[record.partition] = (record.offset + 1, record.append_time)
@@ -177,8 +181,27 @@ class Worker(Generic[Prepared]):
 
     def _done(self, pending: Future[Tally] | None) -> None:
         if pending is not None:
-            self.health.done(pending.result(), self._clock.now())
+            self._count(pending.result())
             self._works()
+
+    def _count(self, tally: Tally) -> None:
+        """Counts a commit, and says what was wrong in it: where, of which chain and seal, and never what it says."""
+        self.health.done(tally, self._clock.now())
+        for each in tally.refused[:TOLD]:
+            chain = each.chain_id.hex() if each.chain_id is not None else None
+            self._say.warning(
+                "record refused",
+                reason=each.reason,
+                partition=each.partition,
+                offset=each.offset,
+                service=each.service,
+                chain=chain,
+                seal=each.seal,
+            )
+        if len(tally.refused) > TOLD:
+            self._say.warning("more records refused", records=len(tally.refused) - TOLD)
+        for name, count in tally.findings.items():
+            self._say.warning("finding opened", finding=name, count=count, partitions=self.health.snapshot.partitions)
 
     def _works(self) -> None:
         if self.health.snapshot.state != "running":
@@ -309,6 +332,11 @@ def run_opened(
     insist(work, health, stop, structlog.get_logger(), seconds)
     if health.snapshot.state != "stopped":
         health.state("stopped")
+
+
+def _kind(error: BaseException) -> str:
+    """What an error that a record provoked is called; its text may repeat what the record says."""
+    return type(error).__name__
 
 
 def cuts(records: Sequence[Record], size: int) -> Iterator[list[Record]]:

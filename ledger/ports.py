@@ -179,14 +179,26 @@ class Subscription(Protocol):
     def close(self) -> None: ...
 
 
+class Refused(NamedTuple):
+    """A record that was refused, and what its seal claims, where that can be read. Claims of a stranger, and no content."""
+
+    reason: str
+    partition: int
+    offset: int
+    service: str | None = None
+    chain_id: bytes | None = None
+    seal: int | None = None
+
+
 class Tally(NamedTuple):
-    """What one commit did. ``rejected`` and ``findings`` count by name."""
+    """What one commit did. ``rejected`` and ``findings`` count by name; ``refused`` are the records among the former."""
 
     records: int
     events: int
     copies: int
     rejected: Mapping[str, int]
     findings: Mapping[str, int]
+    refused: Sequence[Refused] = ()
 
 
 Prepared = TypeVar("Prepared")

@@ -17,6 +17,7 @@ import typer
 
 from ledger import wiring
 from ledger.cli.invocation import Json, Stopped, application, exit_with, settings_of
+from ledger.cli.lines import write_lines
 from ledger.cli.output import complain, emit, tell
 from ledger.embedded import attach
 from ledger.embedded.child import Child
@@ -76,6 +77,7 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
         else:
             print(f"{url}  ledger {settings.ledger} in {settings.data_dir}", flush=True)
 
+    write_lines()
     with _until_stopped(), wiring.running(settings, create=True) as servers:
         wiring.prepare(settings)
         with _workers(settings, servers):
@@ -99,6 +101,7 @@ def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
     """Answers over HTTP, until SIGTERM."""
     settings = settings_of(ctx, api_port=port, api_host=host)
     run = application("api.server", "serve")
+    write_lines()
     with _until_stopped():
         run(settings, lambda url: print(url, flush=True))
 
@@ -116,6 +119,7 @@ def migrate(ctx: typer.Context, as_json: Json = False) -> None:
 
 def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContextManager[Any]]) -> None:
     """Runs a worker until SIGTERM. Its metrics are there before its store and its log are."""
+    write_lines()
     stop = application("consumers.worker", "stop_on_signals")()
     health: Any = application("consumers.health", "Health")(name)
     with _metrics(settings, health.registry):

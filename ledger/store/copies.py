@@ -6,17 +6,17 @@ The same key and bytes again are one row, which counts them and has the position
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 import psycopg
 
-from ledger.format.batch import SealedBatch, SealedEvent, Signature, join_batch
+from ledger.format.batch import Seal, SealedBatch, SealedEvent, Signature, join_batch
 from ledger.format.codec import Schemas
 from ledger.format.hashing import ZERO16
 from ledger.format.limits import BATCH_BYTES, KEPT_OF_OVERSIZE
-from ledger.ports import Record
+from ledger.ports import Record, Refused
 from ledger.trust.verdict import UNTIMELY, RefusedEvent, Rejected, VerifiedBatch
 
 KEY_BYTES: Final = 2400
@@ -240,3 +240,12 @@ insert into rejected (topic, partition, log_offset, at, append_time, seal, reaso
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 on conflict do nothing
 """
+
+
+def refused_of(refused: Sequence[tuple[Record, Rejected]]) -> list[Refused]:
+    """Refused records as a worker's log tells of them."""
+    return [Refused(v.reason, r.partition, r.offset, *_claims(v.seal)) for r, v in refused]
+
+
+def _claims(seal: Seal | None) -> tuple[str | None, bytes | None, int | None]:
+    return (None, None, None) if seal is None else (seal.service, seal.chain_id, seal.seal_number)

@@ -149,7 +149,7 @@ class PostgresProjection(Owner):
                 changed, tally = self._write(prepared)
                 positions.advance(self._commits, EVENTS, prepared.steps)
             self._held.adopt(changed)
-        return tally
+        return tally._replace(refused=copies.refused_of(prepared.refused))
 
     def analyze(self) -> None:
         """Fresh statistics of the large tables, after many rows came: without them lineage is slow."""

@@ -1,0 +1,129 @@
+"""What a worker writes to its log: where and of which chain and seal something is wrong, a line of JSON each, and no content."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumers.health import Health
+from consumers.worker import TOLD, Worker
+from ledger.ports import EVENTS, Outgoing, Record
+from ledger.schema_files import load_schemas
+from ledger.store.projection import Flush, PostgresProjection
+from tests.contract.test_materializer import PACE, At, OneMember, filled, run_until
+from tests.services import Databases
+from tests.services.forge import EMPTY, LEDGER, Forge, Trust, signer
+from tests.services.stand import migrated
+
+TEXT = "what nobody's log should repeat"
+PAYLOAD = {**EMPTY["prompt"], "channel": TEXT, "origin": TEXT}
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[str]:
+    made = postgres.fresh(migrated)
+    yield made
+    postgres.drop(made)
+
+
+class Broken(PostgresProjection):
+    """Fails of what a record says, and repeats it."""
+
+    def prepare(self, records: Sequence[Record]) -> Flush:  # noqa: ARG002
+        raise ValueError(f"cannot make sense of {TEXT!r}")
+
+
+def lines_of(log: OneMember, to: PostgresProjection, done: int) -> list[dict[str, Any]]:
+    """What a worker says until it has read ``done`` records."""
+    health = Health("materializer")
+    worker = Worker(topic=EVENTS, group="g", log=log, projection=to, clock=At(), health=health, pace=PACE)
+    with capture_logs() as lines:
+        run_until(worker, lambda: health.snapshot.records + health.snapshot.quarantined >= done)
+    return [dict(line) for line in lines]
+
+
+def projection(url: str, kind: type[PostgresProjection] = PostgresProjection) -> PostgresProjection:
+    return kind(url, load_schemas(), LEDGER, Trust().key(signer("alpha"), tenants=["acme"]).bundle)
+
+
+def test_a_refused_record_is_told_with_its_place_its_chain_and_its_seal(url: str) -> None:
+    forge, log = Forge(), filled(Forge(), 0)
+    first, second = forge.seal(forge.make(payload=PAYLOAD)), forge.seal(forge.make(payload=PAYLOAD))
+    tampered = second.value.replace(TEXT.encode(), TEXT.encode().upper())
+    for value in (first.value, tampered, b"garbage " + TEXT.encode(), second.value):
+        log.append([Outgoing(EVENTS, 0, forge.chain_id, value)], timeout=1)
+    with closing(projection(url)) as to:
+        lines = lines_of(log, to, 4)
+    refused = [line for line in lines if line["event"] == "record refused"]
+    assert [(line["reason"], line["partition"], line["offset"]) for line in refused] == [
+        ("bad_payload", 0, 1),
+        ("malformed", 0, 2),
+    ]
+    assert (refused[0]["service"], refused[0]["chain"], refused[0]["seal"]) == ("agent", forge.chain_id.hex(), 1)
+    assert (refused[1]["service"], refused[1]["chain"], refused[1]["seal"]) == (None, None, None)
+    assert TEXT.lower() not in str(lines).lower()
+
+
+def test_a_finding_is_told_by_its_name(url: str) -> None:
+    forge, log = Forge(), filled(Forge(), 0)
+    seals = [forge.seal(forge.make(payload=PAYLOAD)) for _ in range(3)]
+    for sealed in (seals[0], seals[2]):
+        log.append([Outgoing(EVENTS, 0, forge.chain_id, sealed.value)], timeout=1)
+    with closing(projection(url)) as to:
+        lines = lines_of(log, to, 2)
+    assert [(line["finding"], line["count"]) for line in lines if line["event"] == "finding opened"] == [("gap", 1)]
+
+
+def test_a_flood_of_refused_records_is_told_in_few_lines(url: str) -> None:
+    log = filled(Forge(), 0)
+    log.append([Outgoing(EVENTS, 0, b"k", b"%d" % n) for n in range(4 * TOLD)], timeout=1)
+    health = Health("materializer")
+    pace = type(PACE)(poll_records=4 * TOLD, poll_seconds=0.02, tend_seconds=0.1, retry_seconds=0.02)
+    with closing(projection(url)) as to, capture_logs() as lines:
+        worker = Worker(topic=EVENTS, group="g", log=log, projection=to, clock=At(), health=health, pace=pace)
+        run_until(worker, lambda: health.snapshot.records == 4 * TOLD)
+    told = sum(line["event"] == "record refused" for line in lines)
+    more = sum(line["records"] for line in lines if line["event"] == "more records refused")
+    assert (told, more) == (TOLD, 3 * TOLD)
+
+
+def test_a_record_that_is_set_aside_is_told_with_its_place_and_without_what_it_says(url: str) -> None:
+    forge, log = Forge(), filled(Forge(), 0)
+    log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make(payload=PAYLOAD)).value)], timeout=1)
+    with closing(projection(url, Broken)) as to:
+        lines = lines_of(log, to, 1)
+    (aside,) = (line for line in lines if line["event"] == "record set aside")
+    assert (aside["partition"], aside["offset"], aside["error"]) == (0, 0, "ValueError")
+    assert TEXT not in str(lines)
+
+
+def test_every_line_of_a_process_is_json_with_time_and_level(tmp_path: Path) -> None:
+    given = {
+        "ANSWERABLE_DATA_DIR": str(tmp_path),
+        "ANSWERABLE_LEDGER": LEDGER,
+        "ANSWERABLE_STORE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "ANSWERABLE_LOG_URL": "kafka://127.0.0.1:1/p",
+    }
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERABLE_")}
+    with (tmp_path / "lines").open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "ledger.cli", "contents"], env=plain | given, stderr=output)
+    deadline = time.monotonic() + 30
+    while b"will try again" not in (tmp_path / "lines").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert lines
+    assert all(line["level"] and line["timestamp"].endswith("Z") and line["event"] for line in lines)
