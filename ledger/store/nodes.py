@@ -114,7 +114,7 @@ class Reading:
             raise ConfigurationError(
                 "the trust bundle cannot be read, so no event can be verified; see `answerable doctor`"
             )
-        seals = self._seals.of(connection, {row[8]: row[7] for row in rows if row[8] is not None}, bundle)
+        seals = self._seals.of(connection, {(row[8], row[7]) for row in rows if row[8] is not None}, bundle)
         gone = {row[1] for row in rows if row[4] is None}
         return bundle, seals, self.erased(connection, tenant, gone, events=True) if gone else gone
 
@@ -173,7 +173,7 @@ class Reading:
         """Whether the event stands under another seal too, whose key may state it."""
         given = {"id": row[0].hex, "digest": row[1]}
         others = connection.execute(_SIGHTINGS, given, binary=True).fetchall()
-        seals = self._seals.of(connection, {digest: id_ for digest, id_, _, _ in others}, bundle)
+        seals = self._seals.of(connection, {(digest, id_) for digest, id_, _, _ in others}, bundle)
         for digest, _, at, append_time in others:
             sealed = seals.get(digest)
             if isinstance(sealed, VerifiedSeal) and sealed.covers(row[1], at):

@@ -5,7 +5,7 @@ The store is not believed: what a seal says is read from its signed bytes, and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -48,16 +48,22 @@ class Seals:
         self._lock = Lock()
 
     def of(
-        self, connection: psycopg.Connection[Any], wanted: Mapping[bytes, int], bundle: TrustBundle
+        self, connection: psycopg.Connection[Any], wanted: Collection[tuple[bytes, int]], bundle: TrustBundle
     ) -> Mapping[bytes, VerifiedSeal | str]:
-        """Of each digest, with its row's id, the verified seal, or the name of what is wrong; none where nothing is there."""
+        """Of each digest, with its row's id, the verified seal, or the name of what is wrong; none where nothing is there.
+
+        Of rows that bear one digest, which a superuser can arrange, the one whose seal has it counts.
+        """
         kept = self._kept
-        found: dict[bytes, VerifiedSeal | str] = {digest: kept[digest] for digest in wanted if digest in kept}
-        missing = [id_ for digest, id_ in wanted.items() if digest not in found]
+        found: dict[bytes, VerifiedSeal | str] = {digest: kept[digest] for digest, _ in wanted if digest in kept}
+        missing = [id_ for digest, id_ in wanted if digest not in found]
         for digest, seal, signatures, leaves in connection.execute(_SEALS, [missing], binary=True) if missing else ():
-            found[digest] = verified = self._verify(digest, seal, signatures, leaves, bundle)
+            verified = self._verify(digest, seal, signatures, leaves, bundle)
             if isinstance(verified, VerifiedSeal):
+                found[digest] = verified
                 self._keep(digest, verified)
+            else:
+                found.setdefault(digest, verified)
         return found
 
     def _verify(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ledger.format.batch import ChainHead, Signature, split_batch
+from ledger.format.batch import ChainHead, Signature
 from ledger.trust.bundle import read_bundle
 from ledger.trust.verdict import Judge, Rejected, VerifiedBatch
 from tests.sealing import (
@@ -175,9 +175,3 @@ def test_bytes_taken_out_or_put_in_anywhere_are_refused(size: int) -> None:
     for at in range(0, len(value), size):
         assert isinstance(judged(value[:at] + value[at + size :]), Rejected)
         assert isinstance(judged(value[: at + size] + value[at : at + size] + value[at + size :]), Rejected)
-
-
-def test_a_batch_judged_here_splits_as_it_was_made() -> None:
-    """The layout above is the format's, not the test's own: it puts together what the reader takes apart."""
-    made = seal([opening(), event(1)])
-    assert split_batch(SCHEMAS, made.value) == made.batch

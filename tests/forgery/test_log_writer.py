@@ -44,10 +44,10 @@ def under(stand: Stand, event_id: bytes) -> list[Node]:
         return list(event_by_id(connection, reading(stand), "acme", event_id))
 
 
-def prompted(stand: Stand) -> tuple[Forge, bytes, bytes]:
+def prompted(stand: Stand, by: Content = ALICE) -> tuple[Forge, bytes, bytes]:
     """Alice's prompt and the action that came of it, in the store: publisher, the prompt's id, the action's."""
     author = Forge()
-    _, alice = encode_content(stand.schemas, ALICE)
+    _, alice = encode_content(stand.schemas, by)
     prompt = author.make(principal=alice, contents=[alice])
     action = author.make(
         "api_action",
@@ -91,10 +91,12 @@ def test_a_content_swapped_or_relabelled_under_its_digest_is_refused_and_the_tru
 
 
 def test_a_content_that_no_event_cites_names_nobody(stand: Stand) -> None:
-    _, _, action = prompted(stand)
-    put_content(stand, ALICE)
+    """Not even somebody whom a cited one leaves without a name."""
+    nameless = person_content("acme", bytes(16), Person(issuer="idp", subject="alice"))
+    _, _, action = prompted(stand, nameless)
+    put_content(stand, nameless)
     put_content(stand, person_content("acme", bytes(15) + b"\2", Person(issuer="idp", subject="alice", name="Mallory")))
-    assert trigger_of(stand, action) == ("attributed", "Alice")
+    assert trigger_of(stand, action) == ("attributed", None)
 
 
 def test_a_tombstone_by_a_log_writer_is_found_and_takes_nothing_from_the_answer(stand: Stand) -> None:
@@ -113,6 +115,7 @@ def test_a_content_sent_again_after_its_erasure_names_nobody_again(stand: Stand)
     stand.contents.swept([("acme", digest)])
     assert trigger_of(stand, action)[0] == "erased_principal"
     put_content(stand, ALICE)
+    assert stand.count("contents") == 0
     assert trigger_of(stand, action)[0] == "erased_principal"
     assert stand.contents.sweep() == [("acme", digest)], "it is tombstoned again"
 
