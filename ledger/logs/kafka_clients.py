@@ -55,7 +55,7 @@ def _unreachable(connection: Mapping[str, Any], error: KafkaError) -> LedgerErro
     hint = ""
     if "certificate verify failed" in str(answer):
         hint = "; ANSWERABLE_KAFKA_CA_FILE must hold the authority that signed the broker's certificate, for that name"
-    elif "ssl_context" not in connection and "disconnected" in str(answer):
+    elif "ssl_context" not in connection and "ECONNREFUSED" not in str(answer):
         hint = "; if it wants TLS, add ?tls=1 to the log's URL"
     return BackendError(f"no Kafka broker answers at {where}: {answer or error}{hint}")
 

@@ -77,6 +77,7 @@ def test_a_store_restored_from_an_older_backup_is_what_it_would_have_been(ledger
         ledger.record(recorder)
     until(ledger.materialized)
     until(lambda: ledger.rows("select count(*) from contents") == [(40,)])
+    until(lambda: ledger.rows("select count(*) from chains where closed_at is null") == [(0,)])
     ledger.rest()
     before = state_digest(ledger.store).digest
     with psycopg.connect(ledger.store, autocommit=True) as connection:

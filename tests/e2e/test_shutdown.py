@@ -126,7 +126,7 @@ def test_a_service_that_closes_its_recorder_leaves_nothing_behind(ledger: Ledger
     until(ledger.materialized)
     assert ledger.wrong() == []
     assert not any(path.is_dir() for path in (ledger.home / "spool" / "agent").iterdir())
-    assert ledger.rows("select count(*) from chains where closed_at is null") == [(0,)]
+    until(lambda: ledger.rows("select count(*) from chains where closed_at is null") == [(0,)])
 
 
 def test_all_of_it_on_one_machine_ends_in_time_while_a_service_records(tmp_path: Path) -> None:
