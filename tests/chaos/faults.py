@@ -379,7 +379,11 @@ def _await_copy(stage: Stage) -> bool:
 def _waiting(stage: Stage) -> frozenset[str]:
     """The workers that say that they wait, and for what."""
     told = {name: stage.status(name) for name in stage.named("materializer", "contents")}
-    return frozenset(name for name, each in told.items() if each.get("state") == "waiting" and each.get("detail"))
+    return frozenset(
+        name
+        for name, each in told.items()
+        if (each.get("state") == "waiting" and each.get("detail")) or each.get("duties")
+    )
 
 
 def _retrying(stage: Stage) -> frozenset[str]:
