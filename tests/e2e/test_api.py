@@ -26,6 +26,7 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of ``app`` behind a real uvicorn on a free port."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none", server_header=False))
     with listen("127.0.0.1", 0) as bound:
+        bound.listen()  # so that who comes before the server does waits for it
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:
