@@ -196,9 +196,11 @@ class PathStep(Shown):
 class Contradiction(Shown):
     """Two statements that cannot both be in order."""
 
-    rule: str
-    detail: str
-    evidence: list[EventId]
+    rule: str = Field(description="As in docs/contradictions.md.")
+    severity: Literal["critical", "high", "medium", "low"]
+    detail: str = Field(description="What is wrong.")
+    evidence: list[EventId] = Field(description="The events that show it, in the order in which it is told.")
+    closes: str = Field(description="What would settle it.")
 
 
 class FoundWrong(Shown):

@@ -19,6 +19,9 @@ Grade = Literal["corroborated", "sealed", "asserted", "inferred"]
 Class = Literal["attributed", "unattended", "external", "erased_principal", "archived", "unattributed"]
 """``unattended``: a schedule or webhook, with who set it up. ``external``: a hand-off from another ledger."""
 
+Severity = Literal["critical", "high", "medium", "low"]
+"""How soon somebody should look; ``ledger.attribution.contradictions`` says what each asks for."""
+
 REASONS: Final = {
     "no_trigger": "nothing recorded leads to a prompt, schedule, webhook or hand-off",
     "token_not_recorded": "who obtained the credential that it presented is not recorded",
@@ -266,11 +269,14 @@ class PathStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """Two statements that cannot both be in order. ``rule`` names it; ``evidence`` are the events that show it."""
+    """Two statements that cannot both be in order. ``rule`` names it, ``detail`` says what is wrong, ``evidence`` are the events
+    that show it, in the order in which it is told, and ``closes`` is what would settle it."""
 
     rule: str
+    severity: Severity
     detail: str
     evidence: tuple[bytes, ...]
+    closes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

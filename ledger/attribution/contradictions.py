@@ -1,6 +1,7 @@
 """Statements that cannot both be in order. Each rule is a row of data and a pure function that returns what it found.
 
 A rule accuses only where the events themselves state both sides: what is not known is no contradiction.
+``docs/contradictions.md`` is ``table()``, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -8,45 +9,207 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ledger.attribution.answer import Contradiction
+from ledger.attribution.answer import Contradiction, Severity
 from ledger.attribution.rules import accounts, approvals, policies, tokens
 from ledger.attribution.rules.case import Case, Found
 
 
 class Rule(NamedTuple):
+    """``why`` is the reason for the severity, ``closes`` what would settle it, ``source`` where both sides are defined."""
+
     name: str
+    severity: Severity
+    why: str
     meaning: str
+    closes: str
+    source: str
     find: Callable[[Case], Found]
 
 
+SEVERITIES: Final[dict[Severity, str]] = {
+    "critical": "somebody acted against a refusal, or with rights that were taken away: answer it now",
+    "high": "it took effect outside of what was allowed, or on the word of somebody who may not give it: the same day",
+    "medium": "a control was out of force, or two records differ, and nobody is shown to have gained by it: look into it",
+    "low": "the attempt failed, or the record is at fault: tidy up",
+}
+"""Each severity, with what it asks of whoever reads it; the worst first."""
+
 RULES: Final = (
-    Rule("approval_reused", "an approval was used more often than it allows", approvals.approval_reused),
-    Rule("approval_expired", "an approval was used after it had expired", approvals.approval_expired),
-    Rule("other_than_approved", "its parameters are not those that were approved", approvals.other_than_approved),
-    Rule("acted_after_deny", "it took effect although a policy or a person said no", policies.acted_after_deny),
-    Rule("other_than_decided", "its parameters are not those that were decided about", policies.other_than_decided),
-    Rule("decision_missing", "it took effect on a decision that nobody recorded", policies.decision_missing),
-    Rule("decision_expired", "it was called when the decision held no more", policies.decision_expired),
-    Rule("obligation_unmet", "it took effect without the approval that a decision demands", policies.obligation_unmet),
-    Rule("scope_missing", "the token presented lacks the scope", tokens.scope_missing),
-    Rule("other_audience", "the token presented is for somebody else", tokens.other_audience),
-    Rule("expired_token", "the token presented had expired", tokens.expired_token),
-    Rule("revoked_token", "the token presented, or one that it was exchanged from, was revoked", tokens.revoked_token),
-    Rule("ended_grant", "the grant that it rests on had been withdrawn or was over", tokens.ended_grant),
-    Rule("actor_mismatch", "the token's current actor is not the agent that used it", tokens.actor_mismatch),
-    Rule("other_person", "it was for one person, and the token presented is another's", tokens.other_person),
-    Rule("accounts_disagree", "two accounts of one action do not agree", accounts.accounts_disagree),
+    Rule(
+        "acted_after_deny",
+        "critical",
+        "the control spoke and was not obeyed",
+        "it took effect although a policy or a person said no",
+        "an allow of the same policy, or a person's override, that came after the denial and is cited",
+        "schemas/policy_decision, schemas/oversight",
+        policies.acted_after_deny,
+    ),
+    Rule(
+        "revoked_token",
+        "critical",
+        "whoever revoked a token means that its holder is to be stopped",
+        "the token presented, or one that it was exchanged from, was revoked",
+        "a revocation that says another time or another token; else revoke what came of it and undo what was done",
+        "RFC 7009 §2; schemas/token_revocation",
+        tokens.revoked_token,
+    ),
+    Rule(
+        "other_than_approved",
+        "high",
+        "a person is shown to have allowed what they did not allow",
+        "its parameters are not those that were approved",
+        "a person's edit from the approved parameters to these, or an approval of these",
+        "schemas/oversight: bound_digest, edited_digest",
+        approvals.other_than_approved,
+    ),
+    Rule(
+        "other_than_decided",
+        "high",
+        "the policy never saw what was carried out",
+        "its parameters are not those that were decided about",
+        "a decision about these parameters, before it took effect",
+        "schemas/policy_decision: parameter_digest, modified_parameter_digest",
+        policies.other_than_decided,
+    ),
+    Rule(
+        "approval_reused",
+        "high",
+        "one consent stands for several effects",
+        "an approval was used more often than it allows",
+        "an approval of its own for each action beyond those allowed",
+        "schemas/oversight: uses_allowed",
+        approvals.approval_reused,
+    ),
+    Rule(
+        "obligation_unmet",
+        "high",
+        "the decision did not hold without a person, and none is there",
+        "it took effect without the approval that a decision demands",
+        "the approval, recorded and cited by the action",
+        "schemas/policy_decision: obligations",
+        policies.obligation_unmet,
+    ),
+    Rule(
+        "other_person",
+        "high",
+        "one person's rights were used in another's name",
+        "it was for one person, and the token presented is another's",
+        "a grant of the token's subject to the person it was for, or a correction of who prompted",
+        "RFC 8693 §1.1 (impersonation and delegation)",
+        tokens.other_person,
+    ),
+    Rule(
+        "actor_mismatch",
+        "high",
+        "another agent holds this one's token",
+        "the token's current actor is not the agent that used it",
+        "a registration that lists the actor among the agent's clients; else revoke the token",
+        "RFC 8693 §4.1; schemas/agent_registration: client_ids",
+        tokens.actor_mismatch,
+    ),
+    Rule(
+        "ended_grant",
+        "high",
+        "the person had taken their consent back, or it was over",
+        "the grant that it rests on had been withdrawn or was over",
+        "a grant given anew before it acted",
+        "schemas/grant: action, expires_at",
+        tokens.ended_grant,
+    ),
+    Rule(
+        "accounts_disagree",
+        "high",
+        "one of two witnesses states what is not so",
+        "two accounts of one action do not agree",
+        "a correction by whichever account is wrong; the resource's own records tell which",
+        "schemas/api_action: observer",
+        accounts.accounts_disagree,
+    ),
+    Rule(
+        "other_audience",
+        "medium",
+        "a token strayed; whoever was called decides whether it did harm",
+        "the token presented is for somebody else",
+        "a token for the system called; and a check of aud there, if it took this one",
+        "RFC 9068 §4; RFC 7519 §4.1.3",
+        tokens.other_audience,
+    ),
+    Rule(
+        "expired_token",
+        "medium",
+        "its holder once had the right; whoever was called did not look at the time",
+        "the token presented had expired",
+        "an issuance that states a later end, or a check of exp where it was presented",
+        "RFC 7519 §4.1.4",
+        tokens.expired_token,
+    ),
+    Rule(
+        "approval_expired",
+        "medium",
+        "a person said yes, and not for this late",
+        "an approval was used after it had expired",
+        "an approval that held at the time",
+        "schemas/oversight: expires_at",
+        approvals.approval_expired,
+    ),
+    Rule(
+        "decision_expired",
+        "medium",
+        "the policy said yes, and not for this late",
+        "it was called when the decision held no more",
+        "a decision that held at the time",
+        "schemas/policy_decision: expires_at",
+        policies.decision_expired,
+    ),
+    Rule(
+        "decision_missing",
+        "medium",
+        "the policy point may not record, or may never have been asked",
+        "it took effect on a decision that nobody recorded",
+        "the decision's own event; it may still be on its way",
+        "schemas/api_action: decision_id",
+        policies.decision_missing,
+    ),
+    Rule(
+        "scope_missing",
+        "low",
+        "it was refused: the control held",
+        "the token presented lacks the scope",
+        "a token with the scope, or an agent that does not try",
+        "RFC 6750 §3.1 (insufficient_scope)",
+        tokens.scope_missing,
+    ),
 )
-"""Every rule: its name, what it means, and how it is found."""
+"""Every rule, the worst first."""
+
+BY_NAME: Final = {rule.name: rule for rule in RULES}
 
 
 def contradictions(case: Case) -> tuple[Contradiction, ...]:
-    """What the rules find, in their order."""
+    """What the rules find, in their order: the worst first."""
     return tuple(
-        Contradiction(rule=rule.name, detail=detail, evidence=tuple(dict.fromkeys(node.event_id for node in evidence)))
+        Contradiction(
+            rule=rule.name,
+            severity=rule.severity,
+            detail=detail,
+            evidence=tuple(dict.fromkeys(node.event_id for node in evidence)),
+            closes=rule.closes,
+        )
         for rule in RULES
         for detail, evidence in rule.find(case)
     )
 
 
-__all__ = ["RULES", "Case", "Rule", "contradictions"]
+def table() -> str:
+    """The rules as Markdown."""
+    lines = ["| severity | what it asks |", "|---|---|"]
+    lines += [f"| {name} | {asks} |" for name, asks in SEVERITIES.items()]
+    lines += ["", "| rule | severity, and why | it says that | what would close it | from |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{rule.name}` | {rule.severity}: {rule.why} | {rule.meaning} | {rule.closes} | {rule.source} |"
+        for rule in RULES
+    ]
+    return "\n".join(lines) + "\n"
+
+
+__all__ = ["BY_NAME", "RULES", "SEVERITIES", "Case", "Rule", "contradictions", "table"]

@@ -60,9 +60,7 @@ def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
         _heading(console, "path, from the trigger on" if answer.triggers else "path, as far as it is known")
         for step in answer.path:
             _print_step(console, step, utc=utc)
-    _section(
-        console, "CONTRADICTIONS", (_Line(f"{c.rule}: {c.detail} [{_ids(c.evidence)}]") for c in answer.contradictions)
-    )
+    _section(console, "CONTRADICTIONS", _contradictions(answer))
     _section(
         console,
         "findings",
@@ -248,6 +246,13 @@ def _uses(approval: Approval) -> Iterator[str]:
         yield f"this is use {approval.use}{allowed}{others}"
     elif approval.uses or allowed:
         yield f"not named by this action{allowed}{others}"
+
+
+def _contradictions(answer: Answer) -> Iterator[_Line]:
+    for each in answer.contradictions:
+        yield _Line(f"{each.severity} · {each.rule}: {each.detail}")
+        yield _Line(f"  shown by {_ids(each.evidence)}")
+        yield _Line(f"  closed by {each.closes}")
 
 
 def _coverage(answer: Answer, *, utc: bool) -> Iterator[_Line]:

@@ -6,12 +6,13 @@ A new one without a scenario is red here, and so is a rule without a near miss: 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Final, get_args
 
 import pytest
 
 from ledger.attribution.answer import MISSING, REASONS, Answer, Class, Grade, Influence
-from ledger.attribution.contradictions import RULES
+from ledger.attribution.contradictions import RULES, SEVERITIES, table
 from ledger.attribution.explain import explain
 from ledger.attribution.joins import JOINED, NAMESPACES
 from ledger.attribution.subgraph import Limits
@@ -123,3 +124,16 @@ def influences() -> list[Influence]:
 @pytest.mark.parametrize("limit", sorted({*Limits._fields} - STORED))
 def test_each_limit_that_was_reached_is_said(limit: str) -> None:
     assert limit in {each for answer in answers() for each in answer.coverage.truncated}
+
+
+def test_the_page_of_contradictions_is_the_table_of_the_rules() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "contradictions.md").read_text()
+    assert page.endswith(table()), "write the table anew: python -m tests.write_contradictions"
+
+
+def test_rules_are_whole_and_the_worst_come_first() -> None:
+    order = list(SEVERITIES)
+    assert [each.severity for each in RULES] == sorted((each.severity for each in RULES), key=order.index)
+    assert len({each.name for each in RULES}) == len(RULES)
+    for each in RULES:
+        assert all((each.why, each.meaning, each.closes, each.source)), each.name

@@ -100,3 +100,10 @@ def _with(story: str, said: str) -> list[str]:
     out = StringIO()
     print_answer(Console(file=out, width=1000), explain(made.subgraph("a1")), utc=True)
     return out.getvalue().splitlines()
+
+
+def test_a_contradiction_is_shown_with_how_soon_to_look_its_evidence_and_what_would_close_it() -> None:
+    said, shown_by, closed_by = under(told("rule_approval_reused", "a2"), "CONTRADICTIONS")
+    assert said.startswith("  high · approval_reused: approval ")
+    assert shown_by.startswith("    shown by 019b")
+    assert closed_by == "    closed by an approval of its own for each action beyond those allowed"
