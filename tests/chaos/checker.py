@@ -38,7 +38,9 @@ def judge(stage: Stage) -> list[str]:
         found += _strict(account, good)
         for name in STORES:
             with connect(stage.store(name)) as connection:
-                found += [f"store {name}: {each}" for each in _store(connection, account, good, contents=name == "a")]
+                found += [
+                    f"store {name}: {each}" for each in _store(connection, account, good, bundle, contents=name == "a")
+                ]
         digests = {name: state_digest(stage.store(name)) for name in STORES}
         if len({each.digest for each in digests.values()}) > 1:
             found.append(f"the two groups came to different states: {[dict(each.rows) for each in digests.values()]}")
@@ -96,7 +98,12 @@ def _strict(account: Account, good: list[VerifiedBatch]) -> list[str]:
 
 
 def _store(
-    connection: psycopg.Connection[Any], account: Account, good: list[VerifiedBatch], *, contents: bool
+    connection: psycopg.Connection[Any],
+    account: Account,
+    good: list[VerifiedBatch],
+    bundle: TrustBundle,
+    *,
+    contents: bool,
 ) -> list[str]:
     rows = connection.execute("select event_id, digest from events").fetchall()
     stored = Counter((event_id.bytes, digest) for event_id, digest in rows)
@@ -117,5 +124,5 @@ def _store(
     if len(unpromised) > in_hand:
         found.append(f"{len(unpromised)} events that nobody recorded, {in_hand} calls without a promise")
     found += chain_faults(connection, good, allowed=OF_CLOCKS)
-    found += accusations(connection, OF_CLOCKS)
+    found += accusations(connection, lambda: bundle, OF_CLOCKS)
     return found + (content_faults(connection, good) if contents else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
 from ledger.store.rebuild import fill, rebuild
 from ledger.store.survey import Asked, survey
+from ledger.trust.bundle import TrustBundle
 from ledger.trust.chain import ChainState, mark_of, replay
 from ledger.trust.verdict import Judge, VerifiedBatch
 from tests.crash.launch import RECORDERS, raised_of
@@ -62,7 +64,7 @@ def faults(log_url: str, store: str, returned: Path, *, deaths: int, adopted: in
         found += [f"{topic} stands at {where}" for topic in (EVENTS, CONTENTS) if (where := behind(log, store, topic))]
         found += _events(connection, good, returned, deaths, adopted)
         found += chain_faults(connection, good)
-        found += accusations(connection)
+        found += accusations(connection, bundle)
         found += content_faults(connection, good)
         before = state_digest(store)
         after = rebuild(store, [log], load_schemas(), LEDGER, bundle(), swap=False)
@@ -132,11 +134,13 @@ def _row_of(state: ChainState, seals: int) -> list[Any]:
     return [state.closed_at, [[run.start, run.stop] for run in state.runs], seals]
 
 
-def accusations(connection: psycopg.Connection[Any], allowed: frozenset[str] = frozenset()) -> list[str]:
-    """Everything that the ledger finds wrong a day later, but what is ``allowed``, and what was set aside."""
+def accusations(
+    connection: psycopg.Connection[Any], trust: Callable[[], TrustBundle], allowed: frozenset[str] = frozenset()
+) -> list[str]:
+    """Everything that a reader who trusts ``trust`` finds wrong a day later, but what is ``allowed``, and what was set aside."""
     aside = "select topic, partition, log_offset, detail from quarantine where set_aside"
     found = [f"set aside {row}" for row in connection.execute(aside).fetchall()]
-    reading, later = Reading(load_schemas(), LEDGER, bundle), SystemClock().now() + DAY
+    reading, later = Reading(load_schemas(), LEDGER, trust), SystemClock().now() + DAY
     for tenant in (ACME, OTHER):
         at, told = None, 0
         while at is not None or not told:
