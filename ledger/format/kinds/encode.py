@@ -86,6 +86,9 @@ def writer_of(field: Field) -> Write:
         one = text if field.type is str else number
     if field.many:
         return partial(array, one)
+    if field.values:
+        write = given_text if field.optional else text
+        return {each: write(each) for each in field.values}.__getitem__
     if field.optional:
         return given_text if one is text else GIVEN.__add__ if field.fixed else partial(given, one)
     return one
