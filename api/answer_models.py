@@ -66,6 +66,7 @@ class Trigger(Shown):
     authenticated: list[str]
     peer_ledger: str | None
     peer_event: str | None
+    earlier: bool
     grade: Grade
     candidates: int
 
@@ -141,12 +142,13 @@ class Approval(Shown):
 
 
 class Influence(Shown):
-    """What was read on the way."""
+    """What was read on the way, or what that was made from."""
 
     event_id: EventId
     kind: str
     source: str | None
     uri: str | None
+    origin: str | None
     trust: str
     at: Time
     grade: Grade

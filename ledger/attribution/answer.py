@@ -89,6 +89,7 @@ class Link:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
     """What set it going. ``role``: initiated, steered, scheduled, direct (a principal acting by themselves) or external.
+    ``earlier``: it only stands behind a schedule, webhook or queue that fired later, when nobody was present.
 
     ``who`` is whom the trigger names, or for a schedule or webhook who set it up, as ``set_up`` tells.
     ``authenticated`` says how the sender was authenticated; empty: it is the service's word.
@@ -109,6 +110,7 @@ class Trigger:
     authenticated: tuple[str, ...] = ()
     peer_ledger: str | None = None
     peer_event: bytes | None = None
+    earlier: bool = False
     grade: Grade
     candidates: int = 1
 
@@ -196,12 +198,17 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Influence:
-    """What was read on the way: it may have informed, and may have misled."""
+    """What was read on the way: it may have informed, and may have misled. What that was made from is shown too.
+
+    ``trust`` and ``origin`` (where it came from) are as the event that read or wrote it says; ``who_triggered`` and lineage
+    answer for that event as for any other.
+    """
 
     event_id: bytes
     kind: str
     source: str | None
     uri: str | None
+    origin: str | None
     trust: str
     at: int
     grade: Grade

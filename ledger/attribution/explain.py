@@ -21,7 +21,7 @@ from ledger.attribution.links import Links, without_effect
 from ledger.attribution.path import read_influences, read_owners, read_path
 from ledger.attribution.sentence import first_line
 from ledger.attribution.subgraph import Index, Node, Subgraph
-from ledger.attribution.triggers import direct_trigger, read_triggers, sender_by_token
+from ledger.attribution.triggers import beginnings, direct_trigger, read_triggers, sender_by_token
 from ledger.attribution.walk import Walk, cycles, find_triggers
 from ledger.format.event import RESULT_OF
 from ledger.format.kinds import ApiAction, TokenIssuance
@@ -123,7 +123,7 @@ def class_of(trigger: Trigger) -> Class:
 def _class(triggers: Sequence[Trigger], reasons: Sequence[str]) -> Class:
     if any(reason in _FORBID for reason in reasons):
         return "unattributed"
-    began = [trigger for trigger in triggers if trigger.role != "steered"] or list(triggers)
+    began = beginnings(triggers)
     if "ambiguous_join" in reasons and all(trigger.candidates > 1 for trigger in began):
         return "unattributed"
     given = {class_of(trigger) for trigger in began}

@@ -105,32 +105,39 @@ def _step(links: Links, node: Node, shown: set[Ref], walk: Walk) -> PathStep:
 
 
 def read_influences(links: Links, path: Sequence[Node]) -> tuple[Influence, ...]:
-    """What the events of the path read: each once, by its surest link."""
-    found: dict[Ref, Influence] = {}
-    for node in path:
-        if node.kind in ("observation", "memory"):
-            found.setdefault(node.ref, _influence(node))
-        for edge in links.of(node, _INFORMS):
-            if edge.target.kind in ("observation", "memory"):
-                influence = _influence(edge.target)
-                found.setdefault(
-                    edge.target.ref,
-                    _influence(edge.target) if edge.join is None else _inferred(influence),
-                )
-    return tuple(sorted(found.values(), key=lambda each: (each.at, each.event_id)))
+    """What the events of the path read, and what that was made from in turn, in this run or an earlier one: each once.
+
+    What is reached by causes that are stated alone is as sure as its own word; what only a join leads to is inferred.
+    """
+    stated = _informing(links, path, joined=False)
+    every = _informing(links, path, joined=True)
+    found = [
+        _influence(node) if ref in stated else replace(_influence(node), grade="inferred")
+        for ref, node in every.items()
+        if node.kind in ("observation", "memory")
+    ]
+    return tuple(sorted(found, key=lambda each: (each.at, each.event_id)))
 
 
-def _inferred(influence: Influence) -> Influence:
-    return replace(influence, grade="inferred")
+def _informing(links: Links, path: Sequence[Node], *, joined: bool) -> dict[Ref, Node]:
+    """The events of ``path`` and all that informed them."""
+    found = {node.ref: node for node in path}
+    frontier = list(path)
+    while frontier:
+        edges = [edge for node in frontier for edge in links.of(node, _INFORMS) if joined or edge.join is None]
+        frontier = list({edge.target.ref: edge.target for edge in edges if edge.target.ref not in found}.values())
+        found.update((node.ref, node) for node in frontier)
+    return found
 
 
 def _influence(node: Node) -> Influence:
     fact = node.fact
     source: str | None = None
     uri: str | None = None
+    origin: str | None = None
     trust = "unknown"
     if isinstance(fact, Observation):
-        source, uri, trust = fact.source, fact.uri, fact.trust
+        source, uri, origin, trust = fact.source, fact.uri, fact.origin, fact.trust
     elif isinstance(fact, Memory):
         source, uri, trust = fact.action, fact.store, fact.trust
     return Influence(
@@ -138,6 +145,7 @@ def _influence(node: Node) -> Influence:
         kind=node.kind,
         source=source,
         uri=uri,
+        origin=origin,
         trust=trust,
         at=node.at,
         grade=weakest((grade_of_claim(node),)),

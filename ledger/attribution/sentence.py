@@ -7,6 +7,7 @@ from typing import Final
 
 from ledger.attribution.answer import REASONS, Accountable, Class, Owner, Trigger, rfc3339
 from ledger.attribution.subgraph import Node
+from ledger.attribution.triggers import beginnings
 
 NAMED: Final = 3
 """People or triggers that the sentence names at most."""
@@ -24,7 +25,7 @@ def first_line(
     doer = _doer(asked, accountable, owners) + _for(accountable)
     if class_ in ("unattributed", "archived"):
         return f"{doer}: {_unknown(reasons, triggers)}."
-    ordered = [each for each in triggers if each.role != "steered"] or list(triggers)
+    ordered = beginnings(triggers)
     if ordered[0].role == "direct" and accountable.agent_id is None:
         return f"{_who(ordered[0])} called it, without an agent, at {moment(ordered[0].at)}{_imported(asked)}."
     others = [each for each in triggers if each is not ordered[0]]
@@ -84,6 +85,8 @@ def _started(trigger: Trigger) -> str:
         return f"handed over from ledger {trigger.peer_ledger or '(not named)'}"
     if trigger.role == "direct":
         return f"called by {who}"
+    if trigger.earlier:
+        return f"which goes back to {who}" + (f" ({trigger.channel})" if trigger.channel else "")
     verb = "steered" if trigger.role == "steered" else "started"
     return f"{verb} by {who}" + (f" ({trigger.channel})" if trigger.channel else "")
 

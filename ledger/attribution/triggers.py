@@ -13,7 +13,15 @@ from ledger.attribution.links import Links
 from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.walk import Found, Walk
 from ledger.format.event import AUTHORIZED_BY, SCHEDULED_BY, STEERED_BY
-from ledger.format.kinds import ApiAction, ExecutionControl, Handoff, Prompt, TokenIssuance, TriggerRegistration
+from ledger.format.kinds import (
+    ApiAction,
+    ExecutionControl,
+    Handoff,
+    Oversight,
+    Prompt,
+    TokenIssuance,
+    TriggerRegistration,
+)
 
 _UNATTENDED = ("schedule", "webhook", "queue")
 
@@ -28,6 +36,12 @@ def read_triggers(links: Links, walk: Walk) -> tuple[Trigger, ...]:
         if found.node.kind == "trigger_registration" and found.node.event_id not in told
     ]
     return tuple(sorted((*prompts, *others), key=lambda each: (each.at, each.event_id)))
+
+
+def beginnings(triggers: Sequence[Trigger]) -> list[Trigger]:
+    """The triggers that say how it began: not who steered it later, nor what stands behind a timer that fired."""
+    began = [each for each in triggers if each.role != "steered" and not each.earlier]
+    return began or [each for each in triggers if each.role != "steered"] or list(triggers)
 
 
 def _of(links: Links, found: Found) -> Trigger:
@@ -48,6 +62,8 @@ def _of(links: Links, found: Found) -> Trigger:
         )
     if isinstance(fact, ExecutionControl):
         return _trigger(found, "initiated", "unknown", party(index, fact.by))
+    if isinstance(fact, Oversight):
+        return _trigger(found, "steered", "human", party(index, fact.by), how=authenticated(fact.authentication))
     return _of_prompt(links, found, fact if isinstance(fact, Prompt) else None)
 
 
@@ -115,6 +131,16 @@ def _role(found: Found) -> str:
     return "scheduled" if found.way and found.way[-1].relation == SCHEDULED_BY else "initiated"
 
 
+def _is_earlier(found: Found) -> bool:
+    """Whether the way to it leads through what fired by itself."""
+    fired = any(_is_unattended(edge.source) for edge in found.way)
+    return fired or any(edge.relation == SCHEDULED_BY for edge in found.way[:-1])
+
+
+def _is_unattended(node: Node) -> bool:
+    return isinstance(node.fact, Prompt) and node.fact.trigger_kind in _UNATTENDED
+
+
 def _trigger(
     found: Found,
     role: str,
@@ -146,6 +172,7 @@ def _trigger(
         authenticated=how,
         peer_ledger=peer_ledger,
         peer_event=peer_event,
+        earlier=_is_earlier(found),
         grade=found.grade,
         candidates=found.candidates,
     )

@@ -147,14 +147,19 @@ def is_trigger(node: Node) -> bool:
         return payload is not None and payload["direction"] == "received"
     if node.kind == "execution_control":
         return payload is not None and payload["action"] == "start" and payload["by"] is not None
-    return node.kind in ("prompt", "trigger_registration")
+    return node.kind in ("prompt", "trigger_registration") or is_edit(node)
+
+
+def is_edit(node: Node) -> bool:
+    """Whether a person changed what was going to be done: from there on they steered it. A review steers nothing."""
+    return node.kind == "oversight" and node.payload is not None and node.payload["action"] in ("edit", "override")
 
 
 def is_origin(node: Node) -> bool:
     """Whether a trigger needs nothing above it: what another agent, or the agent itself, asked for has a trigger of its own."""
     if node.kind == "prompt":
         return node.payload is None or node.payload["trigger_kind"] not in ("agent", "self")
-    return node.kind == "trigger_registration"
+    return node.kind == "trigger_registration" or is_edit(node)
 
 
 def cycles(links: Links) -> Iterator[Node]:

@@ -175,6 +175,8 @@ def _trigger(trigger: Trigger, *, utc: bool) -> _Line:
         parts.append(f"authenticated by {', '.join(trigger.authenticated)}")
     if trigger.trust:
         parts.append("trust unknown" if trigger.trust == "unknown" else trigger.trust)
+    if trigger.earlier:
+        parts.append("before a timer that fired since")
     parts += [show_time(trigger.at, utc=utc), f"says {trigger.service}"]
     return _Line("; ".join(parts), trigger.grade, trigger.candidates)
 
@@ -210,7 +212,7 @@ def _authority(authority: Authority, *, utc: bool) -> _Line:
 
 def _influence(influence: Influence, *, utc: bool) -> _Line:
     trust = "trust unknown" if influence.trust == "unknown" else influence.trust
-    what = influence.uri or influence.source or ""
+    what = " from ".join(filter(None, (influence.uri or influence.source or "", influence.origin)))
     return _Line(f"{influence.kind} {what}; {trust}; {show_time(influence.at, utc=utc)}", influence.grade)
 
 

@@ -24,6 +24,9 @@ makes is an event that is not there; `archived NAME` says that it was moved to a
     class: attributed
     trigger: alice initiated sealed
     contradictions: none
+    ? a2 whole                        the lines after it are the whole answer: what they do not say must not be in it
+
+``tests.attribution.shown`` says what each line is made from.
 """
 
 from __future__ import annotations
@@ -58,10 +61,11 @@ UNKNOWN = NEWER.by_name["newer"].frame
 
 
 class Expected(NamedTuple):
-    """What an answer must hold: the event asked about, and lines of `what: words`."""
+    """What an answer must hold: the event asked about, and lines of `what: words`. ``whole``: and nothing else."""
 
     asked: str
     lines: tuple[tuple[str, str], ...]
+    whole: bool = False
 
 
 class Told(NamedTuple):
@@ -250,7 +254,10 @@ def read_scenario(text: str, tenant: str = "acme") -> Story:
 
 def _read_line(story: Story, line: str) -> None:
     if line.startswith("?"):
-        story.expected.append(Expected(line[1:].strip(), ()))
+        asked, *whole = line[1:].split()
+        if whole not in ([], ["whole"]):
+            raise ValueError("a question is `? NAME` or `? NAME whole`")
+        story.expected.append(Expected(asked, (), bool(whole)))
     elif found := re.match(r"([a-z_]+):(?: +(.*))?$", line):
         last = story.expected[-1]
         story.expected[-1] = last._replace(lines=(*last.lines, (found[1], found[2] or "")))
@@ -274,3 +281,8 @@ def _read_line(story: Story, line: str) -> None:
 
 def scenario_files() -> list[Path]:
     return sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
+
+
+def story_files() -> list[Path]:
+    """Longer scenarios, a tale each."""
+    return sorted((Path(__file__).parent / "stories").glob("*.txt"))

@@ -57,12 +57,13 @@ def store(url: str, *stories: Story) -> TrustBundle:
 
 
 def records_of(story: Story) -> Iterator[Record]:
-    """The records of a story, in the order in which it is told, a second apart."""
+    """The records of a story, in the order in which it is told, at least a second apart, each sealed when it happened."""
+    sealed_at: dict[str, int] = {}
     for number, told in enumerate(story.events.values()):
         forge = story.forges[told.service]
-        forge.now = START + number * 1_000_000
-        sealed = forge.seal(told.made)
-        yield forge.record(sealed, append_time=max(forge.now, told.made.header.occurred_at) + 1000)
+        now = max(START + number * 1_000_000, told.made.header.occurred_at, sealed_at.get(told.service, 0))
+        forge.now = sealed_at[told.service] = now
+        yield forge.record(forge.seal(told.made), append_time=now + 1000)
 
 
 def add_people(connection: psycopg.Connection, story: Story) -> None:

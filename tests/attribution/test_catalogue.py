@@ -16,7 +16,7 @@ from ledger.attribution.contradictions import RULES, SEVERITIES, table
 from ledger.attribution.explain import explain
 from ledger.attribution.joins import JOINED, NAMESPACES
 from ledger.attribution.subgraph import Limits
-from tests.attribution.scenario import Story, read_scenario, scenario_files
+from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 
 LOOKED_UP: Final = frozenset({"token_use", "txn", "oversight_use", "agent", "principal", "resource"})
 """Namespaces by which events are found, or counted, and never joined to one another."""
@@ -27,7 +27,7 @@ STORED: Final = frozenset({"nodes"})
 @cache
 def told() -> dict[str, tuple[Story, dict[str, Answer]]]:
     """Every scenario by its name, with the answer to each question in it."""
-    stories = {path.stem: read_scenario(path.read_text()) for path in scenario_files()}
+    stories = {path.stem: read_scenario(path.read_text()) for path in (*scenario_files(), *story_files())}
     return {
         name: (story, {each.asked: explain(story.subgraph(each.asked)) for each in story.expected})
         for name, story in stories.items()

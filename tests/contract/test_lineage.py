@@ -11,14 +11,14 @@ from ledger.attribution.explain import explain
 from ledger.attribution.graph import graph_of, node_link
 from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
-from tests.attribution.scenario import Story, read_scenario, scenario_files
+from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
+from tests.attribution.shown import show
 from tests.attribution.stored import lineage, store
-from tests.attribution.test_scenarios import show
 from tests.services.databases import Databases
 
 
 def stored_files() -> list[Path]:
-    return [path for path in scenario_files() if read_scenario(path.read_text()).is_storable]
+    return [path for path in (*scenario_files(), *story_files()) if read_scenario(path.read_text()).is_storable]
 
 
 @pytest.fixture(scope="module")
