@@ -41,21 +41,27 @@ Body = Callable[[Stage, Random], Iterator[Trouble]]
 
 
 class Fault(NamedTuple):
-    """``seconds``: least and most. ``takes``: parts of the stage that no other fault may touch meanwhile."""
+    """``seconds``: least and most. ``takes``: parts of the stage that no other fault may touch meanwhile.
+
+    ``disk``: it needs disks of its own. ``long``: played only where it is named, for it would be most of a run.
+    """
 
     name: str
     body: Body
     takes: frozenset[str]
     seconds: tuple[float, float]
     disk: bool = False
+    long: bool = False
 
 
 FAULTS: Final[dict[str, Fault]] = {}
 
 
-def fault(name: str, *takes: str, seconds: tuple[float, float] = (1, 4), disk: bool = False) -> Callable[[Body], Body]:
+def fault(
+    name: str, *takes: str, seconds: tuple[float, float] = (1, 4), disk: bool = False, long: bool = False
+) -> Callable[[Body], Body]:
     def register(body: Body) -> Body:
-        FAULTS[name] = Fault(name, body, frozenset(takes), seconds, disk)
+        FAULTS[name] = Fault(name, body, frozenset(takes), seconds, disk, long)
         return body
 
     return register
@@ -140,6 +146,12 @@ def _broker_stopped(stage: Stage, chance: Random) -> Iterator[Trouble]:
     os.kill(broker.pid, signal.SIGSTOP)
     yield Trouble(f"SIGSTOP of broker {broker.node.node_id}")
     os.kill(broker.pid, signal.SIGCONT)
+
+
+@fault("cluster away for minutes", "kafka", "process", seconds=(125, 130), long=True)
+def _cluster_away_long(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """Longer than kafka-python's own delivery time-out (120 s)."""
+    yield from _cluster_away(stage, chance)
 
 
 @fault("cluster away", "kafka", "process", seconds=(16, 20))

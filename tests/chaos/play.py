@@ -95,7 +95,7 @@ class Schedule:
     def __init__(self, stage: Stage, seed: int, only: Sequence[str], tell: Tell) -> None:
         self._stage, self._tell = stage, tell
         self._chance = Random(seed)
-        self._names = [name for name in FAULTS if not only or name in only]
+        self._names = [name for name, each in FAULTS.items() if (name in only if only else not each.long)]
         self._deck: list[str] = []
         self._active: list[Active] = []
         self._reader = Reader(stage, seed)
