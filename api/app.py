@@ -16,8 +16,9 @@ from api.metrics import Measured, Metrics
 from api.openapi import serve_document
 from api.problems import install
 from api.pulse import Pulse, Tempo
-from api.routes import answers, events, records
+from api.routes import answers, events, questions, records
 from api.store import Store
+from ledger.graphviz import draw_svg
 from ledger.ports import Log
 from ledger.schema_files import load_schemas
 from ledger.store.lineage import PostgresLineage
@@ -29,7 +30,13 @@ DESCRIPTION: Final = (
     "Who triggered this? Reads a ledger of signed events. Ids are UUIDs, digests lower-case hex, times RFC 3339. "
     "Every list goes on by the cursor in `next`; every failure is a problem (RFC 9457)."
 )
-ROUTERS: Final[Sequence[APIRouter]] = (health.router, answers.router, events.router, records.router)
+ROUTERS: Final[Sequence[APIRouter]] = (
+    health.router,
+    answers.router,
+    events.router,
+    questions.router,
+    records.router,
+)
 
 
 def create_app(
@@ -39,10 +46,11 @@ def create_app(
     tokens: Tokens,
     bundle: Callable[[], TrustBundle | None],
     open_log: Callable[[], Log] | None = None,
+    draw: Callable[[str], bytes] = draw_svg,
     tempo: Tempo | None = None,
 ) -> FastAPI:
     """The application. ``bundle`` is asked for the current trust bundle and raises where it cannot be read, ``open_log`` for
-    the log whose lag is told.
+    the log whose lag is told. ``draw`` makes an SVG of DOT.
     """
     watched = Bundle(bundle)
     pulse = Pulse(store, watched, open_log, tempo or Tempo())
@@ -68,6 +76,7 @@ def create_app(
     app.state.store, app.state.ledger, app.state.tokens = store, ledger, tokens
     app.state.reading = Reading(load_schemas(), ledger, lambda: watched.look()[0])
     app.state.lineage = PostgresLineage(store.connection, app.state.reading, CLOCK.now)
+    app.state.draw = draw
     app.state.bundle, app.state.pulse, app.state.metrics = watched, pulse, Metrics(lambda: pulse.sample)
     install(app)
     for router in ROUTERS:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ledger.errors import BackendError, ConfigurationError, InvalidEvent, LedgerError, NotFound
+from ledger.errors import BackendError, ConfigurationError, DrawingFailed, InvalidEvent, LedgerError, NotFound
 
 MEDIA_TYPE: Final = "application/problem+json"
 _DETAIL: Final = 500
@@ -51,6 +51,7 @@ TABLE: Final[Mapping[type[LedgerError], Kind]] = {
     Forbidden: Kind("forbidden", 403, "The token's role does not allow this"),
     NotFound: Kind("not-found", 404, "The ledger holds nothing under that name"),
     Misdirected: Kind("misdirected", 421, "The request was meant for another host"),
+    DrawingFailed: Kind("not-drawn", 501, "The graph cannot be drawn here"),
     BackendError: Kind("unavailable", 503, "The store cannot answer now"),
     ConfigurationError: Kind("misconfigured", 503, "The server is not configured for this"),
 }
@@ -82,7 +83,7 @@ def problem_response(kind: Kind, detail: str) -> JSONResponse:
 def response_to(error: LedgerError) -> JSONResponse:
     """The problem that an error of ours is."""
     kind = next((TABLE[each] for each in type(error).__mro__ if each in TABLE), INTERNAL)
-    if kind.status >= 500:
+    if kind.status >= 500 and kind.status != 501:
         _log.error("%s: %s", kind.name, error)
         return problem_response(kind, "" if kind is INTERNAL else "try again; the server's log says more")
     return problem_response(kind, str(error))

@@ -70,3 +70,7 @@ class PositionLost(BackendError):
 
 class NotFound(LedgerError):
     """The ledger holds nothing under that name."""
+
+
+class DrawingFailed(LedgerError):
+    """A graph could not be drawn; the message says what to install or what to ask for instead."""

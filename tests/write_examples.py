@@ -23,6 +23,7 @@ from api.app import create_app
 from api.openapi import EVERY_PATH, FILE, Example, read_examples
 from api.store import Store
 from ledger.embedded import EmbeddedPostgres
+from ledger.errors import DrawingFailed
 from ledger.format import ids
 from ledger.logs.postgres import PostgresLog
 from tests.attribution.scenario import Story, forged_id, read_scenario
@@ -44,6 +45,8 @@ d1 policy policy_decision decision=allow decision_id=d-1 policy_id=booking polic
 o1 approvals oversight oversight_id=o-1 action=approve by=alice binding=digest bound_digest=P uses_allowed=1 authentication=pwd,otp <- s1:started_by
 a1 agent api_action action_id=book-1 phase=intended operation=bookings.create resource=flight:UA-101 token=j1 decision_id=d-1 oversight_ids=o-1 parameter_digest=P observer=agent principal=alice agent=https://agents.example/travel run=r1 <- p1:started_by s1:informed_by d1:authorized_by o1:authorized_by
 a2 flights api_action action_id=book-1 phase=completed operation=bookings.create resource=flight:UA-101 token=j1 parameter_digest=P outcome=success effect=full observer=resource <- a1:same_action lost:informed_by
+p2 agent prompt trigger_kind=human trust=trusted channel=chat principal=alice agent=https://agents.example/travel run=r2
+s2 agent reasoning_step status=completed visibility=withheld response_model=m-2 principal=alice agent=https://agents.example/travel run=r2 <- p2:started_by
 """  # noqa: E501 - a line an event
 UNKNOWN: Final = ids.text(forged_id("nothing"))
 AS_OF: Final = "2026-01-01T01:00:00Z"
@@ -89,6 +92,11 @@ class Servers:
         return client.get(target, headers=headers)
 
 
+def without_graphviz(dot: str) -> bytes:
+    """Draws nothing, wherever the examples are made."""
+    raise DrawingFailed("drawing needs Graphviz, and its program `dot` is not installed here")
+
+
 @contextmanager
 def servers(url: str, directory: Path) -> Iterator[Servers]:
     """Serves the store at ``url``. Each role is the name of its own token."""
@@ -97,7 +105,10 @@ def servers(url: str, directory: Path) -> Iterator[Servers]:
     bundle = trust().bundle
 
     def served(at: str, given: Tokens) -> AbstractContextManager[httpx.Client]:
-        return serving(create_app(store=Store(at, wait=0.3), ledger=LEDGER, tokens=given, bundle=lambda: bundle))
+        made = create_app(
+            store=Store(at, wait=0.3), ledger=LEDGER, tokens=given, bundle=lambda: bundle, draw=without_graphviz
+        )
+        return serving(made)
 
     with ExitStack() as stack:
         yield Servers(
@@ -145,8 +156,11 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield who, "not-found", of(f"/v1/events/{UNKNOWN}/who-triggered")
     yield who, "invalid-request", of(f"/v1/events/{told['a2']}/who-triggered?as_of=yesterday")
     lineage = f"{event}/lineage"
-    yield lineage, "up", of(f"/v1/events/{told['a1']}/lineage?direction=up&as_of={AS_OF}&nodes=1000")
+    yield lineage, "up", of(f"/v1/events/{told['a1']}/lineage?direction=up&as_of={AS_OF}&nodes=1000&format=json")
     yield lineage, "down", of(f"/v1/events/{told['a1']}/lineage?direction=down&as_of={AS_OF}")
+    yield lineage, "graphml", of(f"/v1/events/{told['a1']}/lineage?format=graphml&nodes=3")
+    yield lineage, "dot", of(f"/v1/events/{told['a1']}/lineage?format=dot&as_of={AS_OF}")
+    yield lineage, "not-drawn", of(f"/v1/events/{told['a1']}/lineage?format=svg")
     yield lineage, "not-found", of(f"/v1/events/{UNKNOWN}/lineage")
     yield lineage, "invalid-request", of(f"/v1/events/{told['a1']}/lineage?direction=sideways")
     found = (
@@ -165,9 +179,17 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield execution, "not-found", of(f"/v1/executions/{UNKNOWN}")
     yield execution, "invalid-request", of(f"/v1/executions/{run}?limit=0")
     graph = f"{execution}/graph"
-    yield graph, "graph", of(f"/v1/executions/{run}/graph?nodes=1000")
+    yield graph, "graph", of(f"/v1/executions/{run}/graph?nodes=1000&format=json")
+    yield graph, "graphml", of(f"/v1/executions/{run}/graph?format=graphml&nodes=3")
+    yield graph, "dot", of(f"/v1/executions/{run}/graph?format=dot")
+    yield graph, "not-drawn", of(f"/v1/executions/{run}/graph?format=svg")
     yield graph, "not-found", of(f"/v1/executions/{UNKNOWN}/graph")
     yield graph, "invalid-request", of("/v1/executions/run-1/graph")
+    diff = "/v1/executions/{a}/diff/{b}"
+    again = ids.text(story().events["p2"].made.header.execution_id or b"")
+    yield diff, "difference", of(f"/v1/executions/{run}/diff/{again}")
+    yield diff, "not-found", of(f"/v1/executions/{run}/diff/{UNKNOWN}")
+    yield diff, "invalid-request", of(f"/v1/executions/{run}/diff/run-2")
     yield "/v1/chains", "chains", of("/v1/chains?service=flights&limit=50")
     yield "/v1/chains", "invalid-request", of("/v1/chains?cursor=AAAA")
     yield (

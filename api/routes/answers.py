@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from api.access import Reader
 from api.answer_models import Answer, Digest, Grade, Time
+from api.graphs import Format, graph_response, graph_responses
 from api.parameters import AsOf, EventId, read_id, read_time
 from api.problems import responses
 from ledger import ask
 from ledger.attribution.answer import to_json
-from ledger.attribution.graph import graph_of, node_link
+from ledger.attribution.graph import graph_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 
 router = APIRouter(prefix="/v1", tags=["answers"])
@@ -90,7 +91,7 @@ def who_triggered(
 @router.get(
     "/events/{event_id}/lineage",
     response_model=Graph,
-    responses=responses(401, 403, 404, 503),
+    responses=graph_responses(401, 403, 404, 503),
     summary="What it came from, or what came of it",
 )
 def lineage(
@@ -100,9 +101,10 @@ def lineage(
     direction: Direction = "up",
     as_of: AsOf = None,
     nodes: Nodes = DEFAULT_LIMITS.nodes,
+    format: Format = "json",  # noqa: A002 - the name that callers know
 ) -> Response:
     """A graph bounded by `nodes`, with the causes that are missing."""
     wanted, time = read_id(event_id, "event id"), read_time(as_of)
     source = request.app.state.lineage
     found = ask.lineage_of(source, caller.tenant, wanted, direction, as_of=time, limits=Limits(nodes=nodes))
-    return JSONResponse(node_link(graph_of(found)))
+    return graph_response(request, graph_of(found), format)

@@ -11,10 +11,11 @@ from fastapi.responses import JSONResponse, Response
 from api.access import Reader
 from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.event_models import EventList, Events, Execution
+from api.graphs import Format, graph_response, graph_responses
 from api.parameters import PAGE, TEXT_MOST, Cursor, EventId, Limit, read_id, read_text, read_time
 from api.problems import InvalidRequest, responses
 from api.routes.answers import Graph, Nodes
-from ledger.attribution.graph import graph_of, node_link
+from ledger.attribution.graph import graph_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node
 from ledger.event_view import people_of, show_event
 from ledger.store import queries
@@ -131,16 +132,22 @@ def execution(
 @router.get(
     "/executions/{execution_id}/graph",
     response_model=Graph,
-    responses=responses(401, 403, 404, 503),
+    responses=graph_responses(401, 403, 404, 503),
     summary="A run as a graph",
 )
-def graph(request: Request, caller: Reader, execution_id: ExecutionId, nodes: Nodes = DEFAULT_LIMITS.nodes) -> Response:
+def graph(
+    request: Request,
+    caller: Reader,
+    execution_id: ExecutionId,
+    nodes: Nodes = DEFAULT_LIMITS.nodes,
+    format: Format = "json",  # noqa: A002 - the name that callers know
+) -> Response:
     """Its first events, up to `nodes`, and the causes outside of it as ends."""
     wanted = read_id(execution_id, "execution id")
     with request.app.state.store.connection() as connection:
         reading = request.app.state.reading
         found = queries.execution_subgraph(connection, reading, caller.tenant, wanted, limits=Limits(nodes=nodes))
-    return JSONResponse(node_link(graph_of(found)))
+    return graph_response(request, graph_of(found), format)
 
 
 def _shown(

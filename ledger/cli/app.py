@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import ask, doctor, evidence, imports, keys, tokens, verify, workers
+from ledger.cli import ask, doctor, evidence, imports, keys, questions, tokens, verify, workers
 from ledger.cli.invocation import Sentences
 from ledger.errors import ConfigurationError
 from ledger.passwords import without_password
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 ask.register(app)
+questions.register(app)
 imports.register(app)
 evidence.register(app)
 verify.register(app)

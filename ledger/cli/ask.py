@@ -10,10 +10,11 @@ from rich.text import Text
 
 from ledger import ask, wiring
 from ledger.attribution.answer import to_json
-from ledger.attribution.graph import graph_of, in_order, node_link
+from ledger.attribution.graph import in_order
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node, Subgraph
 from ledger.cli.answer_text import print_answer
+from ledger.cli.graphs import Form, emit_graph, form_of
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time, tell
 from ledger.errors import ConfigurationError
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command()(lineage)
     app.command()(find)
     app.command()(replay)
+    app.command()(graph)
 
 
 def who_triggered(
@@ -73,15 +75,17 @@ def lineage(
     down: Annotated[bool, typer.Option("--down", help="What came of it.")] = False,
     as_of: AsOf = None,
     nodes: Nodes = DEFAULT_LIMITS.nodes,
+    form: Form = None,
     tenant: Tenant = None,
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Lists what an event came from, or what came of it; with --json as a node-link graph. Exit 1 where there is nothing else, or
-    no such event.
+    """Lists what an event came from, or what came of it; with --json or --format as a graph. Exit 1 where there is nothing
+    else, or no such event.
     """
     if up and down:
         raise ConfigurationError("choose one of --up and --down")
+    drawn = form_of(form, as_json=as_json)
     settings = settings_of(ctx, tenant=tenant, utc=utc)
     wanted, time = event_id(event), None if as_of is None else read_time(as_of)
     with wiring.running(settings):
@@ -93,8 +97,8 @@ def lineage(
             as_of=time,
             limits=Limits(nodes=nodes),
         )
-    if as_json:
-        emit(node_link(graph_of(found)))
+    if drawn is not None:
+        emit_graph(found, drawn)
     else:
         print_events(console(), found, utc=settings.utc)
     if len(found.nodes) < 2:
@@ -155,6 +159,24 @@ def replay(
         rows = wiring.open_reading(settings)
         page = queries.replay(connection, rows, settings.tenant, wanted, limit=limit)
         _show(connection, rows, page, settings, as_json=as_json)
+
+
+def graph(
+    ctx: typer.Context,
+    execution: Annotated[str, typer.Argument(metavar="EXECUTION", help="The execution's id.")],
+    form: Form = None,
+    nodes: Nodes = DEFAULT_LIMITS.nodes,
+    tenant: Tenant = None,
+    as_json: Json = False,
+) -> None:
+    """Writes a run as a graph: DOT, unless --format or --json says otherwise. Exit 1 where there is none of this id."""
+    drawn = form_of(form, as_json=as_json) or "dot"
+    settings = settings_of(ctx, tenant=tenant)
+    wanted = event_id(execution, "execution")
+    with wiring.running(settings), wiring.reading(settings) as connection:
+        rows = wiring.open_reading(settings)
+        found = queries.execution_subgraph(connection, rows, settings.tenant, wanted, limits=Limits(nodes=nodes))
+    emit_graph(found, drawn)
 
 
 def _show(

@@ -1,0 +1,141 @@
+"""What two runs did differently: stories of two runs, aligned by what a step is and what led to it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+
+from ledger.attribution.alignment import STEPS, align, steps_of
+from ledger.attribution.difference import Difference, compare, difference_json
+from tests.attribution.scenario import Story, read_scenario
+
+BEGIN = "person alice Alice\np{n} agent prompt by=alice trigger_kind=human trust=trusted run=r{n}\n"
+STEP = "s{n} agent reasoning_step status=completed visibility=full run=r{n} <- p{n}:started_by\n"
+ACT = (
+    "a{n} agent api_action action_id=x{n} operation=book phase=completed observer=agent outcome=success"
+    " run=r{n} <- {c}:informed_by\n"
+)
+
+
+def story(first: str, second: str) -> Story:
+    return read_scenario(first.replace("{n}", "1") + second.replace("{n}", "2"))
+
+
+def difference(told: Story) -> Difference:
+    runs = [told.events[f"p{n}"].made.header.execution_id or b"" for n in "12"]
+    nodes = [[told.node(each) for each in told.events if each.endswith(n)] for n in "12"]
+    persons = {known.digest: known for known in told.people.values()}
+    return compare((runs[0], runs[1]), nodes[0], nodes[1], persons, {})
+
+
+def shown(told: Story) -> list[str]:
+    """Each row as `status name name fields…`, by the names of the story without their run."""
+    found = difference(told)
+    rows = []
+    for row in found.rows:
+        names = [
+            "–" if at is None else told.name_of(found.steps[side][at].node.event_id)[:-1]
+            for side, at in enumerate((row.a, row.b))
+        ]
+        rows.append(
+            " ".join([row.status, *names, *(["moved"] if row.moved else []), *(each.field for each in row.changes)])
+        )
+    return rows
+
+
+def test_two_runs_that_did_the_same_are_the_same_whatever_their_ids_and_times() -> None:
+    told = story(BEGIN + STEP + ACT.replace("{c}", "s{n}"), BEGIN + STEP + ACT.replace("{c}", "s{n}"))
+    assert shown(told) == ["same p p", "same s s", "same a a"]
+    assert difference(told).same
+
+
+def test_another_outcome_is_told_with_both_values() -> None:
+    run = BEGIN + STEP + ACT.replace("{c}", "s{n}")
+    told = story(run, run.replace("outcome=success", "outcome=failure"))
+    (change,) = difference(told).rows[2].changes
+    assert (change.field, change.a, change.b) == ("outcome", "success", "failure")
+    assert not difference(told).same
+
+
+def test_a_step_left_out_does_not_hide_that_the_next_is_the_same_with_other_causes() -> None:
+    told = story(BEGIN + STEP + ACT.replace("{c}", "s{n}"), BEGIN + ACT.replace("{c}", "p{n}"))
+    assert shown(told) == ["same p p", "only_a s –", "changed a a causes"]
+
+
+def test_two_spans_of_one_name_are_not_one_step_where_something_else_led_to_them() -> None:
+    """The agent booked because it was asked to; in the other run because of what a page said."""
+    injected = BEGIN + "o{n} web observation source=web trust=untrusted run=r{n}\n" + ACT.replace("{c}", "o{n}")
+    told = story(BEGIN + ACT.replace("{c}", "p{n}"), injected)
+    assert shown(told) == ["same p p", "only_a a –", "only_b – o", "only_b – a"]
+
+
+def test_of_two_calls_of_one_name_each_is_aligned_with_the_one_that_came_about_as_it_did() -> None:
+    calls = ACT.replace("a{n}", "b{n}").replace("{c}", "s{n}") + ACT.replace("a{n}", "c{n}").replace("{c}", "p{n}")
+    swapped = ACT.replace("a{n}", "c{n}").replace("{c}", "p{n}") + ACT.replace("a{n}", "b{n}").replace("{c}", "s{n}")
+    rows = shown(story(BEGIN + STEP + calls, BEGIN + STEP + swapped))
+    assert {"same b b", "same c c"} == {row.replace(" moved", "") for row in rows[2:]}
+    assert sum("moved" in row for row in rows) == 1
+
+
+def test_equal_steps_side_by_side_are_told_to_be_interchangeable() -> None:
+    twice = (
+        BEGIN + ACT.replace("a{n}", "b{n}").replace("{c}", "p{n}") + ACT.replace("a{n}", "c{n}").replace("{c}", "p{n}")
+    )
+    found = difference(story(twice, BEGIN + ACT.replace("a{n}", "b{n}").replace("{c}", "p{n}")))
+    assert [row.candidates for row in found.rows if row.status == "same"] == [1, 2]
+
+
+def test_whom_a_run_was_for_is_compared_by_person_and_not_by_pseudonym() -> None:
+    told = story(BEGIN, "person bob Bob\n" + BEGIN.replace("by=alice", "by=bob"))
+    (change,) = difference(told).rows[0].changes
+    assert change.field == "principal"
+    assert "alice" in change.a
+    assert "bob" in change.b
+
+
+def test_a_cycle_of_causes_ends_and_every_step_is_told_once() -> None:
+    told = story(BEGIN, BEGIN)
+    for n in "12":
+        for name, cites in ((f"x{n}", f"y{n}"), (f"y{n}", f"x{n}")):
+            fields = {"status": "completed", "visibility": "full", "run": f"r{n}", "id": name}
+            told.event(name, "agent", "reasoning_step", fields, [f"{cites}:informed_by?"])
+    rows = difference(told).rows
+    assert sorted(row.a for row in rows if row.a is not None) == [0, 1, 2]
+    assert sorted(row.b for row in rows if row.b is not None) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_step_of_both_runs_is_in_one_row_and_arrival_decides_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    told = story(random_run(rng), random_run(rng))
+    found = difference(told)
+    for side in (0, 1):
+        numbers = [row[1 + side] for row in found.rows if row[1 + side] is not None]
+        assert sorted(numbers) == list(range(len(found.steps[side])))
+    nodes = [each.node for each in found.steps[0]]
+    rng.shuffle(nodes)
+    assert steps_of(nodes) == list(found.steps[0])
+    for pair in align(*found.steps):
+        assert found.steps[0][pair.a].label == found.steps[1][pair.b].label
+
+
+def random_run(rng: random.Random) -> str:
+    lines, names = BEGIN, ["p{n}"]
+    for i in range(rng.randrange(2, 12)):
+        cause = rng.choice(names)
+        lines += ACT.replace("a{n}", f"a{i}x{{n}}").replace("book", rng.choice("uvw")).replace("{c}", cause)
+        names.append(f"a{i}x{{n}}")
+    return lines
+
+
+def test_a_long_run_is_compared_as_far_as_the_limit_and_says_so() -> None:
+    told = story(BEGIN, BEGIN)
+    node = told.node("p1")
+    many = [node._replace(ref=node.ref._replace(digest=i.to_bytes(32, "big"))) for i in range(STEPS + 1)]
+    found = compare((b"a" * 16, b"b" * 16), many, [told.node("p2")], {}, {})
+    assert (found.truncated, found.same, len(found.steps[0])) == (("a",), False, STEPS)
+    shown: dict[str, Any] = difference_json(found)
+    assert list(itertools.islice(shown["counts"].values(), 4)) == [1, 0, STEPS - 1, 0]

@@ -1,0 +1,38 @@
+"""The verbs that ask about more than one event, on a seeded store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import networkx
+import pytest
+
+from ledger.format import ids
+from tests.e2e.conftest import Run
+from tests.seeded import EXECUTION, OTHER, Story
+
+RUN = ids.text(EXECUTION)
+
+
+def test_a_run_did_what_it_did(run: Run) -> None:
+    assert "the two runs did the same" in run("diff", RUN, RUN).stdout
+    found = json.loads(run("diff", RUN, RUN, "--json").stdout)
+    assert (found["same"], found["counts"]["same"]) == (True, len(found["rows"]))
+
+
+def test_a_run_is_compared_with_none_of_another_tenant(run: Run) -> None:
+    assert RUN in run("diff", RUN, RUN, "--tenant", OTHER, status=1).stderr
+    assert "no execution id" in run("diff", RUN, "run-2", status=2).stderr
+
+
+def test_graphs_come_in_each_form(run: Run, told: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dot = run("graph", RUN).stdout
+    assert dot.startswith("digraph ledger {")
+    graphml = run("lineage", told.outcome, "--format", "graphml").stdout
+    (tmp_path / "graph").write_text(graphml)
+    assert told.prompt in {held["event_id"] for _, held in networkx.read_graphml(tmp_path / "graph").nodes(data=True)}
+    assert json.loads(run("graph", RUN, "--json").stdout)["directed"] is True
+    assert "no format of a graph" in run("graph", RUN, "--format", "png", status=2).stderr
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install it" in run("graph", RUN, "--format", "svg", status=2).stderr
