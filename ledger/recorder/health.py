@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import monotonic
+from typing import Final
 
 from ledger.recorder.process import Process
+
+SILENT_SECONDS: Final = 5.0
+"""An attempt at the log that lasts longer is a problem, though it has not failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,8 @@ def _problems(process: Process) -> Iterator[str]:
         yield f"the last event was not taken: {spool.refusal}"
     if state.doing == "retrying":
         yield f"what waits does not reach the log and is sent again ({state.error})"
+    elif (since := state.since) is not None and (lasts := monotonic() - since) > SILENT_SECONDS:
+        yield f"the log has not answered for {lasts:.0f} s"
     if untold := process.losses.untold:
         yield f"{untold} events were dropped, and the ledger does not know yet"
     for directory, reason in state.left:

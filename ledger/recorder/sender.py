@@ -48,6 +48,8 @@ class State:
     """What the sender is about, for whoever asks."""
 
     doing: Doing = "starting"
+    since: float | None = None
+    """When the attempt that lasts now began, by ``time.monotonic``."""
     error: str | None = None
     failures: int = 0
     acked_events: int = 0
@@ -282,13 +284,16 @@ class Sender:
         """What ``attempt`` returns, once it does; tries again after growing delays. Raises only when the recorder was closed."""
         delay, doing = FIRST_DELAY, self.state.doing
         while True:
+            self.state.since = monotonic()
             try:
                 done = attempt()
             except Exception as error:  # noqa: BLE001 - a broken log or signer must not end the thread; health() tells
+                self.state.since = None
                 self.state.doing = "retrying"
                 self.state.error = f"{type(error).__name__}: {error}"
                 self.state.failures += 1
             else:
+                self.state.since = None
                 if self.state.error is not None:
                     self.state.doing, self.state.error = doing, None
                 return done

@@ -161,7 +161,7 @@ def _cluster_away(stage: Stage, chance: Random) -> Iterator[Trouble]:
         broker.kill()
     stage.count("brokers killed", len(stage.brokers))
     stage.count("outages of the whole cluster")
-    yield Trouble("the whole cluster is away", frozenset(stage.named("recorder")), lambda: _retrying(stage))
+    yield Trouble("the whole cluster is away", frozenset(stage.named("recorder")), lambda: _troubled(stage))
     for broker in stage.brokers:
         broker.launch()
     for broker in stage.brokers:
@@ -398,17 +398,16 @@ def _waiting(stage: Stage) -> frozenset[str]:
     )
 
 
-def _retrying(stage: Stage) -> frozenset[str]:
-    """The recorders that say that they try again, and why."""
-    told = {name: stage.status(name) for name in stage.named("recorder")}
-    return frozenset(name for name, each in told.items() if each.get("doing") == "retrying" and each.get("error"))
+def _troubled(stage: Stage) -> frozenset[str]:
+    """The recorders that say that something is wrong, and what."""
+    return frozenset(name for name in stage.named("recorder") if stage.status(name).get("problems"))
 
 
 def _expect_no_more(stage: Stage) -> None:
+    """Of those that start from now on; one that runs may have met the fault and not have said so yet."""
     for name in stage.named("recorder"):
         party = stage.parties[name]
-        if party.process is not None and party.process.poll() == CANNOT_START:
-            party.process = None
+        party.excused = party.process
         party.expected.discard(CANNOT_START)
 
 

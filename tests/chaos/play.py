@@ -28,8 +28,8 @@ SAY_SECONDS: Final = 10.0
 """A trouble that lasts longer must be said by everybody who has it."""
 WELL_SECONDS: Final = 180.0
 """After the last fault: until everything recorded is in both stores."""
-ASK_SECONDS: Final = 20.0
-"""What a question to the API may take at most, whatever is wrong."""
+ASK_SECONDS: Final = 20.0 + 5.0
+"""What a question to the API may take at most, whatever is wrong, and for how long the server itself may be stopped meanwhile."""
 
 Tell = Callable[[str], None]
 

@@ -57,6 +57,8 @@ class Party:
     held: bool = False
     expected: set[int] = field(default_factory=set)
     """Exit codes that the present faults allow."""
+    excused: subprocess.Popen[bytes] | None = None
+    """One that may still end because of a fault that is over."""
 
 
 class Stage:
@@ -243,7 +245,8 @@ class Stage:
             code = None if party.process is None else party.process.poll()
             if party.process is not None and code is None:
                 continue
-            if code is not None and code not in party.expected | {-signal.SIGKILL}:
+            excused = code == CANNOT_START and party.process is party.excused
+            if code is not None and not excused and code not in party.expected | {-signal.SIGKILL}:
                 self.amiss.append(f"{name} ended by itself with {code}: see logs/{name}.log")
             if code != CANNOT_START or time.monotonic() % 1 < 0.3:  # not in a tight loop
                 self.launch(name)

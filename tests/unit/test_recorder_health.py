@@ -129,6 +129,20 @@ class Permitted(MemoryLog):
         super().append(records, timeout=timeout)
 
 
+def test_a_log_that_neither_takes_nor_fails_is_told_while_it_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.recorder.health.SILENT_SECONDS", 0.05)
+    log = Permitted()
+    with recorder_on(log, tmp_path) as recorder:
+        recorder.record(STEP)
+        until(lambda: recorder.health().problems == ("the log has not answered for 0 s",))
+        assert recorder.health().failures == 0
+        log.permits.release(100)
+        assert recorder.flush(10)
+        assert recorder.health().well
+
+
 def test_the_oldest_that_waits_is_the_first_that_the_log_has_not_acknowledged(tmp_path: Path) -> None:
     log = Permitted()
     with recorder_on(log, tmp_path) as recorder:
