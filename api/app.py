@@ -52,8 +52,7 @@ def create_app(
     house: HouseRules = NO_RULES,
 ) -> FastAPI:
     """The application. ``bundle`` is asked for the current trust bundle and raises where it cannot be read, ``open_log`` for
-    the log whose lag is told. ``draw`` makes an SVG of DOT.
-    the log whose lag is told; ``house`` are the house rules.
+    the log whose lag is told. ``draw`` makes an SVG of DOT; ``house`` are the house rules.
     """
     watched = Bundle(bundle)
     pulse = Pulse(store, watched, open_log, tempo or Tempo())
