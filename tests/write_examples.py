@@ -26,7 +26,7 @@ from ledger.embedded import EmbeddedPostgres
 from ledger.errors import DrawingFailed
 from ledger.format import ids
 from ledger.logs.postgres import PostgresLog
-from tests.attribution.scenario import Story, forged_id, read_scenario
+from tests.attribution.scenario import Story, digest_of, forged_id, read_scenario
 from tests.attribution.stored import store
 from tests.e2e.test_api import serving
 from tests.services.databases import Databases
@@ -40,13 +40,15 @@ person dana Dana Cole
 r0 platform agent_registration agent_id=https://agents.example/travel state=active name=travel-agent owner=dana
 p1 agent prompt trigger_kind=human trust=trusted channel=chat principal=alice agent=https://agents.example/travel run=r1 corr=trace:0af7651916cd43dd8448eb211c80319c
 s1 agent reasoning_step status=completed visibility=withheld principal=alice agent=https://agents.example/travel run=r1 <- p1:started_by
-t1 issuer token_issuance status=issued token=j1 subject=alice act=travel-agent scopes=booking:create audiences=flights expires_at=600 verification=issuer observer=issuer <- p1:started_by
+g1 consent grant grant_id=g-1 action=give grantor=alice delegate=https://agents.example/travel scopes=booking:create method=explicit expires_at=600
+t1 issuer token_issuance status=issued token=j1 subject=alice grant_id=g-1 act=travel-agent scopes=booking:create audiences=flights expires_at=600 verification=issuer observer=issuer <- p1:started_by
 d1 policy policy_decision decision=allow decision_id=d-1 policy_id=booking policy_version=v7 action=book action_id=book-1 <- s1:started_by
 o1 approvals oversight oversight_id=o-1 action=approve by=alice binding=digest bound_digest=P uses_allowed=1 authentication=pwd,otp <- s1:started_by
 a1 agent api_action action_id=book-1 phase=intended operation=bookings.create resource=flight:UA-101 token=j1 decision_id=d-1 oversight_ids=o-1 parameter_digest=P observer=agent principal=alice agent=https://agents.example/travel run=r1 <- p1:started_by s1:informed_by d1:authorized_by o1:authorized_by
 a2 flights api_action action_id=book-1 phase=completed operation=bookings.create resource=flight:UA-101 token=j1 parameter_digest=P outcome=success effect=full observer=resource <- a1:same_action lost:informed_by
 p2 agent prompt trigger_kind=human trust=trusted channel=chat principal=alice agent=https://agents.example/travel run=r2
 s2 agent reasoning_step status=completed visibility=withheld response_model=m-2 principal=alice agent=https://agents.example/travel run=r2 <- p2:started_by
+t2 issuer token_issuance status=issued token=@opaque subject=alice subject_token=j1 scopes=booking:read verification=issuer observer=issuer
 """  # noqa: E501 - a line an event
 UNKNOWN: Final = ids.text(forged_id("nothing"))
 AS_OF: Final = "2026-01-01T01:00:00Z"
@@ -174,6 +176,18 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield action, "accounts", of("/v1/actions/book-1")
     yield action, "not-found", of("/v1/actions/book-2")
     yield action, "invalid-request", of("/v1/actions/book%00")
+    token = "/v1/tokens/{issuer}/{jti}"
+    yield token, "used", of(f"/v1/tokens/as/j1?after_revocation=false&as_of={AS_OF}&limit=1")
+    yield token, "not-found", of("/v1/tokens/https%3A%2F%2Flogin.example/j9")
+    yield token, "invalid-request", of("/v1/tokens/as/j1?cursor=AAAA")
+    by_digest, opaque = "/v1/tokens/{digest}", digest_of("@opaque").hex()
+    yield by_digest, "used", of(f"/v1/tokens/{opaque}?after_revocation=false&as_of={AS_OF}&limit=50")
+    yield by_digest, "not-found", of(f"/v1/tokens/{'ab' * 32}")
+    yield by_digest, "invalid-request", of("/v1/tokens/j1")
+    grant = "/v1/grants/{grant_id}"
+    yield grant, "timeline", of(f"/v1/grants/g-1?after_revocation=false&as_of={AS_OF}&limit=50")
+    yield grant, "not-found", of("/v1/grants/g-9")
+    yield grant, "invalid-request", of("/v1/grants/g-1?limit=0")
     execution = "/v1/executions/{execution_id}"
     yield execution, "run", of(f"/v1/executions/{run}?limit=50")
     yield execution, "not-found", of(f"/v1/executions/{UNKNOWN}")

@@ -26,13 +26,12 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "oversight_use": "an action that relied on an approval, by oversight_id",
     "bound": "an approval bound to parameters, by their digest in hex",
     "grant": "a grant, by grant_id: given, changed, withdrawn, its tokens revoked",
+    "grant_use": "an event that rests on a grant, by grant_id: a token, an action, a decision, a grant derived from it",
     "trigger": "a schedule, webhook or subscription, by trigger_id",
     "agent": "what was registered about an agent, by agent_id or by `issuer#client_id`",
     "memory": "what was written to a memory, by store, U+0000, key",
     "task": "a hand-off, by protocol, U+0000, task id",
     "run_start": "what began or steered a run, by execution_id in hex",
-    "run_state": "what started, resumed or ended a run, by execution_id in hex",
-    "idempotency": "an action, by target_system, U+0000, idempotency_key",
     "trace_start": "what began or steered what a trace shows, by trace id",
     "principal": "whom an event names, by the digest of their content in hex (for finding)",
     "resource": "what an event touched (for finding)",
@@ -72,8 +71,6 @@ def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names
     if (execution := header.execution_id) is not None:
         if starts:
             answers.append(f"run_start:{execution.hex()}")
-            if kind == "execution_control" and payload is not None and payload["action"] != "suspend":
-                answers.append(f"run_state:{execution.hex()}")
         elif not _has_trigger(header):
             follows.append(f"run_start:{execution.hex()}")
     persons = [header.principal] if header.principal is not None else []
@@ -186,8 +183,6 @@ def _api_action(payload: Payload, names: _Names) -> None:
     names.follows.append(action)
     if (resource := payload["resource"]) is not None:
         names.answers.append(f"resource:{resource}")
-    if (key := payload["idempotency_key"]) is not None:
-        names.answers.append(f"idempotency:{payload['target_system'] or ''}\0{key}")
     _follow_token(payload["token"], names)
     if (decision := payload["decision_id"]) is not None:
         names.follows.append(f"decision:{decision}")
@@ -212,6 +207,7 @@ def _grant(payload: Payload, names: _Names) -> None:
     names.answers.append(f"grant:{payload['grant_id']}")
     if (parent := payload["parent_grant_id"]) is not None:
         names.follows.append(f"grant:{parent}")
+        names.answers.append(f"grant_use:{parent}")
     _person(payload["grantor"], names)
 
 
@@ -267,6 +263,7 @@ def _execution_control(payload: Payload, names: _Names) -> None:
 def _follow_grant(payload: Payload, names: _Names) -> None:
     if (grant := payload["grant_id"]) is not None:
         names.follows.append(f"grant:{grant}")
+        names.answers.append(f"grant_use:{grant}")
 
 
 def _person(digest: bytes | None, names: _Names) -> None:

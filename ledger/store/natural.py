@@ -139,6 +139,18 @@ ROWS: Final = (
         distinct=True,
     ),
     Rows(
+        "rights",
+        (
+            Column("above", "r.above", "int"),
+            Column("below", "r.below", "int"),
+            Column("event_id", "r.event_id", "uuid"),
+            Column("how", "r.how", "int"),
+        ),
+        (),
+        f"rights r where r.event_id not in ({_ERASED_IDS})",
+        distinct=True,
+    ),
+    Rows(
         "rejected",
         (Column("raw_digest", "r.raw_digest", "hex"), Column("record_key", "r.record_key", "hex")),
         _of(

@@ -56,6 +56,7 @@ class _Packed(NamedTuple):
     events: bytes
     causes: bytes
     joins: bytes
+    rights: bytes
 
 
 class Flush(NamedTuple):
@@ -156,7 +157,7 @@ class PostgresProjection(Owner):
         with self._lock, translated():
             self._ensure()
             if partitions.may_alter(self._commits):
-                self._commits.execute("analyze events, causes, joins, seals")
+                self._commits.execute("analyze events, causes, joins, rights, seals")
 
     def make_partitions(self, now: int) -> list[int]:
         """Makes the partitions of this year and the next, and of every earlier year whose rows lie in DEFAULT."""
@@ -204,6 +205,7 @@ class PostgresProjection(Owner):
         events: list[bytes] = []
         causes: list[bytes] = []
         joined: list[bytes] = []
+        rights: list[bytes] = []
         for event in batch.events:
             joins = sighted.joins_of(tenant_name, event)
             events.append(
@@ -215,7 +217,11 @@ class PostgresProjection(Owner):
                 causes += rows.edge_rows(event)
             if joins.answers_to:
                 joined += rows.join_rows(event, joins)
-        return _Packed(record, batch, seal, tenant, b"".join(events), b"".join(causes), b"".join(joined))
+            if joins.rights:
+                rights += rows.right_rows(event, joins)
+        return _Packed(
+            record, batch, seal, tenant, b"".join(events), b"".join(causes), b"".join(joined), b"".join(rights)
+        )
 
     def _write(self, flush: Flush) -> tuple[Mapping[Chain, Held], Tally]:
         try:
@@ -257,6 +263,7 @@ class PostgresProjection(Owner):
         sighted.copy(connection, rows.EVENTS, [each.events for each in flush.packed])
         sighted.copy(connection, rows.CAUSES, [each.causes for each in flush.packed])
         sighted.copy(connection, rows.JOINS, [each.joins for each in flush.packed])
+        sighted.copy(connection, rows.RIGHTS, [each.rights for each in flush.packed])
         for each in flush.packed:
             copies.keep_events(connection, each.record, each.batch, each.seal, frozenset())
         findings.open_all(connection, found)

@@ -18,6 +18,7 @@ EVENTS: Final = (
 )
 CAUSES: Final = "copy causes (cause, effect) from stdin (format binary)"
 JOINS: Final = "copy joins (key, event_id) from stdin (format binary)"
+RIGHTS: Final = "copy rights (above, below, event_id, how) from stdin (format binary)"
 
 _NULL: Final = b"\xff\xff\xff\xff"
 _TRUE: Final = b"\0\0\0\x01\x01"
@@ -32,13 +33,15 @@ _ARRAY: Final = Struct(">iiiiii").pack  # bytes, dimensions, nulls?, element typ
 _SALT: Final = b"\0\0\0\x10"
 _EDGE: Final = Struct(">hi16si16s").pack
 _JOIN: Final = Struct(">hiqi16s").pack
+_RIGHT: Final = Struct(">hiqiqi16sih").pack
 
 
 class Joins(NamedTuple):
-    """Join keys of an event: those that it answers to, and those that it refers to."""
+    """Join keys of an event: those that it answers to, those that it refers to, and the steps between rights that it states."""
 
     answers_to: Sequence[int]
     follows: Sequence[int]
+    rights: Sequence[tuple[int, int, int]] = ()
 
 
 NO_JOINS: Final = Joins((), ())
@@ -95,6 +98,11 @@ def edge_rows(event: VerifiedEvent) -> list[bytes]:
 def join_rows(event: VerifiedEvent, joins: Joins) -> list[bytes]:
     """Rows of ``joins``."""
     return [_JOIN(2, 8, key, 16, event.header.event_id) for key in joins.answers_to]
+
+
+def right_rows(event: VerifiedEvent, joins: Joins) -> list[bytes]:
+    """Rows of ``rights``."""
+    return [_RIGHT(4, 8, above, 8, below, 16, event.header.event_id, 2, how) for above, below, how in joins.rights]
 
 
 def names_in(batch: VerifiedBatch) -> set[str]:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from ledger.attribution.joins import join_keys
+from ledger.attribution.rights import step_keys
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
 from ledger.format.event import EventHeader, decode_header
@@ -30,7 +31,8 @@ def joins_of(tenant: str, event: VerifiedEvent, *, erased: bool = False) -> rows
     """The join keys of an event; one without effect has none."""
     if not event.effective:
         return rows.NO_JOINS
-    return rows.Joins(*join_keys(tenant, event.header, None if erased else event.payload))
+    payload = None if erased else event.payload
+    return rows.Joins(*join_keys(tenant, event.header, payload), step_keys(tenant, event.header, payload))
 
 
 def erased_of(connection: psycopg.Connection, tenant: str, digests: Sequence[bytes]) -> frozenset[bytes]:
@@ -55,6 +57,7 @@ def add(
     sightings: list[tuple[bytes, bytes, int, int, bool]] = []
     upgraded: list[tuple[str, bytes]] = []
     edges: list[bytes] = []
+    rights: list[bytes] = []
     for event in batch.events:
         at = event.sequence - batch.seal.first_sequence
         identity = (event.header.event_id, event.digest)
@@ -69,9 +72,11 @@ def add(
         fresh.append(rows.event_row(event, at, tenant=names[tenant], seal=seal, names=names, joins=joins, erased=gone))
         edges += rows.edge_rows(event)
         linked += rows.join_rows(event, joins)
+        rights += rows.right_rows(event, joins)
     copy(connection, rows.EVENTS, fresh)
     copy(connection, rows.CAUSES, edges)
     copy(connection, rows.JOINS, linked)
+    copy(connection, rows.RIGHTS, rights)
     connection.cursor().executemany(
         "insert into sightings values (%s::uuid, %s, %s, %s, %s) on conflict do nothing",
         [(event_id.hex(), *rest) for event_id, *rest in sightings],
@@ -107,8 +112,11 @@ def unlink(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> 
         " where event_id = any(%s)) as d where c.cause = d.cause and c.effect = d.effect",
         [ids],
     )
-    keys = [(key, event.event_id.hex()) for event in _stored(connection, schemas, ids) for key in _keys(event)[0]]
+    stored = _stored(connection, schemas, ids)
+    keys = [(key, event.event_id.hex()) for event in stored for key in _keys(event)[0]]
     connection.cursor().executemany("delete from joins where key = %s and event_id = %s::uuid", keys)
+    rights = [(above, event.event_id.hex()) for event in stored for above, _, _ in _rights(event)]
+    connection.cursor().executemany("delete from rights where above = %s and event_id = %s::uuid", rights)
 
 
 def link(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> None:
@@ -118,12 +126,15 @@ def link(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> No
         [ids],
     )
     keys: set[tuple[int, str]] = set()
+    rights: set[tuple[int, int, str, int]] = set()
     follows: list[tuple[list[int] | None, str, bytes]] = []
     for event in _stored(connection, schemas, ids, "and effective"):
         answers, followed = _keys(event)
         keys.update((key, event.event_id.hex()) for key in answers)
         follows.append((followed or None, event.event_id.hex(), event.digest))
+        rights.update((above, below, event.event_id.hex(), how) for above, below, how in _rights(event))
     connection.cursor().executemany("insert into joins values (%s, %s::uuid)", sorted(keys))
+    connection.cursor().executemany("insert into rights values (%s, %s, %s::uuid, %s)", sorted(rights))
     connection.cursor().executemany("update events set follows = %s where event_id = %s::uuid and digest = %s", follows)
 
 
@@ -159,6 +170,10 @@ def _stored(connection: psycopg.Connection, schemas: Schemas, ids: list[str], wh
 
 def _keys(event: _Stored) -> tuple[list[int], list[int]]:
     return join_keys(event.tenant, event.header, event.payload)
+
+
+def _rights(event: _Stored) -> list[tuple[int, int, int]]:
+    return step_keys(event.tenant, event.header, event.payload)
 
 
 def read_payload(schemas: Schemas, payload: bytes | None) -> Payload | None:

@@ -51,7 +51,8 @@ def filled(url: str) -> Log:
     stand, log = Stand(url, trust().bundle), Log()
     alpha, beta, unknown = Forge(), Forge(name="beta", tenant="other"), Forge(name="unknown")
     prompt = alpha.make(agent_id="spiffe://acme/agent", contents=[KEPT[0][-32:], ERASED[0][-32:]])
-    token = blank("token_issuance") | {"token": {"issuer": "https://as", "jti": "1", "digest": None}}
+    named = {"token": {"issuer": "https://as", "jti": "1", "digest": None}, "grant_id": "g", "status": "issued"}
+    token = blank("token_issuance") | named
     issued = alpha.make("token_issuance", token, causes=[Cause(prompt.event_id, prompt.digest, "authorized_by")])
     gone = alpha.make()
     erasure = {**EMPTY["content_erasure"], "events": [gone.digest], "contents": [ERASED[0][-32:]]}
@@ -156,6 +157,8 @@ PROMPT = "kind = (select id from names where name = 'prompt') and agent is not n
         (["insert into causes select effect, cause from causes"], "causes", "added", ()),
         (["delete from joins where ctid in (select ctid from joins limit 1)"], "joins", "deleted", ()),
         (["update joins set key = key + 1"], "joins", None, ()),
+        (["delete from rights"], "rights", "deleted", ()),
+        (["update rights set how = 1"], "rights", None, ()),
         (["update seals set sealed_at = 0 where number = 1"], "seals", "changed", ("sealed_at",)),
         (["update seals set append_time = append_time + 1"], "seals", "changed", ("append_time",)),
         (["update seals set seal = seal || '\\x00'"], "seals", "changed", ("seal",)),

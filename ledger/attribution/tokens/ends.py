@@ -1,0 +1,118 @@
+"""How a token or grant ended, or may have: expired, revoked, withdrawn, superseded; by its own or by what it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ledger.attribution.answer import Grade
+from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
+from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.tokens.above import REFRESH, climb, names_of_token, statements_of
+from ledger.attribution.tokens.values import End, Right
+from ledger.format.kinds import Grant, TokenIssuance, TokenRevocation
+
+
+def first_revocation(ends: Iterable[End]) -> int | None:
+    """The earliest revocation or withdrawal, also of what it came from: against it everything is timed."""
+    return min((each.at for each in ends if each.how in ("revoked", "withdrawn")), default=None)
+
+
+def ends_of(index: Index, names: Sequence[str], about: Sequence[Node], now: int) -> Iterator[End]:
+    """Every end that is recorded or follows from what is, its own and those of what it came from."""
+    yield from _own_ends(index, names, about, now)
+    for parent, above in climb(index, names, about):
+        tokens = about if parent.right.kind == "grant" else statements_of(index, above)
+        for over, node in _revocations(index, above, tokens):
+            fact = node.fact
+            withdrawn = isinstance(fact, Grant)
+            of_grant = withdrawn or (isinstance(fact, TokenRevocation) and fact.extent == "grant")
+            grade = weakest((parent.grade, grade_of_claim(node)))
+            how = "withdrawn" if withdrawn else "revoked"
+            yield _end(how, over, node, parent.right, "ends" if of_grant else _along(fact), grade)
+
+
+def _own_ends(index: Index, names: Sequence[str], about: Sequence[Node], now: int) -> Iterator[End]:
+    for over, node in _revocations(index, names, about):
+        how = "withdrawn" if isinstance(node.fact, Grant) else "revoked"
+        yield _end(how, over, node, None, "ends", grade_of_claim(node))
+    for expires, nodes in expiries(about).items():
+        if expires <= now:
+            yield _end("expired", expires, nodes[0], None, "ends", grade_of_claims(nodes))
+    yield from _superseded(index, names, about)
+
+
+def _end(how: str, at: int, node: Node, through: Right | None, effect: str, grade: Grade) -> End:
+    reason = node.fact.reason if isinstance(node.fact, TokenRevocation) else None
+    return End(how=how, at=at, through=through, effect=effect, event_id=node.event_id, reason=reason, grade=grade)
+
+
+def _along(fact: object) -> str:
+    said = fact.derived_tokens if isinstance(fact, TokenRevocation) else "unknown"
+    return {"revoked": "ends", "kept": "kept"}.get(said, "unknown")
+
+
+def expiries(about: Sequence[Node]) -> dict[int, list[Node]]:
+    found: dict[int, list[Node]] = {}
+    grants = [node for node in about if isinstance(node.fact, Grant) and node.fact.action != "withdraw"]
+    for node in [*(each for each in about if isinstance(each.fact, TokenIssuance)), *grants[-1:]]:
+        fact = node.fact
+        if isinstance(fact, (TokenIssuance, Grant)) and fact.expires_at is not None:
+            found.setdefault(fact.expires_at, []).append(node)
+    return found
+
+
+def _revocations(index: Index, names: Iterable[str], about: Sequence[Node]) -> Iterator[tuple[int, Node]]:
+    """Since when, and by which event. One about tokens issued before a time counts where one was, or nobody says when."""
+    issued = [
+        fact.issued_at if fact.issued_at is not None else node.at
+        for node in about
+        if isinstance(fact := node.fact, TokenIssuance)
+    ]
+    seen: set[Ref] = set()
+    for name in names:
+        for node in index.answering.get(name, ()):
+            fact = node.fact
+            if node.ref in seen:
+                continue
+            seen.add(node.ref)
+            if isinstance(fact, Grant) and fact.action == "withdraw":
+                yield node.at, node
+            elif isinstance(fact, TokenRevocation):
+                before = fact.issued_before
+                if before is None or not issued or min(issued) < before:
+                    yield node.at if fact.effective_at is None else fact.effective_at, node
+
+
+def _superseded(index: Index, names: Sequence[str], about: Sequence[Node]) -> Iterator[End]:
+    """By what was refreshed with it; or, for the same client and audience, by what was refreshed under its grant later."""
+    own = {node.ref for node in about}
+    tokens = [(node, node.fact) for node in about if isinstance(node.fact, TokenIssuance)]
+    for name in names:
+        for node in index.answer_to(f"token_use:{name}", "token_issuance"):
+            fact = node.fact
+            if (
+                node.ref in own
+                or not isinstance(fact, TokenIssuance)
+                or (fact.grant_type, fact.status) != (REFRESH, "issued")
+            ):
+                continue
+            if set(names_of_token(fact.subject_token)) & set(names):
+                yield _end("superseded", node.at, node, None, "unknown", grade_of_claim(node))
+    for grant in dict.fromkeys(fact.grant_id for _, fact in tokens if fact.grant_id is not None):
+        later = [
+            node
+            for node in index.answer_to(f"grant_use:{grant}", "token_issuance")
+            if node.ref not in own and isinstance(node.fact, TokenIssuance) and node.fact.grant_type == REFRESH
+            if any(_takes_place(node, node.fact, one, fact) for one, fact in tokens)
+        ]
+        yield from (_end("superseded", node.at, node, None, "unknown", "inferred") for node in later[:1])
+
+
+def _takes_place(later: Node, fact: TokenIssuance, one: Node, before: TokenIssuance) -> bool:
+    names = set(names_of_token(before.token))
+    if later.at <= one.at or fact.grant_id != before.grant_id or names & set(names_of_token(fact.token)):
+        return False
+    if names & set(names_of_token(fact.subject_token)):  # told already
+        return False
+    same = (fact.client_id, sorted(fact.audiences)) == (before.client_id, sorted(before.audiences))
+    return same and fact.status != "refused"

@@ -1,0 +1,4 @@
+-- The events with the ids given.
+with wanted as (
+    select unnest((select %(ids)s::uuid[])) as id
+)

@@ -1,0 +1,329 @@
+"""The lineage of tokens and grants on a real Postgres: each story a tenant of its own in one store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import psycopg
+import pytest
+
+from ledger.attribution.rules.case import SKEW
+from ledger.attribution.tokens.values import Asked, Happening, Statement, TokenLineage
+from ledger.errors import NotFound
+from ledger.store.token_lineage import Bounds, LineagePage, token_lineage
+from tests.attribution.scenario import SECOND, Story, digest_of, read_scenario
+from tests.attribution.stored import reading, store
+from tests.services.databases import Databases
+from tests.services.forge import START
+
+PEOPLE = "person alice Alice\nperson bob Bob\ndrawn at\n"
+REFRESHED = "grant_type=refresh_token"
+ROLE = "token_issuance status=issued grant_type=sts:AssumeRole verification=unknown observer=importer"
+ISSUED = "token_issuance status=issued verification=issuer observer=issuer"
+ACTION = "api_action phase=completed operation=book outcome=success observer=agent"
+
+STORIES = {
+    "chain": f"""
+g0 consent grant grant_id=G action=give grantor=alice method=explicit delegate=travel scopes=read,write expires_at=90000
+t1 issuer {ISSUED} token=j1 subject=alice grant_id=G scopes=read,write expires_at=3600
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1 grant_type=exchange scopes=read act=travel expires_at=3600
+t3 broker {ISSUED} token=@d3 subject=alice subject_token=j2 scopes=read expires_at=3600
+a1 agent {ACTION} action_id=x token=@d3 agent=travel
+a2 agent {ACTION} action_id=y token=j1 agent=travel
+a3 agent {ACTION} action_id=z grant_id=G agent=travel
+""",
+    "refresh": f"""
+r1 issuer {ISSUED} token=r1 subject=alice grant_id=G token_type=refresh client_id=app
+t1 issuer {ISSUED} token=j1 subject=alice grant_id=G client_id=app audiences=api expires_at=300
+t2 issuer {ISSUED} token=j2 subject=alice grant_id=G client_id=app audiences=api {REFRESHED} subject_token=r1 expires_at=700
+r2 issuer {ISSUED} token=r2 subject=alice grant_id=G client_id=app {REFRESHED} subject_token=r1
+t3 issuer {ISSUED} token=j3 subject=alice grant_id=G client_id=app audiences=api {REFRESHED} subject_token=r2 expires_at=900
+""",
+    "kept": f"""
+t1 issuer {ISSUED} token=j1 subject=alice at=0
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1 at=10
+x1 issuer token_revocation extent=token token=j1 issuer=as derived_tokens=kept reason=logout at=1000
+a0 agent {ACTION} action_id=w token=j2 agent=travel at=900
+a1 agent {ACTION} action_id=x token=j2 agent=travel at=1030
+a2 agent {ACTION} action_id=y token=j2 agent=travel at=2000
+t3 issuer {ISSUED} token=j3 subject=alice subject_token=j1 at=2100
+a3 agent {ACTION} action_id=z token=j3 agent=travel at=2200
+""",
+    "two_claims": f"""
+t1 issuer {ISSUED} token=j1 subject=alice scopes=read
+t2 client token_issuance status=issued token=j1 subject=bob scopes=read,write verification=none observer=client
+""",
+    "cycle": f"""
+t1 issuer {ISSUED} token=j1 subject=alice subject_token=j3
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1
+t3 issuer {ISSUED} token=j3 subject=alice subject_token=j2
+a1 agent {ACTION} action_id=x token=j3
+""",
+    "nested": f"""
+t0 issuer {ISSUED} token=j0 subject=alice act={">".join(f"a{i}" for i in range(16))}+24
+"""
+    + "\n".join(f"t{i} issuer {ISSUED} token=j{i} subject=alice subject_token=j{i - 1}" for i in range(1, 41)),
+    "erased": f"""
+t1 issuer {ISSUED} token=j1 subject=alice
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1 erased
+t3 issuer {ISSUED} token=j3 subject=alice subject_token=j2
+a1 agent {ACTION} action_id=x token=j3
+""",
+    "unauthorized": f"""
+service thief unauthorized
+t1 issuer {ISSUED} token=j1 subject=alice expires_at=99000
+t2 thief {ISSUED} token=j2 subject=bob subject_token=j1
+x1 thief token_revocation extent=token token=j1 issuer=as derived_tokens=revoked
+a1 thief {ACTION} action_id=x token=j1
+""",
+    "other_tenant": f"""
+t1 issuer {ISSUED} token=j1 subject=bob
+a1 agent {ACTION} action_id=x token=j1
+""",
+    "parents_revoked": f"""
+g1 consent grant grant_id=G action=give grantor=alice method=explicit at=0
+g2 consent grant grant_id=H action=give grantor=alice method=delegated parent_grant_id=G at=1
+t1 issuer {ISSUED} token=j1 subject=alice grant_id=H at=2
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1 at=3
+x1 consent grant grant_id=G action=withdraw grantor=alice method=explicit at=500
+a1 agent {ACTION} action_id=x token=j2 at=900
+""",
+    "aws": f"""
+service aws importer
+t1 aws {ROLE} token=ASIA1 subject=alice subject_token=AKIA0 roles=arn:first
+t2 aws {ROLE} token=ASIA2 subject=alice subject_token=ASIA1 roles=arn:second
+a1 aws api_action action_id=x phase=unknown operation=s3:GetObject observer=importer token=ASIA2
+""",
+    "crowd": f"t1 issuer {ISSUED} token=j1 subject=alice\n"
+    + "\n".join(f"a{i} agent {ACTION} action_id=x{i} token=j1" for i in range(300)),
+}  # fmt: skip
+
+
+def told() -> dict[str, Story]:
+    return {name: read_scenario(PEOPLE + text, name) for name, text in STORIES.items()}
+
+
+@pytest.fixture(scope="module")
+def stories() -> dict[str, Story]:
+    return told()
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Databases, stories: dict[str, Story]) -> str:
+    url = postgres.fresh()
+    store(url, *stories.values())
+    return url
+
+
+@pytest.fixture(scope="module")
+def connection(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ask(connection: psycopg.Connection, url: str) -> Ask:
+    return Ask(connection, url)
+
+
+class Ask:
+    """Asks about tokens of the issuer of all stories, an hour after they began unless ``at`` says when."""
+
+    def __init__(self, connection: psycopg.Connection, url: str) -> None:
+        self._connection = connection
+        self._reading = reading(url)
+
+    def page(self, tenant: str, asked: Asked, *, at: int = 3000, **given: object) -> LineagePage:
+        now = START + at * SECOND
+        return token_lineage(self._connection, self._reading, tenant, asked, now=now, **given)  # type: ignore[arg-type]
+
+    def token(self, tenant: str, jti: str, **given: object) -> TokenLineage:
+        return self.page(tenant, Asked("as", jti), **given).lineage  # type: ignore[arg-type]
+
+    def grant(self, tenant: str, grant_id: str, **given: object) -> TokenLineage:
+        return self.page(tenant, Asked(grant_id=grant_id), **given).lineage  # type: ignore[arg-type]
+
+
+def names(story: Story, told: Sequence[Happening] | Sequence[Statement]) -> list[str]:
+    return [story.name_of(each.event_id) for each in told]
+
+
+def test_from_an_action_a_token_leads_up_to_the_grant(ask: Ask, stories: dict[str, Story]) -> None:
+    found = ask.page("chain", Asked(digest=digest_of("@d3"))).lineage
+    assert [(each.how, each.right.id) for each in found.parents] == [
+        ("exchanged", "j2"),
+        ("exchanged", "j1"),
+        ("granted", "G"),
+    ]
+    assert found.parents[-1].subject is not None
+    assert found.parents[-1].subject.name == "Alice"
+    assert {each.grade for each in found.parents} == {"sealed"}
+    assert names(stories["chain"], found.happenings) == ["a1"]
+
+
+def test_a_grant_tells_all_that_came_of_it_in_order(ask: Ask, stories: dict[str, Story]) -> None:
+    found = ask.grant("chain", "G")
+    assert names(stories["chain"], found.happenings) == ["g0", "t1", "t2", "t3", "a1", "a2", "a3"]
+    assert [each.part for each in found.happenings] == [
+        "given",
+        "derived",
+        "derived",
+        "derived",
+        "used",
+        "used",
+        "used",
+    ]
+    assert [each.direct for each in found.happenings] == [True, True, False, False, False, False, True]
+    assert (found.counted.rights, found.counted.uses) == (3, 3)
+    assert found.state == "valid"
+    assert found.truncated == ()
+
+
+def test_a_token_that_was_refreshed_is_superseded_by_what_took_its_place(ask: Ask, stories: dict[str, Story]) -> None:
+    story = stories["refresh"]
+    first = ask.token("refresh", "r1", at=10)
+    assert first.state == "superseded"
+    assert {story.name_of(each.event_id) for each in first.ends} == {"t2", "r2"}
+    assert {each.grade for each in first.ends} == {"sealed"}
+    access = ask.token("refresh", "j1", at=10)
+    assert access.state == "superseded"
+    assert [(story.name_of(each.event_id), each.grade, each.effect) for each in access.ends] == [
+        ("t2", "inferred", "unknown")
+    ]
+    assert ask.token("refresh", "j1", at=1000).state == "expired"
+    assert {each.id for each in access.siblings} == {"r1", "j2", "r2", "j3"}
+    assert [(each.how, each.right.id) for each in ask.token("refresh", "j3").parents] == [
+        ("refreshed", "r2"), ("granted", "G"), ("refreshed", "r1"),
+    ]  # fmt: skip
+
+
+def test_what_was_done_and_derived_after_a_revocation_is_told_apart(ask: Ask, stories: dict[str, Story]) -> None:
+    found = ask.token("kept", "j1")
+    assert found.state == "revoked"
+    assert found.revoked_at == START + 1000 * SECOND
+    timing = {stories["kept"].name_of(each.event_id): each.timing for each in found.happenings}
+    assert timing == {
+        "t2": "before",
+        "a0": "before",
+        "x1": "within_tolerance",
+        "a1": "within_tolerance",
+        "a2": "after",
+        "t3": "after",
+        "a3": "after",
+    }
+    assert found.counted[:4] == (2, 1, 4, 2)
+    only = ask.token("kept", "j1", only_after=True)
+    assert names(stories["kept"], only.happenings) == ["a2", "t3", "a3"]
+
+
+def test_a_token_exchanged_from_a_revoked_one_lives_on_where_the_issuer_says_so(ask: Ask) -> None:
+    found = ask.token("kept", "j2")
+    assert found.state == "unknown", "kept: revoking did not end what was exchanged"
+    assert [(each.how, each.effect, each.through and each.through.id) for each in found.ends] == [
+        ("revoked", "kept", "j1")
+    ]
+    assert found.counted.uses_after == 1
+
+
+def test_two_issuances_with_different_claims_are_shown_and_none_is_chosen(ask: Ask, stories: dict[str, Story]) -> None:
+    found = ask.token("two_claims", "j1")
+    assert names(stories["two_claims"], found.statements) == ["t1", "t2"]
+    assert {each.claim for each in found.disagreements} == {"subject", "scopes"}
+    assert all(len(each.evidence) == 2 for each in found.disagreements)
+
+
+def test_a_cycle_of_exchanges_ends_in_both_directions(ask: Ask, stories: dict[str, Story]) -> None:
+    found = ask.token("cycle", "j1")
+    assert [each.right.id for each in found.parents] == ["j3", "j2"]
+    assert set(names(stories["cycle"], found.happenings)) == {"t1", "t2", "t3", "a1"}
+    assert found.truncated == ()
+
+
+def test_more_exchanges_than_are_read_are_said_to_be_cut(ask: Ask) -> None:
+    found = ask.token("nested", "j40")
+    assert len(found.parents) == 32 + 1
+    assert found.truncated == ("depth",)
+    root = ask.token("nested", "j0")
+    assert (root.counted.rights, root.truncated) == (40, ())
+    assert len(root.statements[0].actors) == 16
+
+
+def test_an_erased_issuance_breaks_the_line_and_hides_nothing_else(ask: Ask) -> None:
+    found = ask.token("erased", "j3")
+    assert [(each.right.id, each.event_id) for each in found.parents] == [("j2", None)]
+    assert ask.token("erased", "j2").statements == ()
+    assert ask.token("erased", "j2").sentence.endswith("nobody recorded that it was issued")
+    assert ask.token("erased", "j1").counted.rights == 0
+
+
+def test_what_a_service_may_not_state_has_no_effect(ask: Ask) -> None:
+    found = ask.token("unauthorized", "j1")
+    assert (found.state, found.ends, found.happenings) == ("valid", (), ())
+    with pytest.raises(NotFound):
+        ask.token("unauthorized", "j2")
+
+
+def test_one_jti_of_two_tenants_or_two_issuers_is_two_tokens(ask: Ask) -> None:
+    mine = ask.token("other_tenant", "j1")
+    assert mine.statements[0].subject is not None
+    assert mine.statements[0].subject.name == "Bob"
+    assert (mine.counted.rights, mine.counted.uses) == (0, 1)
+    with pytest.raises(NotFound):
+        ask.page("other_tenant", Asked("another", "j1"))
+    with pytest.raises(NotFound):
+        ask.token("nobody", "j1")
+
+
+def test_the_withdrawal_of_a_grant_ends_what_rests_on_a_grant_derived_from_it(ask: Ask) -> None:
+    found = ask.token("parents_revoked", "j2")
+    assert found.state == "withdrawn"
+    assert [(each.how, each.right.id) for each in found.parents] == [
+        ("exchanged", "j1"), ("granted", "H"), ("delegated", "G"),
+    ]  # fmt: skip
+    assert [each.timing for each in found.happenings] == ["after"]
+    assert ask.grant("parents_revoked", "G").counted[:4] == (3, 0, 1, 1)
+
+
+def test_a_chain_of_assumed_roles_is_a_lineage_of_what_was_imported(ask: Ask) -> None:
+    found = ask.token("aws", "ASIA2")
+    assert [(each.right.id, each.event_id is None, each.grade) for each in found.parents] == [
+        ("ASIA1", False, "asserted"), ("AKIA0", True, "asserted"),
+    ]  # fmt: skip
+    root = ask.token("aws", "AKIA0")
+    assert (root.statements, root.counted.rights, root.counted.uses) == ((), 2, 1)
+
+
+def test_pages_go_on_to_the_end_and_tell_each_event_once(ask: Ask, stories: dict[str, Story]) -> None:
+    met: list[bytes] = []
+    after: bytes | None = None
+    while True:
+        page = ask.page("crowd", Asked("as", "j1"), limit=77, after=after)
+        met += [each.event_id for each in page.lineage.happenings]
+        if (after := page.next) is None:
+            break
+    assert met == sorted(met)
+    assert [stories["crowd"].name_of(each) for each in met] == [f"a{i}" for i in range(300)]
+
+
+def test_counting_that_ends_at_a_limit_says_so_and_pages_go_on(ask: Ask) -> None:
+    bounds = Bounds(rows=50)
+    first = ask.page("crowd", Asked("as", "j1"), limit=200, bounds=bounds)
+    assert first.lineage.truncated == ("rows",)
+    assert first.lineage.counted.uses == 51
+    assert "at least 51 uses" in first.lineage.sentence
+    second = ask.page("crowd", Asked("as", "j1"), limit=200, after=first.next, bounds=bounds)
+    assert len(first.lineage.happenings) + len(second.lineage.happenings) == 300
+    few = ask.token("nested", "j0", bounds=Bounds(rights=10))
+    assert few.truncated == ("rights",)
+
+
+def test_as_of_a_time_only_what_the_log_held_then_is_told(ask: Ask, stories: dict[str, Story]) -> None:
+    made = [told.made.header.occurred_at for told in stories["chain"].events.values()]
+    found = ask.token("chain", "j1", as_of=made[2] + 1000)
+    assert names(stories["chain"], found.happenings) == ["t2"]
+    assert found.counted[:1] == (1,)
+    assert ask.token("kept", "j1", as_of=START + 60 * SECOND).ends == ()
+
+
+def test_the_tolerance_is_that_of_the_rules(ask: Ask) -> None:
+    assert ask.token("kept", "j1").tolerance_seconds * SECOND == SKEW
