@@ -18,6 +18,7 @@ from api.problems import install
 from api.pulse import Pulse, Tempo
 from api.routes import answers, events, questions, records, tokens
 from api.store import Store
+from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.graphviz import draw_svg
 from ledger.ports import Log
 from ledger.schema_files import load_schemas
@@ -49,9 +50,10 @@ def create_app(
     open_log: Callable[[], Log] | None = None,
     draw: Callable[[str], bytes] = draw_svg,
     tempo: Tempo | None = None,
+    house: HouseRules = NO_RULES,
 ) -> FastAPI:
     """The application. ``bundle`` is asked for the current trust bundle and raises where it cannot be read, ``open_log`` for
-    the log whose lag is told. ``draw`` makes an SVG of DOT.
+    the log whose lag is told. ``draw`` makes an SVG of DOT; ``house`` are the house rules.
     """
     watched = Bundle(bundle)
     pulse = Pulse(store, watched, open_log, tempo or Tempo())
@@ -78,6 +80,7 @@ def create_app(
     app.state.reading = Reading(load_schemas(), ledger, lambda: watched.look()[0])
     app.state.lineage = PostgresLineage(store.connection, app.state.reading, CLOCK.now)
     app.state.draw = draw
+    app.state.house = house
     app.state.bundle, app.state.pulse, app.state.metrics = watched, pulse, Metrics(lambda: pulse.sample)
     install(app)
     for router in ROUTERS:

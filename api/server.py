@@ -29,6 +29,7 @@ def application(settings: Settings) -> FastAPI:
         tokens=Tokens(settings.api_tokens, settings.tenant),
         bundle=wiring.watch_bundle(settings),
         open_log=lambda: wiring.open_log(settings),
+        house=wiring.house_rules(settings),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from ledger.attribution.answer import Answer
 from ledger.attribution.explain import explain
+from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
 from ledger.ports import Lineage
 
@@ -13,10 +14,16 @@ Direction = Literal["up", "down"]
 
 
 def who_triggered(
-    lineage: Lineage, tenant: str, event_id: bytes, *, as_of: int | None = None, limits: Limits = DEFAULT_LIMITS
+    lineage: Lineage,
+    tenant: str,
+    event_id: bytes,
+    *,
+    as_of: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    house: HouseRules = NO_RULES,
 ) -> Answer:
     """Who triggered an event, over every account of the same action; raises ``NotFound``. ``as_of`` is an append time."""
-    return explain(lineage.above(tenant, event_id, as_of=as_of, limits=limits))
+    return explain(lineage.above(tenant, event_id, as_of=as_of, limits=limits), house)
 
 
 def lineage_of(

@@ -98,6 +98,9 @@ class Settings(BaseModel):
     api_tokens: AbsolutePath | None = Field(None, description="file of hashed bearer tokens (`answerable tokens new`)")
     metrics_port: int | None = Field(None, ge=0, le=65535, description="Prometheus metrics of a worker; none if unset")
     metrics_host: str = Field("127.0.0.1", description="where those are served")
+    rules: AbsolutePath | None = Field(
+        None, description="house rules (TOML): what needs another person, what is of consequence; none if unset"
+    )
     utc: bool = Field(False, description="show times in UTC, not in the local zone")
 
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from ledger.attribution.house import NO_RULES, HouseRules, read_house_rules
 from ledger.errors import BackendError, ConfigurationError
 from ledger.first_run import require_root
 from ledger.passwords import with_password
@@ -48,6 +49,18 @@ def watch_bundle(settings: Settings) -> WatchedBundle:
     """The trust bundle as its file is, now and later."""
     root = read_public_key(require_root(settings))
     return WatchedBundle(settings.bundle_path, root, settings.require_ledger())
+
+
+def house_rules(settings: Settings) -> HouseRules:
+    """The house rules in the file that the settings name; raises ``ConfigurationError`` with the file and what to change."""
+    if settings.rules is None:
+        return NO_RULES
+    try:
+        return read_house_rules(settings.rules.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"ANSWERABLE_RULES, {settings.rules}, cannot be read: {error}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"ANSWERABLE_RULES, {settings.rules}: {error}") from None
 
 
 def resolve(url: str) -> str:

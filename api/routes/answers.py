@@ -83,8 +83,10 @@ def who_triggered(
 ) -> Response:
     """Triggers, authority, actors, approvals, influences, owners and the path, each link with its grade; and what it covers."""
     wanted, time = read_id(event_id, "event id"), read_time(as_of)
-    lineage = request.app.state.lineage
-    answer = ask.who_triggered(lineage, caller.tenant, wanted, as_of=time, limits=Limits(nodes=nodes))
+    state = request.app.state
+    answer = ask.who_triggered(
+        state.lineage, caller.tenant, wanted, as_of=time, limits=Limits(nodes=nodes), house=state.house
+    )
     return JSONResponse(to_json(answer))
 
 

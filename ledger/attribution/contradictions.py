@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Contradiction, Severity
-from ledger.attribution.rules import accounts, approvals, policies, tokens
+from ledger.attribution.rules import accounts, approvals, delegations, duties, order, policies, taint, tokens
 from ledger.attribution.rules.case import Case, Found
 
 
@@ -126,6 +126,69 @@ RULES: Final = (
         accounts.accounts_disagree,
     ),
     Rule(
+        "vouched_and_denied",
+        "high",
+        "one of two services is wrong about what was allowed, or a gate was gone around",
+        "one service vouches for what another says was refused",
+        "a correction by whichever is wrong; whoever decides (policy point, approver, issuer, gateway) tells which",
+        "schemas/policy_decision, oversight, token_issuance, api_action: observer",
+        accounts.vouched_and_denied,
+    ),
+    Rule(
+        "agent_approved",
+        "high",
+        "the control is a person, and there was none",
+        "it was approved by an agent",
+        "an approval by a person, or a registration that says that the approver is no agent",
+        "schemas/oversight: by; EU AI Act Art. 14",
+        approvals.agent_approved,
+    ),
+    Rule(
+        "one_person_alone",
+        "high",
+        "the control is a second person, and there was none",
+        "it needs another person than whoever triggered it",
+        "an approval by somebody else, cited by the action",
+        "the house rules: another_person; NIST SP 800-53 AC-5",
+        duties.one_person_alone,
+    ),
+    Rule(
+        "delegation_wider",
+        "high",
+        "rights were made on the way that nobody gave",
+        "a token or grant goes beyond what it was derived from",
+        "a grant that covers it, given before; else narrow what the issuer gives out and revoke this one",
+        "RFC 8693 §1.1, §4.1, §4.4; schemas/grant: parent_grant_id",
+        delegations.delegation_wider,
+    ),
+    Rule(
+        "untrusted_influence",
+        "high",
+        "whoever wrote the content may have given the order",
+        "untrusted content led to an action of consequence",
+        "a person who approves exactly these parameters after the content was read; else look at what the content says",
+        "schemas/observation, memory, prompt: trust; OWASP LLM01",
+        taint.untrusted_influence,
+    ),
+    Rule(
+        "run_ended",
+        "high",
+        "whatever acts after its task holds rights that it needs no more",
+        "it acted, or was set going, in a run that had ended",
+        "a resumption of the run, recorded before; else end the agent and what it holds",
+        "schemas/execution_control: action",
+        order.run_ended,
+    ),
+    Rule(
+        "completed_twice",
+        "high",
+        "what was meant to happen once happened twice",
+        "it was carried out twice under one idempotency key",
+        "a compensation of one of them; or the resource says that its second answer had no effect",
+        "schemas/api_action: idempotency_key, effect",
+        accounts.completed_twice,
+    ),
+    Rule(
         "other_audience",
         "medium",
         "a token strayed; whoever was called decides whether it did harm",
@@ -142,6 +205,15 @@ RULES: Final = (
         "an issuance that states a later end, or a check of exp where it was presented",
         "RFC 7519 §4.1.4",
         tokens.expired_token,
+    ),
+    Rule(
+        "token_not_yet_valid",
+        "medium",
+        "its holder was to have the right; whoever was called did not look at the time, or a clock is wrong",
+        "the token presented was not valid yet",
+        "an issuance that states an earlier beginning, or a check of nbf where it was presented",
+        "RFC 7519 §4.1.5",
+        tokens.token_not_yet_valid,
     ),
     Rule(
         "approval_expired",
@@ -169,6 +241,15 @@ RULES: Final = (
         "the decision's own event; it may still be on its way",
         "schemas/api_action: decision_id",
         policies.decision_missing,
+    ),
+    Rule(
+        "effect_before_cause",
+        "medium",
+        "a clock is wrong, or a cause was made up afterwards",
+        "it was over before what it says that it comes from",
+        "a corrected clock; or the time at which each was appended, if it agrees with the causes",
+        "schemas/event_header: causes, occurred_at",
+        order.effect_before_cause,
     ),
     Rule(
         "scope_missing",

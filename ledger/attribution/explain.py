@@ -16,6 +16,7 @@ from ledger.attribution.authority import (
     taken_by_others,
 )
 from ledger.attribution.contradictions import Case, contradictions
+from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links, without_effect
 from ledger.attribution.path import read_influences, read_owners, read_path
@@ -30,8 +31,11 @@ CLASSES: Final[tuple[Class, ...]] = ("attributed", "unattended", "external", "er
 """Classes that a trigger can give, the one that says most first."""
 
 
-def explain(graph: Subgraph) -> Answer:
-    """The answer for the event asked about, over every account of the same action; raises ``KeyError`` where it is not there."""
+def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
+    """The answer for the event asked about, over every account of the same action; raises ``KeyError`` where it is not there.
+
+    ``house`` are the rules of an organisation, for contradictions alone.
+    """
     index = Index(graph)
     asked = index.asked()
     if not asked:
@@ -73,7 +77,17 @@ def explain(graph: Subgraph) -> Answer:
         influences=read_influences(links, [step.node for step in path]),
         owners=owners,
         path=tuple(step.shown for step in path),
-        contradictions=contradictions(Case(links, group, [found.node for found in walk.found], rights)),
+        contradictions=contradictions(
+            Case(
+                links=links,
+                group=group,
+                triggers=[found.node for found in walk.found],
+                rights=rights,
+                way=[edge.source for found in walk.found for edge in found.way],
+                began=triggers,
+                house=house,
+            )
+        ),
         findings=read_findings(links),
         coverage=_coverage(links, walk, rights),
     )

@@ -32,6 +32,8 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "memory": "what was written to a memory, by store, U+0000, key",
     "task": "a hand-off, by protocol, U+0000, task id",
     "run_start": "what began or steered a run, by execution_id in hex",
+    "run_state": "what started, resumed or ended a run, by execution_id in hex",
+    "idempotency": "an action, by target_system, U+0000, idempotency_key",
     "trace_start": "what began or steered what a trace shows, by trace id",
     "principal": "whom an event names, by the digest of their content in hex (for finding)",
     "resource": "what an event touched (for finding)",
@@ -71,6 +73,8 @@ def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names
     if (execution := header.execution_id) is not None:
         if starts:
             answers.append(f"run_start:{execution.hex()}")
+            if kind == "execution_control" and payload is not None and payload["action"] != "suspend":
+                answers.append(f"run_state:{execution.hex()}")
         elif not _has_trigger(header):
             follows.append(f"run_start:{execution.hex()}")
     persons = [header.principal] if header.principal is not None else []
@@ -183,6 +187,8 @@ def _api_action(payload: Payload, names: _Names) -> None:
     names.follows.append(action)
     if (resource := payload["resource"]) is not None:
         names.answers.append(f"resource:{resource}")
+    if (key := payload["idempotency_key"]) is not None:
+        names.answers.append(f"idempotency:{payload['target_system'] or ''}\0{key}")
     _follow_token(payload["token"], names)
     if (decision := payload["decision_id"]) is not None:
         names.follows.append(f"decision:{decision}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 EventArgument = Annotated[str, typer.Argument(metavar="ID", help="The event's id.")]
 AsOf = Annotated[str | None, typer.Option(help="Answer from what the log had by this append time.")]
 Nodes = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to look at.")]
-
+Rules = Annotated[Path | None, typer.Option(help="House rules, TOML (docs/contradictions.md).")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to show.")]
 
 
@@ -49,17 +50,19 @@ def who_triggered(
     event: EventArgument,
     as_of: AsOf = None,
     nodes: Nodes = DEFAULT_LIMITS.nodes,
+    rules: Rules = None,
     tenant: Tenant = None,
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
     """Says who triggered an event, and how that is known. Exit 1 where nobody can be named, or there is no such event."""
-    settings = settings_of(ctx, tenant=tenant, utc=utc)
+    settings = settings_of(ctx, tenant=tenant, utc=utc, rules=rules)
     wanted, time = event_id(event), None if as_of is None else read_time(as_of)
+    house = wiring.house_rules(settings)
     with wiring.running(settings):
         source = wiring.open_lineage(settings)
         limits = Limits(nodes=nodes)
-        answer = ask.who_triggered(source, settings.tenant, wanted, as_of=time, limits=limits)
+        answer = ask.who_triggered(source, settings.tenant, wanted, as_of=time, limits=limits, house=house)
     if as_json:
         emit(to_json(answer))
     else:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import psycopg
 
-from ledger.attribution.joins import key_of, token_names
+from ledger.attribution.joins import key_of, names_of, token_names
 from ledger.attribution.subgraph import (
     DEFAULT_LIMITS,
     ChainCoverage,
@@ -23,7 +23,7 @@ from ledger.attribution.subgraph import (
 )
 from ledger.errors import NotFound
 from ledger.format import ids
-from ledger.format.kinds import content_digests
+from ledger.format.kinds import ApiAction, content_digests
 from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Reading, Row, query_events, query_file
 from ledger.store.observed import continuations
@@ -154,9 +154,15 @@ class _Question:
         return walked
 
     def surroundings(self, near: bytes) -> None:
-        """Registrations of the agents met, and the other uses of the approvals met: nothing follows from these upwards."""
+        """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
+        what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
         names: list[str] = []
+        asked = {_action_of(node) for node in self.decoded.values() if node.event_id == near} - {None}
         for node in self.decoded.values():
+            if node.header.execution_id is not None:
+                names.append(f"run_state:{node.header.execution_id.hex()}")
+            if _action_of(node) in asked:
+                names += [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
             if node.header.agent_id is not None:
                 names.append(f"agent:{node.header.agent_id}")
             payload = node.payload
@@ -243,6 +249,10 @@ def _coverage(row: Row, now: int) -> ChainCoverage:
     due = last + within * 1_000_000 if within and last is not None and not closed else None
     silent = due if due is not None and due < now else None
     return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings))
+
+
+def _action_of(node: Node) -> str | None:
+    return node.fact.action_id if isinstance(node.fact, ApiAction) else None
 
 
 def _people(node: Node) -> set[bytes]:

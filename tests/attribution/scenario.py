@@ -19,6 +19,8 @@ Persons and digests are written as words; `token=j1` is the token j1 of issuer `
 `changed` another one in the row of the store than was signed.
 A citation is `name:relation`; with `?` without digest; with `~` with another digest than the event has. A name that no line
 makes is an event that is not there; `archived NAME` says that it was moved to an archive. `limit depth=2` bounds the questions.
+`house another_person=pay,scope:write consequence=send` are the house rules: operations and scopes that need another person, and
+operations of consequence.
 Ids are drawn a second apart, in the order of the lines; after a line `drawn at` each when its event occurs.
 
     ? a2                              asks who triggered a2; the lines after it say what must be in the answer
@@ -40,6 +42,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ledger.attribution.house import NO_RULES, Duty, HouseRules
 from ledger.attribution.subgraph import KnownPerson, Limits, Node, Ref, Subgraph
 from ledger.format.codec import Schemas
 from ledger.format.content import Person, encode_content, person_content
@@ -93,6 +96,7 @@ class Story:
     expected: list[Expected] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     limits: Limits = Limits()  # noqa: RUF009 - immutable
+    house: HouseRules = NO_RULES
     drawn_at: bool = False
 
     def person(self, key: str, name: str) -> None:
@@ -164,6 +168,8 @@ class Story:
                 "omitted": 0,
                 "malformed": ["act_not_object"] if "!" in value else [],
             }
+        if key == "may_act":
+            return [{"iss": "as", "sub": each, "person": None} for each in value.split(",")]
         if key == "authentication":
             return {"issuer": "idp", "acr": None, "amr": value.split(","), "auth_time": None}
         default = blank(kind)[key]
@@ -273,6 +279,8 @@ def _read_line(story: Story, line: str) -> None:
         story.drawn_at = True
     elif line.startswith("archived "):
         story.archived.append(line.split()[1])
+    elif line.startswith("house "):
+        story.house = _house(dict(each.split("=") for each in line.split()[1:]))
     elif line.startswith("limit "):
         limits = {name: int(value) for name, value in (each.split("=") for each in line.split()[1:])}
         story.limits = story.limits._replace(**limits)
@@ -281,6 +289,16 @@ def _read_line(story: Story, line: str) -> None:
         name, service, kind, *fields = what.split()
         given = dict(each.partition("=")[::2] for each in fields)
         story.event(name, service, kind, given, cites.split())
+
+
+def _house(given: Mapping[str, str]) -> HouseRules:
+    duty = given.get("another_person", "").split(",")
+    operations = tuple(each for each in duty if each and not each.startswith("scope:"))
+    scopes = tuple(each.removeprefix("scope:") for each in duty if each.startswith("scope:"))
+    return HouseRules(
+        another_person=(Duty(operations=operations, scopes=scopes),) if operations or scopes else (),
+        consequence=tuple(each for each in given.get("consequence", "").split(",") if each),
+    )
 
 
 def scenario_files() -> list[Path]:

@@ -42,6 +42,9 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "approval": [_approval(story, each) for each in answer.approvals],
         "influence": [_influence(story, each) for each in answer.influences],
         "contradictions": sorted({each.rule for each in answer.contradictions}),
+        "evidence": [
+            " ".join([each.rule, *(story.name_of(event) for event in each.evidence)]) for each in answer.contradictions
+        ],
         "finding": [
             f"{each.name} {story.name_of(each.event_id) if each.event_id else ''}".strip() for each in answer.findings
         ],

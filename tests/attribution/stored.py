@@ -62,8 +62,10 @@ def records_of(story: Story) -> Iterator[Record]:
     for number, told in enumerate(story.events.values()):
         forge = story.forges[told.service]
         now = max(START + number * 1_000_000, told.made.header.occurred_at, sealed_at.get(told.service, 0))
-        forge.now = sealed_at[told.service] = now
-        yield forge.record(forge.seal(told.made), append_time=now + 1000)
+        forge.now = now
+        sealed = forge.seal(told.made)
+        sealed_at[told.service] = forge.now  # opening a chain takes time too
+        yield forge.record(sealed, append_time=now + 1000)
 
 
 def add_people(connection: psycopg.Connection, story: Story) -> None:

@@ -18,7 +18,9 @@ from ledger.attribution.joins import JOINED, NAMESPACES
 from ledger.attribution.subgraph import Limits
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 
-LOOKED_UP: Final = frozenset({"token_use", "txn", "oversight_use", "agent", "principal", "resource"})
+LOOKED_UP: Final = frozenset(
+    {"token_use", "txn", "oversight_use", "agent", "principal", "resource", "run_state", "idempotency"}
+)
 """Namespaces by which events are found, or counted, and never joined to one another."""
 STORED: Final = frozenset({"nodes"})
 """Limits of the fetching, told in tests/contract/test_lineage.py: a story is always whole."""
@@ -29,7 +31,7 @@ def told() -> dict[str, tuple[Story, dict[str, Answer]]]:
     """Every scenario by its name, with the answer to each question in it."""
     stories = {path.stem: read_scenario(path.read_text()) for path in (*scenario_files(), *story_files())}
     return {
-        name: (story, {each.asked: explain(story.subgraph(each.asked)) for each in story.expected})
+        name: (story, {each.asked: explain(story.subgraph(each.asked), story.house) for each in story.expected})
         for name, story in stories.items()
     }
 

@@ -19,7 +19,7 @@ def test_the_answer_holds_what_the_scenario_says(path: Path) -> None:
     story = read_scenario(path.read_text())
     assert story.expected, f"{path.name} asks nothing"
     for expected in story.expected:
-        answer = explain(story.subgraph(expected.asked))
+        answer = explain(story.subgraph(expected.asked), story.house)
         assert not (found := faults(story, expected, answer)), "\n".join(
             [f"{path.name}, {expected.asked}:", *found, "the whole answer:", whole(story, answer)]
         )

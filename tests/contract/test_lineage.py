@@ -36,8 +36,8 @@ def test_the_store_gives_the_answer_that_the_whole_story_gives(path: Path, told:
     story = stories[path.stem]
     for asked in story.expected:
         event_id = story.events[asked.asked].made.event_id
-        answer = who_triggered(lineage(url), path.stem, event_id, limits=story.limits)
-        expected = explain(story.subgraph(asked.asked))
+        answer = who_triggered(lineage(url), path.stem, event_id, limits=story.limits, house=story.house)
+        expected = explain(story.subgraph(asked.asked), story.house)
         shown, wanted = show(story, answer), show(story, expected)
         found = shown.pop("finding")
         assert set(found) <= set(wanted.pop("finding"))  # the whole story also has what has nothing to do with it

@@ -14,7 +14,7 @@ from tests.attribution.scenario import read_scenario, scenario_files
 def shown(text: str, asked: str) -> list[str]:
     out = StringIO()
     story = read_scenario(text)
-    print_answer(Console(file=out, width=1000), explain(story.subgraph(asked)), utc=True)
+    print_answer(Console(file=out, width=1000), explain(story.subgraph(asked), story.house), utc=True)
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 

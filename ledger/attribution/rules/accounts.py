@@ -1,33 +1,45 @@
-"""Rules about accounts of one action by several observers."""
+"""Rules about accounts of one thing by several observers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 
-from ledger.attribution.rules.case import Case, Found
+from ledger.attribution.answer import rfc3339
+from ledger.attribution.authority import party
+from ledger.attribution.joins import token_names
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, are_two
 from ledger.attribution.subgraph import Node
-from ledger.format.kinds import ApiAction
+from ledger.format.event import COMPENSATES
+from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
+
+_Said = Sequence[tuple[Node, ApiAction]]
 
 
 def accounts_disagree(case: Case) -> Found:
-    """Of one attempt: whoever was called says that it did not succeed, another that it did; or they state other parameters."""
+    """Of one attempt: on how it ended, with what parameters, for whom, or when."""
     tries = {fact.attempt for _, fact in case.accounts if fact.attempt is not None}
     for attempt in sorted(tries) if len(tries) > 1 else [None]:
         said = [(node, fact) for node, fact in case.accounts if attempt is None or fact.attempt == attempt]
         yield from _outcomes(said)
         yield from _parameters(case, said)
+        yield from _subjects(case, said)
+        yield from _times(said)
 
 
-def _outcomes(said: Iterable[tuple[Node, ApiAction]]) -> Found:
+def _outcomes(said: _Said) -> Found:
     known = [(node, fact) for node, fact in said if fact.outcome in ("success", "denied", "failure")]
     received = [(node, fact) for node, fact in known if fact.observer == "resource"]
     denied = [node for node, fact in received if fact.outcome != "success"]
     claimed = [node for node, fact in known if fact.observer != "resource" and fact.outcome == "success"]
     if denied and claimed and len(denied) == len(received):
-        yield "one account says that it succeeded, the other that it did not", [*claimed, *denied]
+        yield (
+            f"{_services(claimed)} says that it succeeded, {_services(denied)}, which was called, that it did not",
+            [*claimed, *denied],
+        )
 
 
-def _parameters(case: Case, said: Iterable[tuple[Node, ApiAction]]) -> Found:
+def _parameters(case: Case, said: _Said) -> Found:
     """A policy or a person may have changed them on the way. What an importer read stands in the form of some log."""
     digests: dict[bytes, Node] = {}
     for node, fact in said:
@@ -38,3 +50,127 @@ def _parameters(case: Case, said: Iterable[tuple[Node, ApiAction]]) -> Found:
     explained = any(None not in change and set(digests) <= set(change) for change in changes)
     if len(digests) > 1 and not explained:
         yield "the accounts state different parameters", list(digests.values())
+
+
+def _subjects(case: Case, said: _Said) -> Found:
+    """Whom the caller and whoever was called say that it was for: two people of one issuer. A service may name itself."""
+    named = [
+        (node, fact, who)
+        for node, fact in said
+        if not node.importer and (who := party(case.names, node.header.principal)) is not None
+    ]
+    for (one, by, who), (other, seen_by, whom) in combinations(named, 2):
+        if by.observer != seen_by.observer and are_two(who, whom):
+            yield f"{one.service} says that it was for {who.label}, {other.service} that for {whom.label}", [one, other]
+            return
+
+
+def _times(said: _Said) -> Found:
+    """Received before it was called, or done, by the caller's word, before it was received. Of one try alone: else of which?"""
+    called = [
+        node for node, fact in said if fact.observer == "agent" and fact.phase == "intended" and not node.importer
+    ]
+    received = [node for node, fact in said if fact.observer == "resource" and not node.importer]
+    if len(called) == 1 and (early := [node for node in received if _end(node) < called[0].at - SKEW]):
+        done_at, called_at = rfc3339(_end(early[0])), rfc3339(called[0].at)
+        detail = f"{early[0].service} was done with it at {done_at}, {called[0].service} called at {called_at}"
+        yield detail, [*early, *called]
+    done = [
+        (node, fact.ended_at)
+        for node, fact in said
+        if fact.observer == "agent" and fact.effect == "full" and fact.ended_at is not None and not node.importer
+    ]
+    if len(done) == 1 and received and all(node.at > done[0][1] + SKEW for node in received):
+        (node, at), first = done[0], min(received, key=lambda each: each.at)
+        yield (
+            f"{node.service} says that it was wholly done at {rfc3339(at)}, {first.service} got it at {rfc3339(first.at)}",
+            [node, first],
+        )
+
+
+def _end(node: Node) -> int:
+    return node.fact.ended_at if isinstance(node.fact, ApiAction) and node.fact.ended_at is not None else node.at
+
+
+def vouched_and_denied(case: Case) -> Found:
+    """One service states that a thing was allowed, another that the same thing was refused: by its own id, at its own word."""
+    for node, fact in case.decisions:
+        if fact.decision_id is not None:
+            alike = case.names.answer_to(f"decision:{fact.decision_id}", "policy_decision")
+            yes = [each for each in alike if isinstance(each.fact, PolicyDecision) and each.fact.decision != "deny"]
+            no = [each for each in alike if isinstance(each.fact, PolicyDecision) and each.fact.decision == "deny"]
+            yield from _opposed(node, f"decision {fact.decision_id}", yes, no)
+    for node, said in case.oversights:
+        alike = case.names.answer_to(f"oversight:{said.oversight_id}", "oversight")
+        yes = [each for each in alike if isinstance(each.fact, Oversight) and each.fact.action in APPROVES]
+        no = [each for each in alike if isinstance(each.fact, Oversight) and each.fact.action in ("deny", "stop")]
+        yield from _opposed(node, f"approval {said.oversight_id}", yes, no)
+    for node, issued in case.tokens:
+        names = token_names(node.payload["token"] if node.payload is not None else None)
+        alike = [each for name in names for each in case.names.near(name, node, "token_issuance")]
+        yes = [each for each in alike if isinstance(each.fact, TokenIssuance) and each.fact.status == "issued"]
+        no = [each for each in alike if isinstance(each.fact, TokenIssuance) and each.fact.status == "refused"]
+        yield from _opposed(node, f"token {issued.token.jti or ''}".rstrip() if issued.token else "the token", yes, no)
+    yield from _past_the_gate(case)
+
+
+def _opposed(asked: Node, what: str, yes: list[Node], no: list[Node]) -> Found:
+    """Said once of each thing: at the first event about it that is cited."""
+    both = [(one, other) for one in yes for other in no if one.service != other.service]
+    if both and asked.ref in (both[0][0].ref, both[0][1].ref):
+        one, other = both[0]
+        yield f"{one.service} says that {what} was given, {other.service} that it was refused", [one, other]
+
+
+def _past_the_gate(case: Case) -> Found:
+    """Whoever stood between refused it, each time it was asked, and whoever was called by another service did it."""
+    between = [(node, fact) for node, fact in case.accounts if fact.observer == "intermediary" and not node.importer]
+    refused = [node for node, fact in between if fact.outcome == "denied"]
+    if not refused or len(refused) < sum(fact.outcome is not None for _, fact in between):
+        return
+    done = [
+        node
+        for node, fact in case.accounts
+        if fact.observer == "resource" and fact.outcome == "success" and not node.importer
+    ]
+    tries = {fact.attempt for node, fact in case.accounts if node in (*refused, *done)}
+    if len(tries) == 1 and (by := [node for node in done if node.service not in {each.service for each in refused}]):
+        yield f"{_services(refused)} refused it, {_services(by)} carried it out", [*refused, *by]
+
+
+def completed_twice(case: Case) -> Found:
+    """One service states twice that the whole effect of one operation took place under one key, by two actions or attempts.
+
+    The first is in order. An answer given again has no effect of its own, and says so (`effect`: none); what was compensated
+    may be done again.
+    """
+    undone = {edge.target.ref for edge in case.links.edges() if edge.relation == COMPENSATES}
+    told: set[tuple[str, str]] = set()
+    for account, said in case.accounts:
+        if said.idempotency_key is None or said.effect != "full" or account.importer:
+            continue
+        first = _first_under(case, account, said)
+        key = account.service, said.idempotency_key
+        if first is not None and first.ref not in undone and key not in told:
+            told.add(key)
+            detail = f"{account.service} carried out {said.operation} a second time under idempotency key {said.idempotency_key}"
+            yield detail, [first, account]
+
+
+def _first_under(case: Case, account: Node, said: ApiAction) -> Node | None:
+    """The earliest completion by the same service under the same key, where it is of another action or attempt."""
+    name = f"idempotency:{said.target_system or ''}\0{said.idempotency_key}"
+    alike = [
+        (each, each.fact)
+        for each in case.names.answer_to(name, "api_action")
+        if isinstance(each.fact, ApiAction) and each.service == account.service
+    ]
+    full = [(each, fact) for each, fact in alike if fact.effect == "full" and fact.operation == said.operation]
+    if not full or full[0][0].ref == account.ref:
+        return None
+    first, fact = full[0]
+    return first if (fact.action_id, fact.attempt) != (said.action_id, said.attempt) else None
+
+
+def _services(nodes: Iterable[Node]) -> str:
+    return ", ".join(dict.fromkeys(node.service for node in nodes))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ledger.attribution.answer import rfc3339
-from ledger.attribution.authority import uses_of
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, is_of_the_attempt
+from ledger.attribution.authority import party, uses_of
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, comparable, is_of_the_attempt
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import ApiAction, Oversight
 
@@ -42,10 +42,24 @@ def other_than_approved(case: Case) -> Found:
         differ = [
             node
             for node, said in _relying(case, approval, fact)
-            if said.parameter_digest is not None and said.parameter_digest not in allowed
+            if said.parameter_digest is not None and said.parameter_digest not in allowed and comparable(node, approval)
         ]
         if allowed and differ:
             yield f"approval {fact.oversight_id} is bound to other parameters", [approval, *differ]
+
+
+def agent_approved(case: Case) -> Found:
+    """Whoever approved is a workload, or is registered as an agent under the name that is given for the approver."""
+    for approval, fact in case.oversights:
+        who = party(case.names, fact.by)
+        if fact.action not in APPROVES or who is None or who.state != "named":
+            continue
+        registered = case.names.answer_to(f"agent:{who.issuer}#{who.subject}", "agent_registration")
+        if who.kind == "workload" or registered:
+            yield (
+                f"approval {fact.oversight_id} was given by {who.label}, which is no person",
+                [approval, *registered[:1]],
+            )
 
 
 def _with_edits(case: Case, fact: Oversight) -> set[bytes]:

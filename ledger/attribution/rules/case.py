@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ledger.attribution.answer import Grade
+from ledger.attribution.answer import Grade, Party, Trigger
+from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
 from ledger.attribution.subgraph import Index, Node
@@ -25,12 +26,16 @@ _BY_ID: Final = frozenset({"decision", "oversight", "action"})
 
 
 class Case(NamedTuple):
-    """``triggers`` are the events that began it; ``rights`` all that authorized it, with grade and candidates."""
+    """``triggers`` are the events that began it, ``way`` all between them and the action, ``began`` what was read in them;
+    ``rights`` all that authorized it, with grade and candidates; ``house`` what an organisation asks beyond what events state."""
 
     links: Links
     group: Sequence[Node]
     triggers: Sequence[Node]
     rights: Sequence[tuple[Node, Grade, int]]
+    way: Sequence[Node] = ()
+    began: Sequence[Trigger] = ()
+    house: HouseRules = NO_RULES
 
     @property
     def names(self) -> Index:
@@ -44,6 +49,11 @@ class Case(NamedTuple):
     @property
     def accounts(self) -> list[tuple[Node, ApiAction]]:
         return [(node, node.fact) for node in self.group if isinstance(node.fact, ApiAction)]
+
+    @property
+    def told(self) -> list[Node]:
+        """The accounts, and all on the way to what began it, each once."""
+        return list({node.ref: node for node in (*self.group, *self.way, *self.triggers)}.values())
 
     @property
     def took_effect(self) -> list[Node]:
@@ -97,6 +107,17 @@ def ended(account: Node) -> int:
     return fact.ended_at if isinstance(fact, ApiAction) and fact.ended_at is not None else account.at
 
 
+def comparable(one: Node, other: Node) -> bool:
+    """Whether the parameter digests of two events are of one form: what an importer read stands in the form of its own log."""
+    return not (one.importer or other.importer) or one.service == other.service
+
+
 def is_of_the_attempt(account: ApiAction) -> bool:
     """Whether an account tells when the call was made: one of the outcome alone may be of any time after it."""
     return account.phase != "completed"
+
+
+def are_two(one: Party, other: Party) -> bool:
+    """Whether two people are meant: both human, both known by one issuer."""
+    human = one.kind == other.kind == "human"
+    return human and one.issuer is not None and one.issuer == other.issuer and one.subject != other.subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.attribution.answer import rfc3339
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended, is_of_the_attempt
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, comparable, ended, is_of_the_attempt
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Oversight, PolicyDecision
 
@@ -56,6 +56,7 @@ def other_than_decided(case: Case) -> Found:
             for each, said in case.accounts
             if said.parameter_digest is not None
             and said.parameter_digest not in decided_about
+            and comparable(each, node)
             and _is_about(case, node, fact, each)
             and not _is_asked_of(fact, each)
         ]

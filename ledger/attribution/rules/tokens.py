@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.attribution.answer import Party, rfc3339
+from ledger.attribution.answer import rfc3339
 from ledger.attribution.authority import party
 from ledger.attribution.joins import token_names
-from ledger.attribution.rules.case import SKEW, Case, Found, is_of_the_attempt
+from ledger.attribution.rules.case import SKEW, Case, Found, are_two, ended, is_of_the_attempt
 from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.withdrawal import grant_ended, token_revoked
 from ledger.format.kinds import AgentRegistration, Grant, TokenIssuance
@@ -68,6 +68,22 @@ def expired_token(case: Case) -> Found:
         last, issued = max(ends, key=lambda each: each[0], default=(None, account))
         if last is not None and is_of_the_attempt(said) and account.at > last + SKEW:
             yield f"the token had expired at {rfc3339(last)}", [issued, account]
+
+
+def token_not_yet_valid(case: Case) -> Found:
+    """By the earliest beginning that anybody states of the token; over before that, so that no clock excuses it."""
+    for account, _ in case.accounts:
+        begins = [
+            (begin, node)
+            for node, fact in case.presented(account)
+            if (begin := fact.issued_at if fact.not_before is None else fact.not_before) is not None
+        ]
+        first, issued = min(begins, key=lambda each: each[0], default=(None, account))
+        if first is not None and ended(account) < first - SKEW:
+            yield (
+                f"the token was good from {rfc3339(first)}, and was presented by {rfc3339(ended(account))}",
+                [issued, account],
+            )
 
 
 def revoked_token(case: Case) -> Found:
@@ -144,10 +160,5 @@ def other_person(case: Case) -> Found:
         who = party(case.names, said.header.principal)
         for issued, fact in case.presented(said) if said.kind in ("api_action", "prompt") else ():
             subject = party(case.names, fact.subject)
-            if who is not None and subject is not None and _are_two(who, subject):
+            if who is not None and subject is not None and are_two(who, subject):
                 yield f"it was for {who.label}, the token is {subject.label}'s", [said, issued]
-
-
-def _are_two(one: Party, other: Party) -> bool:
-    human = one.kind == other.kind == "human"
-    return human and one.issuer is not None and one.issuer == other.issuer and one.subject != other.subject

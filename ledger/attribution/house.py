@@ -1,0 +1,102 @@
+"""What an organisation asks beyond what the events state: a small file of rules, TOML, versioned.
+
+    version = 1
+
+    [[another_person]]              # separation of duties: whoever triggered it may not be the only one to approve it
+    operations = ["payment:*"]      # operations of api_action; a star at the end stands for any rest
+    scopes = ["payments:write"]     # or scopes of the token presented
+
+    [consequence]                   # operations of consequence, where services do not state what their calls do
+    operations = ["mail:send"]
+
+Without a file nobody is accused of either.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import ConfigurationError
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """What needs another person than who triggered it: any of the operations, or any with a token of the scopes."""
+
+    operations: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+    def covers(self, operation: str, scopes: Iterable[str]) -> bool:
+        return fits(self.operations, operation) or any(fits(self.scopes, scope) for scope in scopes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HouseRules:
+    """``consequence`` are operations that count as of consequence whatever their activity is said to be."""
+
+    another_person: tuple[Duty, ...] = ()
+    consequence: tuple[str, ...] = ()
+
+
+NO_RULES: Final = HouseRules()
+
+
+def fits(patterns: Iterable[str], name: str) -> bool:
+    """Whether a name is one of ``patterns``, or begins as one that ends in a star does."""
+    return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns)
+
+
+def read_house_rules(text: str) -> HouseRules:
+    """The rules in the text of a file; raises ``ConfigurationError`` that says what to change."""
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"the rules are not TOML: {error}") from None
+    if written.get("version") != VERSION or isinstance(written["version"], bool):
+        raise ConfigurationError(f"the rules must say `version = {VERSION}`, the only one that this release knows")
+    _only(written, "version", "another_person", "consequence")
+    duties = written.get("another_person", [])
+    if not isinstance(duties, list) or not all(isinstance(each, dict) for each in duties):
+        raise ConfigurationError("another_person is a table that may be repeated: write [[another_person]]")
+    consequence = written.get("consequence", {})
+    if not isinstance(consequence, dict):
+        raise ConfigurationError("consequence is a table: write [consequence]")
+    _only(consequence, "operations", of="consequence")
+    return HouseRules(
+        another_person=tuple(_duty(each) for each in duties),
+        consequence=_names(consequence, "operations", "consequence"),
+    )
+
+
+def _duty(written: Mapping[str, object]) -> Duty:
+    _only(written, "operations", "scopes", of="another_person")
+    duty = Duty(
+        operations=_names(written, "operations", "another_person"), scopes=_names(written, "scopes", "another_person")
+    )
+    if not (duty.operations or duty.scopes):
+        raise ConfigurationError("an another_person covers nothing: name operations or scopes in it")
+    return duty
+
+
+def _only(written: Mapping[str, object], *known: str, of: str = "") -> None:
+    """A misspelt rule would be a control that nobody knows is off."""
+    if unknown := sorted(set(written) - set(known)):
+        where = f" in {of}" if of else ""
+        raise ConfigurationError(
+            f"the rules have {unknown[0]!r}{where}, which means nothing; known are {', '.join(known)}"
+        )
+
+
+def _names(written: Mapping[str, object], key: str, of: str) -> tuple[str, ...]:
+    value = written.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise ConfigurationError(f"{key} in {of} is a list of names, none of them empty")
+    return tuple(value)
+
+
+__all__ = ["NO_RULES", "VERSION", "Duty", "HouseRules", "fits", "read_house_rules"]

@@ -1,0 +1,114 @@
+"""Rules about what is handed down: nothing may grow on the way from a person to the last agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ledger.attribution.answer import rfc3339
+from ledger.attribution.authority import knows
+from ledger.attribution.joins import token_names
+from ledger.attribution.rules.case import SKEW, Case, Found
+from ledger.attribution.subgraph import Node
+from ledger.format.kinds import Grant, TokenIssuance
+
+_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+def delegation_wider(case: Case) -> Found:
+    """A token against its grant and the token that it was exchanged from, and a grant against the one it is derived from.
+
+    Only an exchange hands down: a refresh token outlives its tokens, and an assumed role has rights of its own. An exchange may
+    well be for another audience, so audiences are compared with those of grants alone.
+    """
+    for node, _, _ in case.rights:
+        fact = node.fact
+        if node.importer:
+            continue
+        if isinstance(fact, TokenIssuance) and fact.status == "issued":
+            yield from _than_grant(case, node, fact, fact.grant_id, {fact.client_id, _issuer(fact)})
+            yield from _than_token(case, node, fact)
+        elif isinstance(fact, Grant) and fact.action != "withdraw":
+            yield from _than_grant(case, node, fact, fact.parent_grant_id, {fact.delegate})
+
+
+def _issuer(fact: TokenIssuance) -> str | None:
+    return fact.token.issuer if fact.token is not None else None
+
+
+def _than_grant(
+    case: Case, node: Node, fact: TokenIssuance | Grant, grant_id: str | None, own: set[str | None]
+) -> Found:
+    """Against the grant as it stood then. That a token is for its own client is no widening: it is how an agent is called."""
+    found = _as_of(case, grant_id, node) if grant_id is not None else None
+    if found is None or found[0].ref == node.ref:
+        return
+    given, grant = found
+    own |= {grant.delegate, *(each.rpartition("#")[2] for each in (grant.delegate, *own) if each is not None)}
+    beyond = [*_scopes(fact.scopes, grant.scopes), *_later(fact.expires_at, grant.expires_at)]
+    if grant.audiences and (more := set(fact.audiences) - set(grant.audiences) - own):
+        beyond.append(f"audience {' '.join(sorted(more))}")
+    if beyond:
+        yield f"{_named(fact)} goes beyond grant {grant_id}: {'; '.join(beyond)}", [given, node]
+
+
+def _as_of(case: Case, grant_id: str, node: Node) -> tuple[Node, Grant] | None:
+    """The last giving or change of a grant before ``node``; None where it was withdrawn, or two issuers use that id."""
+    said = [
+        (each, each.fact)
+        for each in case.names.answer_to(f"grant:{grant_id}", "grant")
+        if isinstance(each.fact, Grant) and not each.importer and each.at <= node.at + SKEW
+    ]
+    if not said or len({fact.issuer for _, fact in said}) > 1 or said[-1][1].action == "withdraw":
+        return None
+    return said[-1]
+
+
+def _than_token(case: Case, node: Node, fact: TokenIssuance) -> Found:
+    names = token_names(node.payload["subject_token"] if node.payload is not None else None)
+    stated = [
+        (each, each.fact)
+        for name in names
+        for each in case.names.near(name, node, "token_issuance")
+        if isinstance(each.fact, TokenIssuance) and each.fact.status == "issued" and not each.importer
+    ]
+    if fact.grant_type != _EXCHANGE or not stated:
+        return
+    source, parent = min(stated, key=lambda each: knows(each[0]))
+    beyond = [*_scopes(fact.scopes, parent.scopes), *_later(fact.expires_at, parent.expires_at), *_actors(fact, parent)]
+    if beyond:
+        yield f"{_named(fact)} goes beyond the token that it was exchanged from: {'; '.join(beyond)}", [source, node]
+
+
+def _named(fact: TokenIssuance | Grant) -> str:
+    if isinstance(fact, Grant):
+        return f"grant {fact.grant_id}"
+    return f"token {fact.token.jti}" if fact.token is not None and fact.token.jti is not None else "the token"
+
+
+def _scopes(own: tuple[str, ...], of_parent: tuple[str, ...]) -> Iterator[str]:
+    if of_parent and (more := set(own) - set(of_parent)):
+        yield f"scope {' '.join(sorted(more))}"
+
+
+def _later(own: int | None, of_parent: int | None) -> Iterator[str]:
+    if own is not None and of_parent is not None and own > of_parent + SKEW:
+        yield f"good until {rfc3339(own)}, not {rfc3339(of_parent)}"
+
+
+def _actors(fact: TokenIssuance, parent: TokenIssuance) -> Iterator[str]:
+    """An exchange adds the party that asks, and keeps those before it; who may ask, `may_act` says (RFC 8693 §4.1, §4.4)."""
+    act, before = fact.act, parent.act
+    if act is None or act.malformed or act.truncated or not act.chain:
+        return
+    current = act.chain[0]
+    if parent.may_act and not any(
+        each.sub == current.sub and (None in (each.iss, current.iss) or each.iss == current.iss)
+        for each in parent.may_act
+    ):
+        yield f"actor {current.sub}, whom may_act does not name"
+    if before is not None and not before.malformed and not before.truncated:
+        if len(act.chain) > len(before.chain) + 1:
+            yield f"{len(act.chain)} actors after {len(before.chain)}"
+        elif len(act.chain) == len(before.chain) + 1 and act.chain[1:] != before.chain:
+            yield "other earlier actors"

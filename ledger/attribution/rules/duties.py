@@ -1,0 +1,36 @@
+"""The rule about separation of duties: what the house rules give to two people is not one person's."""
+
+from __future__ import annotations
+
+from ledger.attribution.authority import party
+from ledger.attribution.rules.case import APPROVES, Case, Found
+
+
+def one_person_alone(case: Case) -> Found:
+    """Took effect, needs another person by the house rules, and whoever triggered it is the only one who approved.
+
+    Directly or through however many agents: triggers are the people at the other end. Who changes it while they approve it steers
+    it too, and is another person still. Nobody is accused for an approver whose
+    name is not known, and where nobody approved only if nothing was left out of what was looked for.
+    """
+    scopes = {scope for _, fact in case.tokens for scope in fact.scopes}
+    needed = [
+        fact.operation
+        for _, fact in case.accounts
+        if any(duty.covers(fact.operation, scopes) for duty in case.house.another_person)
+    ]
+    said = {node.event_id for node, _ in case.oversights}
+    began = [each.who for each in case.began if each.event_id not in said and each.who is not None]
+    people = {who.identity: who for who in began if who.state == "named"}
+    if not needed or not people or not case.took_effect:
+        return
+    given = [(node, fact) for node, fact in case.oversights if fact.action in APPROVES]
+    approvers = [(node, party(case.names, fact.by)) for node, fact in given]
+    own = [(node, who) for node, who in approvers if who is not None and who.identity in people]
+    if own and len(own) == len(approvers):
+        detail = f"{needed[0]} needs another person than {own[0][1].label}, who triggered it, and only they approved it"
+        yield detail, [*case.triggers, *(node for node, _ in own), *case.took_effect]
+    elif not given and case.complete and not any(n.kind == "oversight" and n.payload is None for n in case.cited()):
+        names = ", ".join(each.label for each in people.values())
+        detail = f"{needed[0]} needs another person than {names}, who triggered it, and no approval is cited"
+        yield detail, [*case.triggers, *case.took_effect]
