@@ -16,6 +16,11 @@ _POSITIONS: Final = (
     "select topic, partition, identity, next_offset, last_append from positions order by topic, partition"
 )
 _CLOCK: Final = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
+_AHEAD: Final = """
+select distinct on (c.service) s.sealed_at - s.append_time
+  from (select id, chain, sealed_at, append_time from seals order by id desc limit %(seals)s) s join chains c on c.id = s.chain
+ order by c.service, s.id desc"""
+_LATEST_SEALS: Final = 1000
 _TRUST: Final = "select line from trust order by number"
 _FINDINGS_COUNT: Final = """
 select f.name, count(*) from findings f left join names t on t.id = f.tenant
@@ -77,6 +82,11 @@ def clock(connection: psycopg.Connection) -> int:
     """The store's time now, µs UTC."""
     ((now,),) = _rows(connection, _CLOCK)
     return int(now)
+
+
+def ahead_of_log(connection: psycopg.Connection) -> list[int]:
+    """By how many µs each service's clock was ahead of the log's, at the least, when it sealed last; of the latest seals."""
+    return [int(ahead) for (ahead,) in _rows(connection, _AHEAD, seals=_LATEST_SEALS)]
 
 
 def positions(connection: psycopg.Connection) -> list[Reached]:

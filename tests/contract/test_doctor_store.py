@@ -120,3 +120,18 @@ def test_a_bundle_that_is_not_the_store_s_is_told_from_one_that_is_longer(url: s
 
 def test_the_way_to_a_store_on_this_machine_needs_no_tls(url: str) -> None:
     assert looked_at(url, store.way) == []
+
+
+def test_a_log_whose_clock_is_behind_is_found_where_every_services_last_seal_came_before_it_was_made(url: str) -> None:
+    trust = Trust().key(signer("alpha"), tenants=["acme"]).key(signer("beta"), tenants=["acme"])
+    stand, alpha, beta = Stand(url, trust.bundle), Forge(), Forge("beta", service="flights")
+    stand.put(alpha, alpha.seal(alpha.make()), at=alpha.now - 7 * SECOND)
+    (alone,) = looked_at(url, store.log_clock)
+    assert "the clock of the only service is at least 7.000 s ahead of the log's" in alone.detail
+    stand.put(beta, beta.seal(beta.make()), at=beta.now - 3 * SECOND)
+    (both,) = looked_at(url, store.log_clock)
+    assert (both.status, both.name) == ("note", "clock")
+    assert "the clocks of all 2 services are at least 3.000 s ahead" in both.detail
+    stand.put(beta, beta.seal(beta.make()), at=beta.now + SECOND)
+    assert looked_at(url, store.log_clock) == []
+    stand.close()

@@ -42,6 +42,17 @@ def clock(store: Store) -> Iterator[Check]:
         yield Check("clock", "note", detail, remedy)
 
 
+def log_clock(store: Store) -> Iterator[Check]:
+    """Whether the log took every service's latest seal before that was made: then its clock is behind, or all of theirs ahead."""
+    ahead = overview.ahead_of_log(store.connection)
+    if ahead and (least := min(ahead)) > CLOCK_MICROSECONDS:
+        whose = f"the clocks of all {len(ahead)} services are" if len(ahead) > 1 else "the clock of the only service is"
+        detail = f"{whose} at least {least / 1_000_000:.3f} s ahead of the log's"
+        yield Check(
+            "clock", "note", detail, "set the clocks of brokers and services by NTP: keys are judged by the log's"
+        )
+
+
 def judged(store: Store) -> Iterator[Check]:
     """Whether the rows were judged under our bundle."""
     bundle = store.here.bundle
@@ -90,4 +101,4 @@ def _listed(years: Sequence[int]) -> str:
 
 FIRST: Final = (way, clock)
 """What can be looked at whatever tables there are."""
-CHECKS: Final = (judged, years, roles)
+CHECKS: Final = (judged, log_clock, years, roles)
