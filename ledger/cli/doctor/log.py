@@ -22,7 +22,7 @@ def filled(topics: Topics) -> Iterator[Check]:
 
 
 def clock(topics: Topics) -> Iterator[Check]:
-    """Whether the log's clock is ahead of ours, by the last record that was read. That it is behind, seals tell: see ``store.log_clock``."""
+    """Whether the log's clock is ahead of ours, by the last record that was read; ``store.log_clock`` tells that it is behind."""
     last = max((each.last_append for each in topics.reached or () if each.last_append is not None), default=None)
     ahead = 0 if last is None else last - topics.here.clock.now()
     if ahead > CLOCK_MICROSECONDS:
