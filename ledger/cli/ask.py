@@ -18,6 +18,7 @@ from ledger.cli.answer_text import print_answer
 from ledger.cli.graphs import Form, emit_graph, form_of
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time, tell
+from ledger.cli.rights import AfterRevocation, TokenOption, asked_right, show_right
 from ledger.errors import ConfigurationError
 from ledger.event_view import people_of, show_event
 from ledger.format import ids
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 EventArgument = Annotated[str, typer.Argument(metavar="ID", help="The event's id.")]
 AsOf = Annotated[str | None, typer.Option(help="Answer from what the log had by this append time.")]
 Nodes = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to look at.")]
+LineageArgument = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="An event's id; or token:ISSUER#JTI, token_digest:HEX, grant:ID.")
+]
 Rules = Annotated[Path | None, typer.Option(help="House rules, TOML (docs/contradictions.md).")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to show.")]
 
@@ -73,11 +77,14 @@ def who_triggered(
 
 def lineage(
     ctx: typer.Context,
-    event: EventArgument,
+    event: LineageArgument = None,
+    token: TokenOption = None,
     up: Annotated[bool, typer.Option("--up", help="What it came from (the default).")] = False,
     down: Annotated[bool, typer.Option("--down", help="What came of it.")] = False,
     as_of: AsOf = None,
     nodes: Nodes = DEFAULT_LIMITS.nodes,
+    limit: Limit = 50,
+    after_revocation: AfterRevocation = False,
     form: Form = None,
     tenant: Tenant = None,
     as_json: Json = False,
@@ -85,9 +92,22 @@ def lineage(
 ) -> None:
     """Lists what an event came from, or what came of it; with --json or --format as a graph. Exit 1 where there is nothing
     else, or no such event.
+
+    Of a token (`token:ISSUER#JTI`, `token_digest:HEX`, or --token) or a grant (`grant:ID`) it tells both directions, its ends,
+    and what came after a revocation.
     """
     if up and down:
         raise ConfigurationError("choose one of --up and --down")
+    if (asked := asked_right(event, token)) is not None:
+        if form is not None:
+            raise ConfigurationError("--format is of the graph of an event; of a token or grant there is --json")
+        settings = settings_of(ctx, tenant=tenant, utc=utc)
+        show_right(settings, asked, as_of=as_of, limit=limit, only_after=after_revocation, as_json=as_json)
+        return
+    if event is None:
+        raise ConfigurationError(
+            "name an event's id, or a token or grant: token:ISSUER#JTI, token_digest:HEX, grant:ID"
+        )
     drawn = form_of(form, as_json=as_json)
     settings = settings_of(ctx, tenant=tenant, utc=utc)
     wanted, time = event_id(event), None if as_of is None else read_time(as_of)

@@ -19,7 +19,7 @@ from ledger.attribution.subgraph import Limits
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 
 LOOKED_UP: Final = frozenset(
-    {"token_use", "txn", "oversight_use", "agent", "principal", "resource", "run_state", "idempotency"}
+    {"token_use", "txn", "grant_use", "oversight_use", "agent", "principal", "resource", "run_state", "idempotency"}
 )
 """Namespaces by which events are found, or counted, and never joined to one another."""
 STORED: Final = frozenset({"nodes"})

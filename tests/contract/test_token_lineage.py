@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import StringIO
 
 import psycopg
 import pytest
+from rich.console import Console
 
 from ledger.attribution.rules.case import SKEW
 from ledger.attribution.tokens.values import Asked, Happening, Statement, TokenLineage
+from ledger.cli.token_text import print_token_lineage
 from ledger.errors import NotFound
 from ledger.store.token_lineage import Bounds, LineagePage, token_lineage
 from tests.attribution.scenario import SECOND, Story, digest_of, read_scenario
@@ -327,3 +330,26 @@ def test_as_of_a_time_only_what_the_log_held_then_is_told(ask: Ask, stories: dic
 
 def test_the_tolerance_is_that_of_the_rules(ask: Ask) -> None:
     assert ask.token("kept", "j1").tolerance_seconds * SECOND == SKEW
+
+
+def text_of(found: TokenLineage) -> str:
+    out = StringIO()
+    print_token_lineage(Console(file=out, width=1000), found, utc=True, more=False)
+    return out.getvalue()
+
+
+def test_a_person_reads_the_end_first_and_what_came_after_it(ask: Ask) -> None:
+    first, *rest = text_of(ask.token("kept", "j1")).splitlines()
+    assert first == (
+        "Token j1 of as was revoked; 2 obtained with it, 4 uses; after the revocation 1 obtained and 2 uses."
+    )
+    text = "\n".join(rest)
+    assert "revoked at 2026-01-01 00:16:40.000Z (logout)  sealed" in text
+    assert text.count("AFTER THE REVOCATION") == 3
+    assert text.count("AROUND THE REVOCATION") == 2
+    kept = text_of(ask.token("kept", "j2"))
+    assert "revoked, with token j1 of as that it came from at 2026-01-01 00:16:40.000Z: said to live on" in kept
+    assert "AMBIGUOUS: its statements give different subject: 'idp alice' or 'idp bob'" in text_of(
+        ask.token("two_claims", "j1")
+    )
+    assert "CUT SHORT by depth" in text_of(ask.token("nested", "j40"))
