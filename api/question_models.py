@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from api.answer_models import Digest, EventId, Shown, Time
+from api.answer_models import Digest, EventId, Party, Shown, Time
 
 
 class StepCause(Shown):
@@ -67,3 +67,62 @@ class RunDifference(Shown):
     rows: list[DifferenceRow]
     truncated: list[str] = Field(description="the runs of which only the first steps were compared")
     limits: dict[str, int]
+
+
+class Remark(Shown):
+    """Something about an agent that does not fit."""
+
+    name: str
+    says: str = Field(description="what it means, and what to do")
+    about: list[str] = Field(description="the models, clients, agents or digests that it is about")
+    evidence: list[EventId]
+
+
+class Agent(Shown):
+    """An agent as of a time: what was registered of it, and what was seen."""
+
+    agent_id: str
+    registered: bool
+    seen_as: list[Literal["agent", "token"]] = Field(description="named by events as their agent; named by tokens")
+    last_seen: Time | None
+    name: str | None
+    state: str | None
+    owner: Party | None
+    purpose: str | None
+    provider: str | None
+    model: str | None
+    version: str | None
+    scopes: list[str]
+    risk_class: str | None
+    client_ids: list[str]
+    parent_agent: str | None
+    expires_at: Time | None
+    configuration: dict[str, Any] | None = Field(description="what it was last configured with; texts as digests")
+    credentials: list[str] = Field(description="the clients that got its tokens")
+    services: list[str] = Field(description="whose keys signed what names it")
+    remarks: list[Remark]
+
+
+class Agents(Shown):
+    """A page of agents, by agent id."""
+
+    items: list[Agent]
+    next: str | None = Field(description="the cursor of the next page; null: there was no more")
+    truncated: list[str] = Field(description="limits that were hit; `scan`: the page looked at so many and no more")
+
+
+class AgentChange(Shown):
+    """What a registration or configuration said anew."""
+
+    from_: Time = Field(alias="from", description="from when it held")
+    append_time: Time
+    event_id: EventId
+    kind: str
+    service: str
+    says: dict[str, Any]
+
+
+class AgentDetail(Agent):
+    """One agent, with how it came to be what it is."""
+
+    history: list[AgentChange]

@@ -204,6 +204,14 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield diff, "difference", of(f"/v1/executions/{run}/diff/{again}")
     yield diff, "not-found", of(f"/v1/executions/{run}/diff/{UNKNOWN}")
     yield diff, "invalid-request", of(f"/v1/executions/{run}/diff/run-2")
+    listed = f"remark=never_registered&state=active&owner={person}&as_of={AS_OF}&limit=50"
+    yield "/v1/agents", "none-that-fits", of(f"/v1/agents?{listed}")
+    yield "/v1/agents", "page", of("/v1/agents")
+    yield "/v1/agents", "invalid-request", of("/v1/agents?remark=nothing")
+    agent = "/v1/agents/{agent_id}"
+    yield agent, "agent", of(f"/v1/agents/{quote(AGENT, safe='')}?as_of={AS_OF}")
+    yield agent, "not-found", of("/v1/agents/https%3A%2F%2Fagents.example%2Fnobody")
+    yield agent, "invalid-request", of("/v1/agents/book%00")
     yield "/v1/chains", "chains", of("/v1/chains?service=flights&limit=50")
     yield "/v1/chains", "invalid-request", of("/v1/chains?cursor=AAAA")
     yield (

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api.access import Reader
-from api.parameters import read_id
-from api.problems import responses
-from api.question_models import RunDifference
+from api.cursors import read_cursor, write_cursor
+from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_id, read_text, read_time
+from api.problems import InvalidRequest, responses
+from api.question_models import AgentDetail, Agents, RunDifference
 from ledger.attribution.difference import difference_json
+from ledger.attribution.inventory import REMARKS, Wanted, agent_json, history_json
+from ledger.store.inventory import agent_by_id, list_agents
 from ledger.store.runs import difference_of
 
 router = APIRouter(prefix="/v1", tags=["questions"])
@@ -32,3 +35,64 @@ def diff(request: Request, caller: Reader, a: RunId, b: RunId) -> Response:
         return JSONResponse(
             difference_json(difference_of(connection, request.app.state.reading, caller.tenant, *wanted))
         )
+
+
+AgentId = Annotated[
+    str,
+    Path(
+        description="The agent's URI, percent-encoded, or a name of it in tokens: `issuer#client_id`.",
+        max_length=TEXT_MOST,
+    ),
+]
+RemarkName = Annotated[str | None, Query(description="Those with this remark.", max_length=64)]
+State = Annotated[str | None, Query(description="Registered as active, suspended or retired.", max_length=64)]
+Owner = Annotated[
+    str | None, Query(description="Owned by: `issuer#subject`, or a digest of theirs in hex.", max_length=TEXT_MOST)
+]
+
+
+@router.get("/agents", response_model=Agents, responses=responses(401, 403, 503), summary="The inventory of agents")
+def agents(
+    request: Request,
+    caller: Reader,
+    remark: RemarkName = None,
+    state: State = None,
+    owner: Owner = None,
+    as_of: AsOf = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Response:
+    """Whatever is registered, named by events, acting in tokens, or a client that acts; with what does not fit together."""
+    if remark is not None and remark not in REMARKS:
+        raise InvalidRequest(f"there is no remark of this name; there are {', '.join(REMARKS)}")
+    wanted = Wanted(remark, read_text(state, "state"), read_text(owner, "owner"))
+    time = read_time(as_of)
+    scope = ("agents", caller.tenant, *wanted, as_of)
+    after = "" if cursor is None else str(read_cursor(scope, cursor, (str,))[0])
+    with request.app.state.store.connection() as connection:
+        page = list_agents(
+            connection,
+            request.app.state.reading,
+            caller.tenant,
+            wanted=wanted.fits,
+            after=after,
+            limit=limit,
+            as_of=time,
+        )
+    more = None if page.next is None else write_cursor(scope, (page.next,))
+    items = [agent_json(each) for each in page.agents]
+    return JSONResponse({"items": items, "next": more, "truncated": list(page.truncated)})
+
+
+@router.get(
+    "/agents/{agent_id:path}",
+    response_model=AgentDetail,
+    responses=responses(401, 403, 404, 503),
+    summary="One agent, with its history",
+)
+def agent(request: Request, caller: Reader, agent_id: AgentId, as_of: AsOf = None) -> Response:
+    """Owner, purpose, model, version, scopes, state, configuration, what does not fit, and how it came to be so."""
+    wanted, time = read_text(agent_id, "agent id") or "", read_time(as_of)
+    with request.app.state.store.connection() as connection:
+        found = agent_by_id(connection, request.app.state.reading, caller.tenant, wanted, as_of=time)
+    return JSONResponse({**agent_json(found), "history": history_json(found)})

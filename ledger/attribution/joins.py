@@ -7,7 +7,7 @@ answers to it: an action follows the token that it presents, and the issuance an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
@@ -37,6 +37,9 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "trace_start": "what began or steered what a trace shows, by trace id",
     "principal": "whom an event names, by the digest of their content in hex (for finding)",
     "resource": "what an event touched (for finding)",
+    "named": "a token whose `act` names an agent or whose client it is: `issuer#subject`, `issuer#client_id` (for finding)",
+    "configured": "what an agent was configured with, by agent_id (for finding)",
+    "listed": "every event of a kind that an inventory reads: agent_registration, token_issuance (for finding)",
     "correlation": "a correlation of the header, whole: `trace:…`, `span:…`, `request:…`",
 }
 """Every namespace and what its value is; ``docs/format.md`` prints it."""
@@ -80,6 +83,8 @@ def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names
     persons = [header.principal] if header.principal is not None else []
     if payload is not None and (read := _BY_KIND.get(kind)) is not None:
         read(payload, _Names(answers, follows, persons))
+    if kind == "configuration" and header.agent_id is not None:
+        answers.append(f"configured:{header.agent_id}")
     if persons:
         answers += [f"principal:{each.hex()}" for each in (persons if len(persons) == 1 else dict.fromkeys(persons))]
     return answers, follows
@@ -95,6 +100,28 @@ def token_names(token: Payload | None) -> Names:
     if (digest := token["digest"]) is not None:
         names.append(f"token_digest:{digest.hex()}")
     return names
+
+
+def agents_of(token: Payload) -> Names:
+    """The agents that a token issuance names: the actors, outermost first, and the client that got it."""
+    named = [f"{actor['iss'] or ''}#{actor['sub']}" for actor in _chain(token) if actor["sub"] is not None]
+    if (client := token["client_id"]) is not None:
+        named.append(f"{_issuer(token)}#{client}")
+    return list(dict.fromkeys(named))
+
+
+def _findable(agents: Names) -> Names:
+    """Whose subject is a URI is found by that alone too: such an agent has one name, whoever issues its tokens."""
+    subjects = [f"#{each.partition('#')[2]}" for each in agents]
+    return list(dict.fromkeys([*agents, *(each for each in subjects if "://" in each)]))
+
+
+def _chain(token: Payload) -> Sequence[Payload]:
+    return token["act"]["chain"] if token["act"] is not None else ()
+
+
+def _issuer(token: Payload) -> str:
+    return (token["token"] or {}).get("issuer") or ""
 
 
 STARTS: Final = frozenset({"prompt", "handoff", "execution_control"})
@@ -163,6 +190,7 @@ def _token_issuance(payload: Payload, names: _Names) -> None:
     own = token_names(payload["token"])
     names.answers.extend(own)
     names.follows.extend(own)  # another party may state the same issuance
+    names.answers.extend([*(f"named:{each}" for each in _findable(agents_of(payload))), "listed:token_issuance"])
     if (txn := payload["txn"]) is not None:
         names.answers.append(f"txn:{txn}")
     for source in (payload["subject_token"], payload["actor_token"]):
@@ -227,6 +255,7 @@ def _trigger_registration(payload: Payload, names: _Names) -> None:
 
 def _agent_registration(payload: Payload, names: _Names) -> None:
     names.answers.extend([f"agent:{each}" for each in dict.fromkeys((payload["agent_id"], *payload["client_ids"]))])
+    names.answers.append("listed:agent_registration")
     _person(payload["by"], names)
     _person(payload["owner"], names)
 

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.format import ids
 from tests.e2e.conftest import Run
-from tests.seeded import EXECUTION, OTHER, Story
+from tests.seeded import AGENT, EXECUTION, OTHER, Story
 
 RUN = ids.text(EXECUTION)
 
@@ -36,3 +36,20 @@ def test_graphs_come_in_each_form(run: Run, told: Story, tmp_path: Path, monkeyp
     assert "no format of a graph" in run("graph", RUN, "--format", "png", status=2).stderr
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "install it" in run("graph", RUN, "--format", "svg", status=2).stderr
+
+
+def test_the_inventory_lists_agents_and_tells_one_with_its_history(run: Run) -> None:
+    text = run("agents").stdout
+    assert f"{AGENT} (travel agent)  active, owner Olga, last seen" in text
+    (only,) = json.loads(run("agents", "--json").stdout)["items"]
+    assert (only["agent_id"], only["remarks"]) == (AGENT, [])
+    detail = run("agents", AGENT).stdout
+    assert "agent_registration by travel-agent: state active" in detail
+    assert json.loads(run("agents", AGENT, "--json").stdout)["history"][0]["says"]["name"] == "travel agent"
+
+
+def test_no_such_agent_is_exit_1_and_no_such_remark_misuse(run: Run) -> None:
+    run("agents", "--remark", "never_seen", status=1)
+    assert "knows no agent" in run("agents", "https://nobody.example", status=1).stderr
+    assert "there is no remark" in run("agents", "--remark", "nothing", status=2).stderr
+    run("agents", AGENT, "--tenant", OTHER, status=1)

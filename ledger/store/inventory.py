@@ -1,0 +1,182 @@
+"""The inventory of agents from the store: which there are, and what of each is looked at. Judged in ``attribution.inventory``.
+
+Bounded, and it says so: ``agents`` of a tenant, its latest tokens, of each agent its latest events. Every row is verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from ledger.attribution.inventory import (
+    Agent,
+    Sighted,
+    agent_named,
+    aliases,
+    credentials_of,
+    make_agent,
+    named_by,
+)
+from ledger.attribution.joins import key_of, names_of
+from ledger.attribution.subgraph import Node
+from ledger.errors import NotFound
+from ledger.store.connect import translated
+from ledger.store.nodes import Reading, query_events, query_file
+from ledger.store.persons import persons_named
+
+Connection = psycopg.Connection[Any]
+
+AGENTS: Final = 10_000
+"""Agents of a tenant that are listed."""
+REGISTRATIONS: Final = 5000
+TOKENS: Final = 2000
+"""Latest tokens of a tenant in which agents are looked for that nothing else names."""
+EVENTS: Final = 40
+"""Latest events of an agent, tokens that name it, and its registrations and configurations, that are looked at."""
+SCAN: Final = 500
+"""Agents looked at for one page of those that are asked for."""
+CREDENTIALS: Final = 200
+"""Tokens of a page whose other users are looked for."""
+_BATCH: Final = 100
+_LAST: Final = "f" * 32
+
+
+class Agents(NamedTuple):
+    """A page in order of agent id. ``next`` is the last agent looked at; ``truncated`` names limits that were hit."""
+
+    agents: Sequence[Agent]
+    next: str | None
+    truncated: tuple[str, ...]
+
+
+class _Asking:
+    """One question: its connection, and what is known of all agents of the tenant."""
+
+    def __init__(self, connection: Connection, reading: Reading, tenant: str, as_of: int | None) -> None:
+        self.connection, self.reading, self.tenant, self.as_of = connection, reading, tenant, as_of
+
+    def nodes(self, file: str, **given: object) -> list[Node]:
+        query = query_events(file, self.as_of is not None)
+        given = {"tenant": self.tenant, "as_of": self.as_of, **given}
+        rows = {row[:2]: row for row in self.connection.execute(query, given, binary=True) if row[1] is not None}
+        return self.reading.nodes(self.connection, self.tenant, list(rows.values()))
+
+    def answering(self, names: Iterable[str], each: int) -> dict[str, list[Node]]:
+        """The effective events that answer to each name, its latest."""
+        wanted = dict.fromkeys(names)
+        keys = [key_of(self.tenant, name) for name in wanted]
+        found: dict[str, list[Node]] = {name: [] for name in wanted}
+        for node in self.nodes("lineage_keys.sql", keys=keys, candidates=each, near=_LAST) if keys else ():
+            for name in names_of(node.header, node.payload)[0] if node.effective else ():
+                if name in found:
+                    found[name].append(node)
+        return found
+
+
+def list_agents(
+    connection: Connection,
+    reading: Reading,
+    tenant: str,
+    *,
+    wanted: Callable[[Agent], bool] = lambda _: True,
+    after: str = "",
+    limit: int = 50,
+    as_of: int | None = None,
+) -> Agents:
+    """Those of the tenant's agents that are wanted, after ``after``, in order of agent id."""
+    with translated():
+        asking = _Asking(connection, reading, tenant, as_of)
+        listed = asking.answering(["listed:agent_registration"], REGISTRATIONS)["listed:agent_registration"]
+        tokens = asking.answering(["listed:token_issuance"], TOKENS)["listed:token_issuance"]
+        seen = connection.execute(query_file("inventory_agents.sql"), {"tenant": tenant, "agents": AGENTS}).fetchall()
+        known = aliases(listed)
+        names = {name for (name,) in seen} | {str(node.payload["agent_id"]) for node in listed if node.payload}
+        names |= {each for node in tokens for each in named_by(node, known)}
+        counted = {"agents": (seen, AGENTS), "registrations": (listed, REGISTRATIONS), "tokens": (tokens, TOKENS)}
+        cut = [name for name, (those, most) in counted.items() if len(those) >= most]
+        ordered = sorted(each for each in names if each > after)
+        found: list[Agent] = []
+        looked = 0
+        while looked < min(len(ordered), SCAN) and len(found) <= limit:
+            part = ordered[looked : looked + _BATCH]
+            made = _agents(asking, part, known)
+            # Names of columns are hints: one that no verified event or registration bears is no agent.
+            found += [each for each in made if (each.registered or each.seen_as) and wanted(each)]
+            looked += len(part)
+    shown = found[:limit]
+    if len(found) > limit:
+        return Agents(shown, shown[-1].agent_id, tuple(cut))
+    more = looked < len(ordered)
+    return Agents(shown, ordered[looked - 1] if more else None, tuple([*cut, "scan"] if more else cut))
+
+
+def agent_by_id(
+    connection: Connection, reading: Reading, tenant: str, agent_id: str, *, as_of: int | None = None
+) -> Agent:
+    """One agent with its history, by its id or by a name under which it stands in tokens; raises ``NotFound``."""
+    with translated():
+        asking = _Asking(connection, reading, tenant, as_of)
+        name = f"agent:{agent_id}"
+        known = aliases(asking.answering([name], EVENTS)[name])
+        (agent,) = _agents(asking, [agent_named(agent_id, known) if agent_id in known else agent_id], known)
+    if not agent.registered and not agent.seen_as:
+        raise NotFound(f"this ledger knows no agent {agent_id!r}")
+    return agent
+
+
+def _agents(asking: _Asking, agents: Sequence[str], known: dict[str, str]) -> list[Agent]:
+    registered = asking.answering([f"agent:{each}" for each in agents], EVENTS)
+    configured = asking.answering([f"configured:{each}" for each in agents], EVENTS)
+    known = known | aliases(node for each in registered.values() for node in each)
+    in_tokens = {each: {each, f"#{each}"} for each in agents}
+    for name, agent in known.items():
+        if agent in in_tokens:
+            in_tokens[agent].add(name)
+    tokens = asking.answering([f"named:{name}" for of in in_tokens.values() for name in of], EVENTS)
+    events: dict[str, list[Node]] = {}
+    for node in asking.nodes("inventory_seen.sql", names=list(agents), each=EVENTS):
+        if node.header.agent_id is not None:
+            events.setdefault(node.header.agent_id, []).append(node)
+    sighted = [
+        Sighted(
+            agent,
+            [node for node in registered[f"agent:{agent}"] if node.payload and node.payload["agent_id"] == agent],
+            configured[f"configured:{agent}"],
+            events.get(agent, []),
+            list({node.ref: node for name in in_tokens[agent] for node in tokens[f"named:{name}"]}.values()),
+        )
+        for agent in agents
+    ]
+    users = _users(asking, sighted, known)
+    people = {
+        node.payload["owner"]
+        for each in sighted
+        for node in each.registrations
+        if node.payload is not None and node.payload["owner"] is not None
+    }
+    persons = persons_named(asking.connection, asking.reading, asking.tenant, people, as_of=asking.as_of)
+    return [make_agent(each, persons, known, users) for each in sighted]
+
+
+def _users(asking: _Asking, sighted: Sequence[Sighted], known: dict[str, str]) -> dict[str, dict[str, bytes]]:
+    """Who used each credential of these agents: as which agents tokens were presented, and for which a client got any."""
+    users: dict[str, dict[str, bytes]] = {}
+    presented: list[str] = []
+    clients: list[str] = []
+    for each in sighted:
+        for name, event_id in credentials_of(each, known).items():
+            users.setdefault(name, {}).setdefault(each.agent_id, event_id)
+            (clients if name.startswith("client:") else presented).append(name)
+    by_token = asking.answering([f"token_use:{name}" for name in presented[:CREDENTIALS]], EVENTS)
+    by_client = asking.answering([f"named:{name.removeprefix('client:')}" for name in clients[:CREDENTIALS]], EVENTS)
+    for use in (node for found in by_token.values() for node in found):
+        if (agent := use.header.agent_id) is not None:
+            for name in credentials_of(Sighted(agent, (), (), [use], ()), known):
+                users.setdefault(name, {}).setdefault(agent, use.event_id)
+    for issued in (node for found in by_client.values() for node in found):
+        for agent in named_by(issued, known):
+            for name in credentials_of(Sighted(agent, (), (), (), [issued]), known):
+                users.setdefault(name, {}).setdefault(agent, issued.event_id)
+    return users
