@@ -103,6 +103,9 @@ class Actor(Shown):
     grade: Grade
 
 
+Compared = Literal["same", "other", "not_comparable", "not_bound", "not_stated"]
+
+
 class Decision(Shown):
     """What a policy said."""
 
@@ -116,9 +119,29 @@ class Decision(Shown):
     determining_policies: list[str]
     reasons: list[str]
     obligations: list[str]
+    parameters: Compared = Field(description="Those decided about against those in effect.")
     at: Time
     grade: Grade
     candidates: int
+
+
+class Account(Shown):
+    """An action as one of its observers saw it."""
+
+    event_id: EventId
+    observer: str
+    service: str
+    importer: bool
+    phase: str
+    attempt: int | None
+    outcome: str | None
+    effect: str | None
+    status: str | None
+    agent_id: str | None
+    person: Party | None
+    parameter_digest: Digest | None
+    at: Time
+    ended_at: Time | None
 
 
 class Approval(Shown):
@@ -132,6 +155,11 @@ class Approval(Shown):
     authenticated: list[str]
     binding: str
     bound: bool | None
+    parameters: Compared = Field(description="Those approved against those in effect.")
+    reference: str | None
+    operation: str | None
+    external_system: str | None
+    external_id: str | None
     uses_allowed: int | None
     uses: int
     use: int | None
@@ -251,6 +279,11 @@ class Answer(Shown):
     action_id: str | None
     operation: str | None
     outcome: str | None
+    outcome_grade: Grade | None
+    seen: Literal["both_sides", "resource_alone", "caller_alone", "between_alone", "log_alone"] | None = Field(
+        description="Which sides saw an action; null where there is none."
+    )
+    accounts: list[Account]
     events: list[EventId]
     class_: Literal["attributed", "unattended", "external", "erased_principal", "archived", "unattributed"] = Field(
         alias="class"

@@ -22,6 +22,29 @@ Class = Literal["attributed", "unattended", "external", "erased_principal", "arc
 Severity = Literal["critical", "high", "medium", "low"]
 """How soon somebody should look; ``ledger.attribution.contradictions`` says what each asks for."""
 
+Seen = Literal["both_sides", "resource_alone", "caller_alone", "between_alone", "log_alone"]
+"""Which sides saw an action, as in ``SEEN``."""
+
+SEEN: Final[dict[Seen, str]] = {
+    "both_sides": "seen by who called and who was called",
+    "resource_alone": "SEEN BY THE RESOURCE ALONE: whoever called recorded nothing",
+    "caller_alone": "seen by the caller alone: whoever was called recorded nothing",
+    "between_alone": "seen by an intermediary alone",
+    "log_alone": "known from an imported log alone",
+}
+"""What it means; the second is how an agent looks that keeps something to itself."""
+
+Compared = Literal["same", "other", "not_comparable", "not_bound", "not_stated"]
+"""Parameters in effect against those authorized, as in ``COMPARED``."""
+
+COMPARED: Final[dict[Compared, str]] = {
+    "same": "of exactly these parameters",
+    "other": "of OTHER parameters",
+    "not_comparable": "parameters not comparable: digests of another form",
+    "not_bound": "parameters not bound",
+    "not_stated": "parameters not known",
+}
+
 REASONS: Final = {
     "no_trigger": "nothing recorded leads to a prompt, schedule, webhook or hand-off",
     "token_not_recorded": "who obtained the credential that it presented is not recorded",
@@ -155,7 +178,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a policy said about it, by which version."""
+    """What a policy said about it, by which version; ``parameters`` compares those decided about with those in effect."""
 
     event_id: bytes
     decision: str
@@ -167,6 +190,7 @@ class Decision:
     determining_policies: tuple[str, ...]
     reasons: tuple[str, ...]
     obligations: tuple[str, ...]
+    parameters: Compared
     at: int
     grade: Grade
     candidates: int = 1
@@ -174,7 +198,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """What a person said about it. ``bound`` tells whether its digest is that of the action's parameters; None: not bound so.
+    """What a person said about it. ``bound`` tells whether its digest is that of the action's parameters; None: not bound so, and
+    ``parameters`` says which. ``reference``, ``operation``, and the id in another system tell what else it was given for.
 
     ``uses`` counts the actions known to have relied on it, and ``use`` tells which of them this one is, the earliest first.
     """
@@ -187,6 +212,11 @@ class Approval:
     authenticated: tuple[str, ...]
     binding: str
     bound: bool | None
+    parameters: Compared
+    reference: str | None
+    operation: str | None
+    external_system: str | None
+    external_id: str | None
     uses_allowed: int | None
     uses: int
     use: int | None
@@ -194,6 +224,26 @@ class Approval:
     at: int
     grade: Grade
     candidates: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An action as one of its observers saw it. ``person`` is on whose behalf, as they say."""
+
+    event_id: bytes
+    observer: str
+    service: str
+    importer: bool
+    phase: str
+    attempt: int | None
+    outcome: str | None
+    effect: str | None
+    status: str | None
+    agent_id: str | None
+    person: Party | None
+    parameter_digest: bytes | None
+    at: int
+    ended_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +365,9 @@ class Answer:
     action_id: str | None
     operation: str | None
     outcome: str | None
+    outcome_grade: Grade | None
+    seen: Seen | None
+    accounts: tuple[Account, ...]
     events: tuple[bytes, ...]
     class_: Class
     reasons: tuple[str, ...]
@@ -338,6 +391,7 @@ _TIMES: Final = frozenset(
         "at",
         "issued_at",
         "expires_at",
+        "ended_at",
         "revoked_at",
         "occurred_at",
         "append_time",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ledger.attribution.answer import Actor, Approval, Authority, Decision, Grade, Party
+from ledger.attribution.answer import Actor, Authority, Grade, Party
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Edge, Links
@@ -18,7 +18,6 @@ from ledger.format.kinds import (
     Authentication,
     Grant,
     Oversight,
-    PolicyDecision,
     TokenIssuance,
     TokenReference,
 )
@@ -225,61 +224,6 @@ def read_actors(index: Index, rights: Sequence[tuple[Node, Grade, int]]) -> tupl
     return tuple(sorted(found.values(), key=lambda actor: actor.position))
 
 
-def read_decisions(rights: Sequence[tuple[Node, Grade, int]]) -> tuple[Decision, ...]:
-    """What policies said, in order of time."""
-    decisions = [
-        Decision(
-            event_id=node.event_id,
-            decision=fact.decision,
-            decision_id=fact.decision_id,
-            engine=fact.engine,
-            policy_id=fact.policy_id,
-            policy_version=fact.policy_version,
-            policy_digest=fact.policy_digest,
-            determining_policies=fact.determining_policies,
-            reasons=fact.reasons,
-            obligations=fact.obligations,
-            at=node.at,
-            grade=weakest((grade, grade_of_claim(node))),
-            candidates=count,
-        )
-        for node, grade, count in rights
-        if isinstance(fact := node.fact, PolicyDecision)
-    ]
-    return tuple(sorted(decisions, key=lambda each: (each.at, each.event_id)))
-
-
-def read_approvals(
-    index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
-) -> tuple[Approval, ...]:
-    """What people said about the action whose accounts are ``group``, in order of time."""
-    facts = [node.fact for node in group if isinstance(node.fact, ApiAction)]
-    parameters = frozenset(fact.parameter_digest for fact in facts if fact.parameter_digest is not None)
-    action = facts[0].action_id if facts else None
-    approvals = [
-        Approval(
-            event_id=node.event_id,
-            oversight_id=fact.oversight_id,
-            action=fact.action,
-            by=party(index, fact.by),
-            role=fact.role,
-            authenticated=authenticated(fact.authentication),
-            binding=fact.binding,
-            bound=_is_bound(fact, parameters),
-            uses_allowed=fact.uses_allowed,
-            uses=len(uses := list(uses_of(index, fact.oversight_id))),
-            use=uses.index(action) + 1 if action in uses else None,
-            expires_at=fact.expires_at,
-            at=node.at,
-            grade=weakest((grade, grade_of_claim(node))),
-            candidates=count,
-        )
-        for node, grade, count in rights
-        if isinstance(fact := node.fact, Oversight)
-    ]
-    return tuple(sorted(approvals, key=lambda each: (each.at, each.event_id)))
-
-
 def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grade, int]) -> bool:
     """Whether an approval fits by equal parameters alone, while the actions that name it are all others: then it is theirs."""
     node, grade, _ = right
@@ -287,12 +231,6 @@ def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grad
         return False
     uses = uses_of(index, node.fact.oversight_id)
     return bool(uses) and not any(isinstance(each.fact, ApiAction) and each.fact.action_id in uses for each in group)
-
-
-def _is_bound(fact: Oversight, parameters: frozenset[bytes]) -> bool | None:
-    if fact.binding != "digest" or not parameters:
-        return None
-    return parameters <= {fact.edited_digest or fact.bound_digest}
 
 
 def uses_of(index: Index, oversight_id: str) -> dict[str, list[Node]]:
@@ -317,9 +255,7 @@ __all__ = [
     "knows",
     "party",
     "read_actors",
-    "read_approvals",
     "read_authority",
-    "read_decisions",
     "taken_by_others",
     "token_text",
     "uses_of",

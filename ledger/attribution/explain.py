@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.attribution.accountable import read_accountable
 from ledger.attribution.answer import Actor, Answer, Authority, Class, Coverage, Finding, Party, Trigger
-from ledger.attribution.authority import (
-    authorizing,
-    read_actors,
-    read_approvals,
-    read_authority,
-    read_decisions,
-    taken_by_others,
-)
+from ledger.attribution.authority import authorizing, read_actors, read_authority, taken_by_others
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links, without_effect
+from ledger.attribution.observed import read_accounts, read_outcome, seen
 from ledger.attribution.path import read_influences, read_owners, read_path
+from ledger.attribution.said import read_approvals, read_decisions
 from ledger.attribution.sentence import first_line
 from ledger.attribution.subgraph import Index, Node, Subgraph
 from ledger.attribution.triggers import beginnings, direct_trigger, read_triggers, sender_by_token
@@ -58,12 +53,17 @@ def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
     agent = next(
         (node.header.agent_id for node in (*group, *(step.node for step in path)) if node.header.agent_id), None
     )
+    accounts = read_accounts(index, group)
+    outcome, outcome_grade = read_outcome(group)
     accountable = read_accountable(agent, owners, authority)
     return Answer(
         asked=graph.asked,
         action_id=facts[0].action_id if facts else None,
         operation=facts[0].operation if facts else None,
-        outcome=_outcome(facts),
+        outcome=outcome,
+        outcome_grade=outcome_grade,
+        seen=seen(accounts),
+        accounts=accounts,
         events=tuple(node.event_id for node in group or asked),
         class_=class_,
         reasons=shown,
@@ -72,7 +72,7 @@ def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
         triggers=triggers,
         authority=authority,
         actors=actors,
-        decisions=read_decisions(rights),
+        decisions=read_decisions(group, rights),
         approvals=read_approvals(index, group, rights),
         influences=read_influences(links, [step.node for step in path]),
         owners=owners,
@@ -115,12 +115,6 @@ def _accounts(links: Links, starts: Sequence[Node]) -> list[Node]:
     """All accounts of it, in order of time."""
     group = {each.ref: each for node in starts for each in links.group(node)}
     return sorted(group.values(), key=lambda node: (node.at, node.event_id, node.digest))
-
-
-def _outcome(facts: Iterable[ApiAction]) -> str | None:
-    """As whoever received the call says; else as the caller does."""
-    said = sorted((fact.observer != "resource", fact.outcome) for fact in facts if fact.outcome is not None)
-    return said[0][1] if said else None
 
 
 def class_of(trigger: Trigger) -> Class:

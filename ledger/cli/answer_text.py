@@ -9,8 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from ledger.attribution.answer import (
+    COMPARED,
     MISSING,
     REASONS,
+    SEEN,
+    Account,
     Actor,
     Answer,
     Approval,
@@ -49,6 +52,7 @@ def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
         console.print(Text(f"  {reason}: {REASONS.get(reason, '')}", style="dim"))
     if rules := list(dict.fromkeys(each.rule for each in answer.contradictions)):
         console.print(Text(f"CONTRADICTED: {', '.join(rules)} (see below)", style="bold red"))
+    _section(console, "seen by", (_account(each, utc=utc) for each in answer.accounts))
     _section(console, "triggered by", [_trigger(each, utc=utc) for each in answer.triggers] or [_Line("nobody known")])
     _section(console, "authority", [_authority(each, utc=utc) for each in answer.authority] or [_Line("none recorded")])
     _section(console, "actors", map(_actor, answer.actors))
@@ -82,8 +86,7 @@ def _what(answer: Answer) -> str:
     if answer.operation is None:
         return ""
     ended = answer.outcome or "its outcome is not known"
-    accounts = f", by {len(answer.events)} accounts" if len(answer.events) > 1 else ""
-    return f" · {answer.operation}: {ended}{accounts}"
+    return f" · {answer.operation}: {ended}" + (f", {SEEN[answer.seen]}" if answer.seen else "")
 
 
 def _accountable(answer: Answer) -> Iterator[_Line]:
@@ -222,7 +225,8 @@ def _decision(decision: Decision, *, utc: bool) -> _Line:
     why = f": {'; '.join(decision.reasons)}" if decision.reasons else ""
     must = f"; only with {', '.join(decision.obligations)}" if decision.obligations else ""
     return _Line(
-        f"{decision.decision} by {policy or 'a policy not named'}{why}{must}; {show_time(decision.at, utc=utc)}",
+        f"{decision.decision} by {policy or 'a policy not named'}{why}{must}; {COMPARED[decision.parameters]};"
+        f" {show_time(decision.at, utc=utc)}",
         decision.grade,
         decision.candidates,
     )
@@ -232,12 +236,34 @@ def _approval(approval: Approval, *, utc: bool) -> _Line:
     parts = [f"{approval.action}: {_party(approval.by)}"]
     if approval.authenticated:
         parts.append(f"authenticated by {', '.join(approval.authenticated)}")
-    bound = {None: "", True: " to exactly these parameters", False: " to OTHER parameters"}[approval.bound]
-    parts += [f"bound by {approval.binding}{bound}", *_uses(approval)]
+    parts.append(COMPARED[approval.parameters] if approval.binding == "digest" else _given_for(approval))
+    parts += _uses(approval)
+    if approval.external_system or approval.external_id:
+        parts.append(f"in {approval.external_system or 'another system'} as {approval.external_id or '(no id)'}")
     if approval.expires_at is not None:
         parts.append(f"until {show_time(approval.expires_at, utc=utc)}")
     parts.append(show_time(approval.at, utc=utc))
     return _Line("; ".join(parts), approval.grade, approval.candidates)
+
+
+def _account(account: Account, *, utc: bool) -> _Line:
+    attempt = "" if account.attempt is None else f", try {account.attempt}"
+    parts = [
+        f"{account.observer} {account.service}{', imported' if account.importer else ''}: {account.phase}{attempt}"
+    ]
+    parts += [each for each in (account.outcome, account.effect and f"effect {account.effect}", account.status) if each]
+    if account.person is not None:
+        parts.append(f"for {_party(account.person)}")
+    if account.parameter_digest is not None:
+        parts.append(f"parameters {account.parameter_digest.hex()[:12]}")
+    return _Line("; ".join([*parts, show_time(account.at, utc=utc)]))
+
+
+def _given_for(approval: Approval) -> str:
+    """What an approval that no digest binds was given for: it says nothing of parameters."""
+    what = f"for {approval.reference}" if approval.binding == "reference" else approval.binding
+    operation = f" for {approval.operation}" if approval.operation else ""
+    return f"{what}{operation}, {COMPARED['not_bound']}"
 
 
 def _uses(approval: Approval) -> Iterator[str]:

@@ -42,6 +42,14 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "approval": [_approval(story, each) for each in answer.approvals],
         "influence": [_influence(story, each) for each in answer.influences],
         "contradictions": sorted({each.rule for each in answer.contradictions}),
+        "seen": [answer.seen] if answer.seen is not None else [],
+        "account": [
+            f"{story.name_of(each.event_id)} {each.observer} {each.service} {each.outcome}" for each in answer.accounts
+        ],
+        "outcome_grade": [answer.outcome_grade] if answer.outcome_grade is not None else [],
+        "compared": [
+            f"{story.name_of(each.event_id)} {each.parameters}" for each in (*answer.decisions, *answer.approvals)
+        ],
         "evidence": [
             " ".join([each.rule, *(story.name_of(event) for event in each.evidence)]) for each in answer.contradictions
         ],

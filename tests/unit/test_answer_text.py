@@ -32,7 +32,7 @@ def test_the_head_says_who_what_and_whether_something_is_wrong() -> None:
     lines = told("rule_approval_reused", "a2")
     assert lines[:3] == [
         "Agent travel (owner not registered), started by Alice at 2026-01-01 00:00:00.001Z.",
-        "attributed · book: denied",
+        "attributed · book: denied, SEEN BY THE RESOURCE ALONE: whoever called recorded nothing",
         "CONTRADICTED: approval_reused (see below)",
     ]
 
@@ -107,3 +107,26 @@ def test_a_contradiction_is_shown_with_how_soon_to_look_its_evidence_and_what_wo
     assert said.startswith("  high · approval_reused: approval ")
     assert shown_by.startswith("    shown by 019b")
     assert closed_by == "    closed by an approval of its own for each action beyond those allowed"
+
+
+def test_each_account_is_shown_with_who_saw_what_and_what_only_the_resource_saw_stands_in_the_second_line() -> None:
+    lines = told("accounts", "a3")
+    assert lines[1] == "attributed · book: success, seen by who called and who was called"
+    assert [line.rpartition(";")[0] for line in under(lines, "seen by")] == [
+        "  agent agent: intended",
+        "  agent agent: completed; success",
+        "  resource flights: completed; success",
+    ]
+    assert told("accounts", "b1")[1].endswith("SEEN BY THE RESOURCE ALONE: whoever called recorded nothing")
+
+
+def test_what_an_approval_and_a_decision_are_bound_to_is_said() -> None:
+    said = [line.split("; ")[1] for line in under(told("compared", "a1"), "what people said")]
+    assert said == [
+        "of exactly these parameters",
+        "for a1, parameters not bound",
+        "standing for book, parameters not bound",
+    ]
+    decided = [line.split("; ")[1] for line in under(told("compared", "a3"), "policy")]
+    assert decided == ["parameters not comparable: digests of another form"]
+    assert "of OTHER parameters" in " ".join(under(told("compared", "a2"), "what people said"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ledger.attribution.answer import rfc3339
 from ledger.attribution.authority import party, uses_of
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, comparable, is_of_the_attempt
+from ledger.attribution.observed import comparable
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, is_of_the_attempt
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import ApiAction, Oversight
 

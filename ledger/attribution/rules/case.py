@@ -107,11 +107,6 @@ def ended(account: Node) -> int:
     return fact.ended_at if isinstance(fact, ApiAction) and fact.ended_at is not None else account.at
 
 
-def comparable(one: Node, other: Node) -> bool:
-    """Whether the parameter digests of two events are of one form: what an importer read stands in the form of its own log."""
-    return not (one.importer or other.importer) or one.service == other.service
-
-
 def is_of_the_attempt(account: ApiAction) -> bool:
     """Whether an account tells when the call was made: one of the outcome alone may be of any time after it."""
     return account.phase != "completed"

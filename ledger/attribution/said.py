@@ -1,0 +1,88 @@
+"""What policies and people said about an action, with what each was bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.attribution.answer import Approval, Compared, Decision, Grade
+from ledger.attribution.authority import authenticated, party, uses_of
+from ledger.attribution.grades import grade_of_claim, weakest
+from ledger.attribution.observed import compare
+from ledger.attribution.subgraph import Index, Node
+from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
+
+
+def read_decisions(group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]) -> tuple[Decision, ...]:
+    """What policies said, in order of time."""
+    decisions = [
+        Decision(
+            event_id=node.event_id,
+            decision=fact.decision,
+            decision_id=fact.decision_id,
+            engine=fact.engine,
+            policy_id=fact.policy_id,
+            policy_version=fact.policy_version,
+            policy_digest=fact.policy_digest,
+            determining_policies=fact.determining_policies,
+            reasons=fact.reasons,
+            obligations=fact.obligations,
+            parameters=_decided(node, fact, group),
+            at=node.at,
+            grade=weakest((grade, grade_of_claim(node))),
+            candidates=count,
+        )
+        for node, grade, count in rights
+        if isinstance(fact := node.fact, PolicyDecision)
+    ]
+    return tuple(sorted(decisions, key=lambda each: (each.at, each.event_id)))
+
+
+def read_approvals(
+    index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
+) -> tuple[Approval, ...]:
+    """What people said about the action whose accounts are ``group``, in order of time."""
+    facts = [node.fact for node in group if isinstance(node.fact, ApiAction)]
+    action = facts[0].action_id if facts else None
+    approvals = [
+        Approval(
+            event_id=node.event_id,
+            oversight_id=fact.oversight_id,
+            action=fact.action,
+            by=party(index, fact.by),
+            role=fact.role,
+            authenticated=authenticated(fact.authentication),
+            binding=fact.binding,
+            bound={"same": True, "other": False}.get(parameters := _approved(node, fact, group)),
+            parameters=parameters,
+            reference=fact.reference,
+            operation=fact.operation,
+            external_system=fact.external_system,
+            external_id=fact.external_id,
+            uses_allowed=fact.uses_allowed,
+            uses=len(uses := list(uses_of(index, fact.oversight_id))),
+            use=uses.index(action) + 1 if action in uses else None,
+            expires_at=fact.expires_at,
+            at=node.at,
+            grade=weakest((grade, grade_of_claim(node))),
+            candidates=count,
+        )
+        for node, grade, count in rights
+        if isinstance(fact := node.fact, Oversight)
+    ]
+    return tuple(sorted(approvals, key=lambda each: (each.at, each.event_id)))
+
+
+def _decided(node: Node, fact: PolicyDecision, group: Sequence[Node]) -> Compared:
+    """What the policy allows; an attempt may still state what it was asked, before the policy changed it."""
+    if fact.parameter_digest is None:
+        return "not_bound"
+    if fact.decision != "modify":
+        return compare(node, fact.parameter_digest, group)
+    done = [each for each in group if isinstance(each.fact, ApiAction) and each.fact.phase != "intended"]
+    return compare(node, fact.modified_parameter_digest, done or group)
+
+
+def _approved(node: Node, fact: Oversight, group: Sequence[Node]) -> Compared:
+    if fact.binding != "digest":
+        return "not_bound"
+    return compare(node, fact.edited_digest or fact.bound_digest, group)
