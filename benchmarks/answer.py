@@ -56,7 +56,7 @@ def _filled(services: Services, generator: Generator) -> str:
         fill(log, generator.batches(EVENTS))
         work = materialize(services, log, prefix, url)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("analyze events, causes, joins, seals")
+        connection.execute("analyze events, causes, joins, rights, seals")
     figure("materialize_all", [work.rate], "events/s", 0)
     figure("materializer_memory_half", [work.half], "MB")
     figure("materializer_memory", [work.full], "MB")

@@ -52,12 +52,15 @@ with recursive walk (key) as (
     select (select count(*) from kept) as kept, (select count(*) from steps) as steps, (select count(*) from used) as used
 )
 select m.kept, m.steps, m.used,
-       (select count(distinct below) from steps where how <= 4),
-       (select count(distinct below) from steps where how <= 4 and event_id >= (select %(since)s::uuid)),
-       d.done, d.since,
+       o.rights, o.since, d.done, d.since,
        exists (select from rights_since where seal > 0),
        case when m.steps <= %(count)s and m.used <= %(count)s
             then (select coalesce(array_agg(event_id order by event_id), '{}') from met)
             else (select coalesce(array_agg(event_id order by event_id), '{}') from listed) end
   from met_rows m
  cross join (select count(*) as done, count(*) filter (where event_id >= (select %(since)s::uuid)) as since from done) d
+ cross join (
+           select count(*) as rights, count(*) filter (where since) as since
+             from (select below, bool_or(event_id >= (select %(since)s::uuid)) as since
+                     from steps where how <= 4 group by below) b
+       ) o
