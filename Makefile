@@ -1,4 +1,4 @@
-# make demo · make test · make check · make bench · make api-fuzz · make crash · make chaos · make fuzz. Needs Python 3.11, nothing installed by hand.
+# make demo · make test · make check · make bench · make api-fuzz · make crash · make chaos · make fuzz · make prove. Needs Python 3.11, nothing installed by hand.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench api-fuzz crash chaos chaos-each fuzz check
+.PHONY: demo test bench api-fuzz crash chaos chaos-each fuzz prove check
 
 demo: $(VENV)/.demo
 	@$(BIN)/answerable demo $(ARGS)
@@ -27,6 +27,9 @@ crash: $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+prove: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m prove $(ARGS)
 
 chaos: $(VENV)/.dev
 	@$(BIN)/python -m tests.chaos $(ARGS)

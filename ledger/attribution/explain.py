@@ -19,7 +19,7 @@ from ledger.attribution.sentence import first_line
 from ledger.attribution.subgraph import Index, Node, Subgraph
 from ledger.attribution.triggers import beginnings, direct_trigger, read_triggers, sender_by_token
 from ledger.attribution.walk import Walk, cycles, find_triggers
-from ledger.format.event import RESULT_OF
+from ledger.format.event import RESULT_OF, TO_TRIGGERS
 from ledger.format.kinds import ApiAction, TokenIssuance
 
 CLASSES: Final[tuple[Class, ...]] = ("attributed", "unattended", "external", "erased_principal")
@@ -171,7 +171,8 @@ def _reasons(
             found.append("malformed_act")
     if not triggers:
         found += [reason for _, reason in walk.ends if reason != "no_trigger"]
-        if any(True for node in cycles(links) if any(node.ref == each.ref for each in walk.seen)):
+        seen = {node.ref for node in walk.seen}
+        if any(node.ref in seen for node in cycles(links, TO_TRIGGERS)):
             found.append("cycle")
         if any("schema_unknown" in node.findings for node in group):
             found.append("unknown_schema")

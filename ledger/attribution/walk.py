@@ -11,6 +11,7 @@ from ledger.attribution.answer import Grade
 from ledger.attribution.grades import RANK, grade_of_claim, weakest
 from ledger.attribution.links import CIRCUMSTANCE, SAME, TO_TRIGGERS, Edge, Links
 from ledger.attribution.subgraph import Node, Ref
+from ledger.format.event import INFORMED_BY, RELATIONS
 
 
 class Found(NamedTuple):
@@ -162,7 +163,7 @@ def is_origin(node: Node) -> bool:
     return node.kind == "trigger_registration" or is_edit(node)
 
 
-def cycles(links: Links) -> Iterator[Node]:
+def cycles(links: Links, relations: frozenset[str] = RELATIONS) -> Iterator[Node]:
     """An event of each cycle that causes make by id. Joins and accounts of one thing are no causes."""
     done: set[Ref] = set()
     for start in [each for nodes in links.index.by_id.values() for each in nodes]:
@@ -173,7 +174,7 @@ def cycles(links: Links) -> Iterator[Node]:
             if node is not None:
                 done.add(node.ref)
                 on_way[node.ref] = None
-                stack.append((node, _caused_by(links, node)))
+                stack.append((node, _caused_by(links, node, relations)))
             current, rest = stack[-1]
             node = next(rest, None)
             if node is None:
@@ -186,12 +187,14 @@ def cycles(links: Links) -> Iterator[Node]:
                 node = None
 
 
-def _caused_by(links: Links, node: Node) -> Iterator[Node]:
+def _caused_by(links: Links, node: Node, relations: frozenset[str]) -> Iterator[Node]:
     for edge in links.out.get(node.ref, ()):
-        if edge.join is None:
+        if edge.join is None and edge.relation in relations:
             yield edge.target
-    if any(cause.event_id == node.event_id for cause in node.header.causes):
-        yield node
+    for cause in node.header.causes:
+        relation = cause.relation if cause.relation in RELATIONS else INFORMED_BY
+        if cause.event_id == node.event_id and cause.digest in (None, node.digest) and relation in relations:
+            yield node
 
 
 _Way = dict[Ref, tuple[Node, Edge | None, int]]

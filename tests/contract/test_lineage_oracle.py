@@ -1,69 +1,155 @@
-"""The walk in SQL against networkx, on random graphs with dangling causes, cycles by id, duplicated ids and two tenants."""
+"""The store's answers against networkx, on random ledgers.
+
+Dangling causes, cycles by id, one id twice, copies, ambiguous runs, two tenants, erasures, effects that come before their causes,
+and answers as of a time in between. ``make prove`` draws 10,000 of them.
+"""
 
 from __future__ import annotations
 
-import random
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import count
 
-import networkx
+import psycopg
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from ledger.ask import lineage_of
-from ledger.format.event import Cause
-from tests.attribution.scenario import Story, Told
-from tests.attribution.stored import lineage, store
+from ledger.attribution.answer import Answer
+from ledger.attribution.explain import explain
+from ledger.errors import NotFound
+from ledger.ports import EVENTS
+from ledger.schema_files import load_schemas
+from ledger.store.contents import PostgresContents
+from ledger.store.lineage import PostgresLineage
+from ledger.store.migrations import migrate
+from ledger.store.nodes import Reading
+from ledger.store.projection import PostgresProjection
+from tests.attribution.drawn import EVENTS as DRAWN
+from tests.attribution.drawn import PEOPLE, SERVICES, Drawn, World
+from tests.attribution.oracle import Expected, Oracle
 from tests.services.databases import Databases
-from tests.services.forge import EMPTY, START, Forge
+from tests.services.forge import LEDGER, START, Trust, signer
 
-EVENTS = 60
-SEEDS = range(6)
+CASES = 200
+PROOF = int(os.environ.get("PROVE_CASES", "10000"))
+ASKED = 3
+DAY = 86_400_000_000
 
 
-def random_story(seed: int) -> Story:
-    """Events of random causes; two runs of one seed's generator differ by tenant alone."""
-    rng = random.Random(seed)
-    story = Story(tenant=f"random-{seed}")
-    known: list[bytes] = [bytes([0] * 6 + [0x70] + [0] + [0x80] + [seed] * 7)]  # the first is never recorded
-    ahead: list[bytes] = []
-    for number in range(EVENTS):
-        service = rng.choice(["one", "two"])
-        forge = story.forges.setdefault(service, Forge(name=service, service=service, tenant=story.tenant))
-        forge.chain_id = bytes([seed]) + forge.chain_id[1:]
-        forge.now = START + number * 1_000_000 + seed
-        if rng.random() < 0.1:  # cited before it is there: by id alone, so a cycle is possible
-            ahead.append(forge.drawn(f"ahead-{seed}-{number}", 16)[:6] + b"\x70\x00\x80" + rng.randbytes(7))
-            known.append(ahead[-1])
-        causes = [
-            Cause(rng.choice(known), None, rng.choice(["started_by", "informed_by"])) for _ in range(rng.randrange(4))
-        ]
-        event_id = ahead.pop(0) if ahead and rng.random() < 0.5 else None
-        if event_id is None and rng.random() < 0.1 and len(known) > 3:
-            event_id = rng.choice([each.made.event_id for each in story.events.values()] or [None])
-        made = forge.make("prompt", EMPTY["prompt"], causes=list(dict.fromkeys(causes)), event_id=event_id)
-        known.append(made.event_id)
-        story.events[str(number)] = Told(str(number), service, made, EMPTY["prompt"], False)
-    return story
+@dataclass
+class Ledger:
+    """One store for all cases: each is two tenants of its own."""
+
+    connection: psycopg.Connection
+    projection: PostgresProjection
+    contents: PostgresContents
+    lineage: PostgresLineage
+    offset: int = 0
+
+    def take(self, world: World) -> None:
+        records = world.records(START + DAY // 8 + self.offset * 1000)
+        numbered = [record._replace(offset=self.offset + place) for place, record in enumerate(records)]
+        self.projection.commit(self.projection.prepare(numbered))
+        self.offset += len(records)
+        if any(drawn.erased for drawn in world.events):
+            self.contents.sweep()
+        for tenant in (0, 1):
+            for who in ("alice", "alias", "bob"):
+                value, digest = world.person(who, tenant)
+                self.connection.execute(
+                    "insert into contents select id, %s, 'application/vnd.answerable.principal+json', '{}', %s, 0"
+                    " from names where name = %s",
+                    [digest, value, world.tenant(tenant)],
+                )
 
 
 @pytest.fixture(scope="module")
-def told(postgres: Databases) -> tuple[str, list[Story]]:
+def ledger(postgres: Databases) -> Iterator[Ledger]:
     url = postgres.fresh()
-    stories = [random_story(seed) for seed in SEEDS]
-    store(url, *stories)
-    return url, stories
+    migrate(url)
+    trust = Trust()
+    for service in (*SERVICES, "eraser"):
+        trust.key(signer(service), services=[service])
+    bundle = trust.bundle
+    projection = PostgresProjection(url, load_schemas(), LEDGER, bundle)
+    projection.claim(EVENTS, "topic", [0])
+    with (
+        closing(PostgresContents(url, load_schemas())) as contents,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+
+        @contextmanager
+        def connect() -> Iterator[psycopg.Connection]:
+            yield connection
+
+        reading = Reading(load_schemas(), LEDGER, lambda: bundle)
+        yield Ledger(connection, projection, contents, PostgresLineage(connect, reading, lambda: START))
+    projection.close()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_walk_finds_exactly_what_networkx_does(seed: int, told: tuple[str, list[Story]]) -> None:
-    url, stories = told
-    graph = networkx.DiGraph()
-    there = {told.made.event_id for told in stories[seed].events.values()}
-    for told_event in stories[seed].events.values():
-        graph.add_node(told_event.made.event_id)
-        for cause in told_event.made.header.causes:
-            graph.add_edge(cause.event_id, told_event.made.event_id)
-    source = lineage(url)
-    for event_id in there:
-        up = lineage_of(source, stories[seed].tenant, event_id, "up")
-        assert {node.event_id for node in up.nodes} == (networkx.ancestors(graph, event_id) | {event_id}) & there
-        down = lineage_of(source, stories[seed].tenant, event_id, "down")
-        assert {node.event_id for node in down.nodes} == (networkx.descendants(graph, event_id) | {event_id}) & there
+_numbers = count()
+
+
+def compare(ledger: Ledger, events: list[Drawn], picked: list[int]) -> None:
+    world = World(f"w{next(_numbers)}", events)
+    ledger.take(world)
+    arrivals = sorted(world.arrived.values())
+    for number in {each % len(events) for each in picked}:
+        tenant, asked = events[number].tenant, world.ids[number]
+        for until in (None, arrivals[picked[0] % len(arrivals)]):
+            facts = world.of(tenant, until)
+            if not any(fact.id == asked for fact in facts):
+                with pytest.raises(NotFound):
+                    ledger.lineage.above(world.tenant(tenant), asked, as_of=until)
+                continue
+            oracle = Oracle(facts, PEOPLE)
+            up = ledger.lineage.above(world.tenant(tenant), asked, as_of=until)
+            down = ledger.lineage.below(world.tenant(tenant), asked, as_of=until)
+            assert {node.event_id for node in up.nodes} == oracle.above(asked)
+            assert {node.event_id for node in down.nodes} == oracle.below(asked)
+            assert {node.digest for node in up.nodes} == {
+                fact.digest for fact in facts if fact.id in oracle.above(asked)
+            }
+            try:
+                agree(explain(up), oracle.answer(asked))
+            except AssertionError as error:
+                error.add_note("\n".join(map(str, world.events)) + f"\nasked {number}, until {until}")
+                raise
+
+
+def agree(answer: Answer, expected: Expected) -> None:
+    found = {(each.event_id, each.grade) for each in answer.triggers}
+    assert found == {(each.id, each.grade) for each in expected.triggers}
+    roles = {(each.id, role) for each in expected.triggers for role in each.roles}
+    assert roles >= {(each.event_id, each.role) for each in answer.triggers}
+    if expected.exact:
+        assert (answer.class_, set(answer.reasons)) == (expected.class_, set(expected.reasons))
+
+
+_asked = st.lists(st.integers(0, 1000), min_size=ASKED, max_size=ASKED)
+_quietly = settings(
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+)
+
+
+@settings(_quietly, max_examples=CASES)
+@given(DRAWN, _asked)
+def test_the_store_answers_as_networkx_does(ledger: Ledger, events: list[Drawn], picked: list[int]) -> None:
+    compare(ledger, events, picked)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(7200)
+@settings(_quietly, max_examples=PROOF)
+@given(DRAWN, _asked)
+def test_the_store_answers_as_networkx_does_ten_thousand_times(
+    ledger: Ledger, events: list[Drawn], picked: list[int]
+) -> None:
+    compare(ledger, events, picked)
