@@ -167,7 +167,7 @@ STATED: Final = frozenset({"token", "token_digest", "decision", "oversight", "gr
 _TOKENS: Final = frozenset({"token", "token_digest"})
 CIRCUMSTANCE: Final = frozenset({"run_start", "trace_start"})
 """Namespaces of joins on what began the run or trace that an event was in: they count only where nothing else leads on."""
-_EARLIER: Final = CIRCUMSTANCE | {"memory", "bound"}
+_EARLIER: Final = CIRCUMSTANCE | {"memory", "bound", "trigger"}
 """Namespaces in which only an earlier event is a candidate."""
 _AUTHORITY: Final = {
     "decision": "policy_decision",

@@ -29,11 +29,11 @@ _UNATTENDED = ("schedule", "webhook", "queue")
 def read_triggers(links: Links, walk: Walk) -> tuple[Trigger, ...]:
     """The triggers in order of time. A registration that only tells who set a schedule up is part of what fired it."""
     prompts = [_of(links, found) for found in walk.found if found.node.kind != "trigger_registration"]
-    told = {trigger.set_up for trigger in prompts}
+    told = {_trigger_id(node) for trigger in prompts if trigger.set_up for node in links.index.by_id[trigger.set_up]}
     others = [
         _of(links, found)
         for found in walk.found
-        if found.node.kind == "trigger_registration" and found.node.event_id not in told
+        if found.node.kind == "trigger_registration" and _trigger_id(found.node) not in told
     ]
     return tuple(sorted((*prompts, *others), key=lambda each: (each.at, each.event_id)))
 
@@ -88,6 +88,11 @@ def _of_prompt(links: Links, found: Found, fact: Prompt | None) -> Trigger:
         trust=fact.trust if fact else None,
         how=authenticated(fact.authentication) if fact else (),
     )
+
+
+def _trigger_id(node: Node) -> str | bytes:
+    """Which schedule or webhook a registration is about: what changed it is part of what fired, and no trigger of its own."""
+    return node.fact.trigger_id if isinstance(node.fact, TriggerRegistration) else node.event_id
 
 
 class Sender(NamedTuple):

@@ -39,7 +39,7 @@ _LEADS: Final = SAME | TO_TRIGGERS
 
 
 def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
-    """The triggers above ``starts``. Each is graded by the weakest link of its surest way."""
+    """The triggers above ``starts``. Each is graded by its own word, and the weakest link of its surest way."""
     found: dict[Ref, Found] = {}
     seen: dict[Ref, Node] = {}
     ends: list[tuple[Node, str]] = []
@@ -51,7 +51,7 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
             seen[ref] = node
             if is_trigger(node) and ref not in found:
                 edges = _way_to(way, ref)
-                grade = weakest([edge.grade for edge in edges], grade_of_claim(node))
+                grade = weakest([*(edge.grade for edge in edges), grade_of_claim(node)])
                 found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
         if least == 0:
             ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, leads, node, depth))]

@@ -1,5 +1,6 @@
 -- Events below those given, by the causes that later events state. Set-based and directed, as lineage_up.sql is. An effect is
--- followed on where it is an event of this tenant that cites what it should; digests are compared when read.
+-- followed on where it is an event of this tenant, visible by then, that cites what it should: another of its id may be the one that
+-- did. Digests are compared when read.
 with recursive walk (id) as (
     select unnest((select %(start)s::uuid[]))
   union
@@ -8,7 +9,7 @@ with recursive walk (id) as (
      cross join lateral (
                select c.effect as id
                  from causes c
-                 join events e on e.event_id = c.effect and e.effective
+                 join events e on e.event_id = c.effect and e.effective and c.cause = any(e.causes)
                   and e.tenant = (select id from names where name = %(tenant)s) /*visible*/
                 where c.cause = walk.id
            ) next

@@ -46,7 +46,7 @@ from ledger.attribution.house import NO_RULES, Duty, HouseRules
 from ledger.attribution.subgraph import KnownPerson, Limits, Node, Ref, Subgraph
 from ledger.format.codec import Schemas
 from ledger.format.content import Person, encode_content, person_content
-from ledger.format.event import Cause
+from ledger.format.event import RELATIONS, Cause
 from ledger.format.kinds import KINDS, from_avro
 from ledger.schema_files import directory, load_schemas
 from tests.services.forge import START, Forge, Made, blank
@@ -192,6 +192,7 @@ class Story:
         payload = None if told.erased or told.unknown or told.changed else told.payload
         refused = {"unauthorized": "unauthorized_kind", "untrusted": "revoked_key"}.get(role)
         unread = "schema_unknown" if told.unknown else "row_changed" if told.changed else None
+        strange = any(cause.relation not in RELATIONS for cause in told.made.header.causes)
         kind = told.made.header.kind
         return Node(
             ref=Ref(told.made.event_id, told.made.digest),
@@ -207,7 +208,9 @@ class Story:
             sequence=list(self.events).index(name),
             sealed_at=told.made.header.occurred_at,
             append_time=told.made.header.occurred_at + 1000,
-            findings=tuple(each for each in (refused, unread) if each is not None),
+            findings=tuple(
+                each for each in (refused, unread, "unknown_relation" if strange else None) if each is not None
+            ),
         )
 
     def subgraph(self, asked: str, **given: Any) -> Subgraph:

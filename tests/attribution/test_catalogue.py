@@ -5,6 +5,7 @@ A new one without a scenario is red here, and so is a rule without a near miss: 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final, get_args
@@ -16,6 +17,7 @@ from ledger.attribution.contradictions import RULES, SEVERITIES, table
 from ledger.attribution.explain import explain
 from ledger.attribution.joins import JOINED, NAMESPACES
 from ledger.attribution.subgraph import Limits
+from ledger.format.event import RELATIONS
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 
 LOOKED_UP: Final = frozenset(
@@ -64,6 +66,26 @@ def test_an_accusation_names_its_evidence() -> None:
                 assert known >= set(each.evidence), asked
 
 
+FROM: Final = re.compile(r"# (Issue \d+ §|DESIGN §|ATTRIBUTION §|RFC \d|docs/adr/\d{4}|Rule [a-z_]+[.:])")
+"""How a scenario begins: with the section or rule that it comes from."""
+
+
+@pytest.mark.parametrize("path", [*scenario_files(), *story_files()], ids=lambda path: path.stem)
+def test_a_scenario_names_what_it_comes_from(path: Path) -> None:
+    assert FROM.match(path.read_text()), f"{path.name} does not begin with the section or rule that it comes from"
+
+
+def test_the_corpus_is_as_large_as_the_issue_asks() -> None:
+    assert len(scenario_files()) >= 85
+    assert len(story_files()) >= 12
+
+
+@pytest.mark.parametrize("class_", sorted({*get_args(Class)} - {"archived", "erased_principal"}))
+def test_of_each_class_some_scenario_states_the_whole_answer(class_: str) -> None:
+    whole = [found[each.asked] for story, found in told().values() for each in story.expected if each.whole]
+    assert class_ in {answer.class_ for answer in whole}
+
+
 @pytest.mark.parametrize("class_", get_args(Class))
 def test_each_class_is_told(class_: str) -> None:
     assert class_ in {answer.class_ for answer in answers()}
@@ -99,6 +121,12 @@ def test_who_answers_for_it_is_never_empty_without_a_word() -> None:
 def test_each_grade_is_told_of_a_link_and_of_a_trigger(grade: str) -> None:
     assert grade in {link.grade for answer in answers() for step in answer.path for link in step.links}
     assert grade == "corroborated" or grade in {each.grade for answer in answers() for each in answer.triggers}
+
+
+@pytest.mark.parametrize("relation", sorted(RELATIONS))
+def test_each_relation_is_told_of_a_cause_that_is_stated(relation: str) -> None:
+    links = [link for answer in answers() for step in answer.path for link in step.links]
+    assert relation in {link.relation for link in links if link.join is None}
 
 
 @pytest.mark.parametrize("role", ["initiated", "steered", "scheduled", "direct", "external"])

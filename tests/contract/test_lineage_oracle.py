@@ -105,19 +105,21 @@ def compare(ledger: Ledger, events: list[Drawn], picked: list[int]) -> None:
                 with pytest.raises(NotFound):
                     ledger.lineage.above(world.tenant(tenant), asked, as_of=until)
                 continue
-            oracle = Oracle(facts, PEOPLE)
-            up = ledger.lineage.above(world.tenant(tenant), asked, as_of=until)
-            down = ledger.lineage.below(world.tenant(tenant), asked, as_of=until)
-            assert {node.event_id for node in up.nodes} == oracle.above(asked)
-            assert {node.event_id for node in down.nodes} == oracle.below(asked)
-            assert {node.digest for node in up.nodes} == {
-                fact.digest for fact in facts if fact.id in oracle.above(asked)
-            }
             try:
-                agree(explain(up), oracle.answer(asked))
+                _compare(ledger.lineage, world.tenant(tenant), asked, until, Oracle(facts, PEOPLE))
             except AssertionError as error:
-                error.add_note("\n".join(map(str, world.events)) + f"\nasked {number}, until {until}")
+                error.add_note("\n".join(map(str, [*world.events, f"asked {number}, until {until}"])))
                 raise
+
+
+def _compare(lineage: PostgresLineage, tenant: str, asked: bytes, until: int | None, oracle: Oracle) -> None:
+    up = lineage.above(tenant, asked, as_of=until)
+    down = lineage.below(tenant, asked, as_of=until)
+    above = oracle.above(asked)
+    assert {node.event_id for node in up.nodes} == above, "up"
+    assert {node.event_id for node in down.nodes} == oracle.below(asked), "down"
+    assert {node.digest for node in up.nodes} == {each.digest for each in oracle.facts.values() if each.id in above}
+    agree(explain(up), oracle.answer(asked))
 
 
 def agree(answer: Answer, expected: Expected) -> None:
