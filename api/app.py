@@ -16,7 +16,7 @@ from api.metrics import Measured, Metrics
 from api.openapi import serve_document
 from api.problems import install
 from api.pulse import Pulse, Tempo
-from api.routes import answers, events, questions, records, tokens
+from api.routes import answers, coverage, events, questions, records, tokens
 from api.store import Store
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.graphviz import draw_svg
@@ -34,6 +34,7 @@ DESCRIPTION: Final = (
 ROUTERS: Final[Sequence[APIRouter]] = (
     health.router,
     answers.router,
+    coverage.router,
     events.router,
     questions.router,
     records.router,

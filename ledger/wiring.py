@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ledger.store.contents import PostgresContents
     from ledger.store.nodes import Reading
     from ledger.store.projection import PostgresProjection
+    from ledger.store.sentinel import PostgresSentinel
     from ledger.trust.bundle import TrustBundle
 
 
@@ -163,6 +164,14 @@ def open_contents(settings: Settings) -> PostgresContents:
     from ledger.store.contents import PostgresContents
 
     return PostgresContents(store_url(settings), load_schemas())
+
+
+def open_sentinel(settings: Settings, trust: Callable[[], TrustBundle]) -> PostgresSentinel:
+    """What judges events of consequence, behind what is materialized."""
+    from ledger.store.sentinel import PostgresSentinel
+
+    house = house_rules(settings)
+    return PostgresSentinel(store_url(settings), load_schemas(), settings.require_ledger(), trust, house)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from ledger.logs.postgres import PostgresLog
 from tests.attribution.scenario import Story, digest_of, forged_id, read_scenario
 from tests.attribution.stored import store
 from tests.e2e.test_api import serving
+from tests.sentinel.sweeping import sentinel
 from tests.services.databases import Databases
 from tests.services.forge import LEDGER, NAMED, Trust
 
@@ -44,7 +45,7 @@ g1 consent grant grant_id=g-1 action=give grantor=alice delegate=https://agents.
 t1 issuer token_issuance status=issued token=j1 subject=alice grant_id=g-1 act=travel-agent scopes=booking:create audiences=flights expires_at=600 verification=issuer observer=issuer <- p1:started_by
 d1 policy policy_decision decision=allow decision_id=d-1 policy_id=booking policy_version=v7 action=book action_id=book-1 <- s1:started_by
 o1 approvals oversight oversight_id=o-1 action=approve by=alice binding=digest bound_digest=P uses_allowed=1 authentication=pwd,otp <- s1:started_by
-a1 agent api_action action_id=book-1 phase=intended operation=bookings.create resource=flight:UA-101 token=j1 decision_id=d-1 oversight_ids=o-1 parameter_digest=P observer=agent principal=alice agent=https://agents.example/travel run=r1 <- p1:started_by s1:informed_by d1:authorized_by o1:authorized_by
+a1 agent api_action action_id=book-1 phase=intended operation=bookings.create resource=flight:UA-101 target_system=flights.example token=j1 decision_id=d-1 oversight_ids=o-1 parameter_digest=P observer=agent principal=alice agent=https://agents.example/travel run=r1 <- p1:started_by s1:informed_by d1:authorized_by o1:authorized_by
 a2 flights api_action action_id=book-1 phase=completed operation=bookings.create resource=flight:UA-101 token=j1 parameter_digest=P outcome=success effect=full observer=resource <- a1:same_action lost:informed_by
 p2 agent prompt trigger_kind=human trust=trusted channel=chat principal=alice agent=https://agents.example/travel run=r2
 s2 agent reasoning_step status=completed visibility=withheld response_model=m-2 principal=alice agent=https://agents.example/travel run=r2 <- p2:started_by
@@ -60,11 +61,11 @@ def story() -> Story:
 
 
 def fill(url: str) -> None:
-    """Lays the story into an empty database, with a log beside it that is wholly read."""
+    """Lays the story into an empty database, with a log beside it that is wholly read, and judged."""
     log = PostgresLog(url)
     log.prepare()
     log.close()
-    store(url, story())
+    sentinel(url, store(url, story()))
 
 
 def trust() -> Trust:
@@ -149,6 +150,11 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield "/metrics", "forbidden", of("/metrics")
     yield "/metrics", "invalid-request", of("/metrics?%00", "operator")
 
+    part = f"agent={AGENT}&service=agent&system=flights.example&kind=api_action"
+    part += "&since=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z&by=reason"
+    yield "/v1/coverage", "agent", of(f"/v1/coverage?{part}")
+    yield "/v1/coverage", "whole", of("/v1/coverage")
+    yield "/v1/coverage", "invalid-request", of("/v1/coverage?kind=prompt")
     event = "/v1/events/{event_id}"
     yield event, "event", of(f"/v1/events/{told['a2']}")
     yield event, "not-found", of(f"/v1/events/{UNKNOWN}")

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.attribution.accountable import read_accountable
-from ledger.attribution.answer import Actor, Answer, Authority, Class, Coverage, Finding, Party, Trigger
+from ledger.attribution.answer import (
+    Actor,
+    Answer,
+    Authority,
+    Class,
+    Contradiction,
+    Coverage,
+    Finding,
+    Grade,
+    Party,
+    Trigger,
+)
 from ledger.attribution.authority import authorizing, read_actors, read_authority, taken_by_others
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.house import NO_RULES, HouseRules
@@ -26,26 +37,57 @@ CLASSES: Final[tuple[Class, ...]] = ("attributed", "unattended", "external", "er
 """Classes that a trigger can give, the one that says most first."""
 
 
-def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
-    """The answer for the event asked about, over every account of the same action; raises ``KeyError`` where it is not there.
+class Verdict(NamedTuple):
+    """What an answer rests on, before anything of it is told: the accounts of what was asked about, the search, whose rights."""
 
-    ``house`` are the rules of an organisation, for contradictions alone.
+    asked: Sequence[Node]
+    group: Sequence[Node]
+    walk: Walk
+    rights: Sequence[tuple[Node, Grade, int]]
+    triggers: tuple[Trigger, ...]
+    reasons: Sequence[str]
+    class_: Class
+    contradictions: tuple[Contradiction, ...]
+
+
+def judge(graph: Subgraph, links: Links, house: HouseRules = NO_RULES) -> Verdict:
+    """Who triggered the event asked about, over every account of the same action; raises ``KeyError`` where it is not there.
+
+    ``links`` are those of the same events; ``house`` are the rules of an organisation, for contradictions alone.
     """
-    index = Index(graph)
-    asked = index.asked()
+    index = links.index
+    asked = index.by_id.get(graph.asked, [])
     if not asked:
         raise KeyError(graph.asked)
-    links = Links(index)
     effective = [node for node in asked if node.effective]
     starts = _starts(links, effective)
     group = _accounts(links, starts)
     walk = find_triggers(links, starts)
     rights = [each for each in authorizing(links, group) if not taken_by_others(index, group, each)]
-    authority = read_authority(index, group, rights)
-    actors = read_actors(index, rights)
     triggers = read_triggers(links, walk) or direct_trigger(links, group, rights)
     reasons = _reasons(links, asked, group, walk, triggers, rights)
-    class_ = _class(triggers, reasons)
+    case = Case(
+        links=links,
+        group=group,
+        triggers=[found.node for found in walk.found],
+        rights=rights,
+        way=[edge.source for found in walk.found for edge in found.way],
+        began=triggers,
+        house=house,
+    )
+    return Verdict(asked, group, walk, rights, triggers, reasons, _class(triggers, reasons), contradictions(case))
+
+
+def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
+    """The answer for the event asked about, over every account of the same action; raises ``KeyError`` where it is not there.
+
+    ``house`` are the rules of an organisation, for contradictions alone.
+    """
+    links = Links(Index(graph))
+    index = links.index
+    asked, group, walk, rights, triggers, reasons, class_, against = judge(graph, links, house)
+    authority = read_authority(index, group, rights)
+    actors = read_actors(index, rights)
     path = read_path(links, group or asked, walk, triggers, rights)
     owners = read_owners(index, [step.node for step in path] if path else asked, actors)
     shown = tuple(reasons if class_ in ("unattributed", "archived") else (each for each in reasons if each in _REMARKS))
@@ -77,17 +119,7 @@ def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
         influences=read_influences(links, [step.node for step in path]),
         owners=owners,
         path=tuple(step.shown for step in path),
-        contradictions=contradictions(
-            Case(
-                links=links,
-                group=group,
-                triggers=[found.node for found in walk.found],
-                rights=rights,
-                way=[edge.source for found in walk.found for edge in found.way],
-                began=triggers,
-                house=house,
-            )
-        ),
+        contradictions=against,
         findings=read_findings(links),
         coverage=_coverage(links, walk, rights),
     )
@@ -270,4 +302,4 @@ def _coverage(links: Links, walk: Walk, rights: Sequence[tuple[Node, object, int
     )
 
 
-__all__ = ["Actor", "Authority", "Party", "class_of", "explain", "read_findings"]
+__all__ = ["Actor", "Authority", "Party", "Verdict", "class_of", "explain", "judge", "read_findings"]

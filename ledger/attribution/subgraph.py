@@ -132,11 +132,17 @@ class Subgraph:
 
 _id_of: Final = attrgetter("ref.event_id")
 
+Named = tuple[list[str], list[str]]
+"""The names that an event answers to, and those that it follows."""
+
 
 class Index:
-    """Events of a subgraph by id and by the names that they answer to. Ineffective events answer to nothing."""
+    """Events of a subgraph by id and by the names that they answer to. Ineffective events answer to nothing.
 
-    def __init__(self, graph: Subgraph) -> None:
+    ``named`` holds the names of events that were read before.
+    """
+
+    def __init__(self, graph: Subgraph, named: Mapping[Ref, Named] | None = None) -> None:
         self.graph = graph
         self.by_id: dict[bytes, list[Node]] = {}
         self.answering: dict[str, list[Node]] = {}
@@ -146,12 +152,10 @@ class Index:
             self.by_id.setdefault(node.event_id, []).append(node)
             if not node.effective:
                 continue
-            answers, self.follows[node.ref] = names_of(node.header, node.payload)
+            known = named.get(node.ref) if named is not None else None
+            answers, self.follows[node.ref] = known or names_of(node.header, node.payload)
             for name in dict.fromkeys(answers):
                 self.answering.setdefault(name, []).append(node)
-
-    def asked(self) -> list[Node]:
-        return self.by_id.get(self.graph.asked, [])
 
     def answer_to(self, name: str, kind: str) -> list[Node]:
         """The effective events of ``kind`` that answer to ``name``, in order of time."""

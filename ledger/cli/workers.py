@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ledger import wiring
-from ledger.cli.invocation import Json, Stopped, application, exit_with, settings_of
+from ledger.cli.coverage import check_judgements
+from ledger.cli.invocation import Json, Stopped, Tenant, application, exit_with, settings_of
 from ledger.cli.lines import write_lines
 from ledger.cli.output import complain, emit, tell
 from ledger.embedded import attach
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from ledger.embedded import EmbeddedPostgres
 
-WORKERS: Final = ("materialize", "contents")
+WORKERS: Final = ("materialize", "contents", "sentinel")
 _GRACE_SECONDS: Final = 15
 _WATCH_SECONDS: Final = 0.5
 
@@ -46,7 +47,7 @@ AcceptLoss = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the verbs."""
-    for verb in (demo, serve, materialize, contents, api, migrate):
+    for verb in (demo, serve, materialize, contents, sentinel, api, migrate):
         app.command()(verb)
 
 
@@ -56,7 +57,7 @@ def demo() -> None:
 
 
 def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Json = False) -> None:
-    """Runs everything on this machine: Postgres, log, materializer, contents worker, API. Nothing to install or configure.
+    """Runs everything on this machine: Postgres, log, materializer, contents worker, sentinel, API. Nothing to configure.
 
     The first run makes a ledger of your own. Ctrl-C or SIGTERM ends it all; so does the end of this process, however it ends.
     """
@@ -95,6 +96,29 @@ def contents(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: 
     """Keeps the contents, and erases what an erasure names, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
     _work(settings, "contents", lambda health: contents_worker(settings, accept=accept_loss, health=health))
+
+
+def sentinel(
+    ctx: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Judge what is stored again, compare, and end.")] = False,
+    sample: Annotated[
+        int | None, typer.Option(help="With --check: only so many of the tenant's events.", min=1)
+    ] = None,
+    metrics_port: MetricsPort = None,
+    tenant: Tenant = None,
+    as_json: Json = False,
+) -> None:
+    """Judges who is behind each action, and what contradicts it, until SIGTERM; several share the work.
+
+    With --check it recomputes what is stored of a tenant, and exits 1 where a judgement differs: somebody changed it.
+    """
+    settings = settings_of(ctx, metrics_port=metrics_port, tenant=tenant)
+    if check:
+        with wiring.running(settings):
+            exit_with(check_judgements(settings, sample, as_json=as_json))
+    if sample is not None:
+        raise ConfigurationError("--sample goes with --check")
+    _work(settings, "sentinel", lambda health: sentinel_worker(settings, health=health))
 
 
 def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
@@ -144,6 +168,14 @@ def contents_worker(settings: Settings, *, accept: bool = False, health: Any = N
     make = application("consumers.contents", "contents_worker")
     with closing(wiring.open_log(settings)) as log, closing(wiring.open_contents(settings)) as projection:
         yield make(log=log, projection=projection, clock=wiring.CLOCK, accept=accept, health=health)
+
+
+@contextlib.contextmanager
+def sentinel_worker(settings: Settings, *, health: Any = None) -> Iterator[Any]:
+    """The sentinel, wired, inside the block."""
+    make = application("consumers.sentinel", "Sentinel")
+    with closing(wiring.open_sentinel(settings, wiring.watch_bundle(settings))) as store:
+        yield make(store, wiring.CLOCK, health=health)
 
 
 @contextlib.contextmanager

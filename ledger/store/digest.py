@@ -7,7 +7,7 @@ row is the name of its sort, a zero byte, and the row as COPY BINARY has it: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -30,10 +30,15 @@ class StateDigest(NamedTuple):
 
 def state_digest(url: str, *, schema: str | None = None) -> StateDigest:
     """The digest of a store, of one moment; raises ``BackendError``."""
+    return digest_of(url, ROWS, schema=schema)
+
+
+def digest_of(url: str, sorts: Iterable[Rows], *, schema: str | None = None) -> StateDigest:
+    """The digest over some sorts of rows."""
     with connect(url, schema=schema) as connection, translated(), connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
         total, counts = 0, {}
-        for rows in ROWS:
+        for rows in sorts:
             part, counts[rows.table] = _sum(connection, rows)
             total += part
     return StateDigest((total % _MODULUS).to_bytes(_HASH, "big"), counts)

@@ -5,13 +5,15 @@ It fetches and decodes; what follows from it is judged in ``ledger.attribution``
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import psycopg
 
 from ledger.attribution.joins import key_of, names_of, token_names
+from ledger.attribution.pool import SURROUNDING, Pool, surrounding
 from ledger.attribution.subgraph import (
     DEFAULT_LIMITS,
     ChainCoverage,
@@ -23,7 +25,7 @@ from ledger.attribution.subgraph import (
 )
 from ledger.errors import NotFound
 from ledger.format import ids
-from ledger.format.kinds import ApiAction, content_digests
+from ledger.format.kinds import content_digests
 from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Reading, Row, query_events, query_file
 from ledger.store.observed import continuations
@@ -48,6 +50,8 @@ select r.reason, r.detail, r.raw from (
        and (%(as_of)s::bigint is null or append_time <= %(as_of)s) order by id desc limit 500
 ) r"""
 
+POOL: Final = 50_000
+"""Events that are fetched together for several questions at most."""
 ROUNDS: Final = 8
 """How often lineage down goes on through uses of tokens and approvals."""
 
@@ -115,6 +119,32 @@ class PostgresLineage:
         )
 
 
+def pool_above(
+    connection: Connection,
+    reading: Reading,
+    tenant: str,
+    event_ids: Collection[bytes],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Pool | None:
+    """What answers about several events need, fetched in as many round trips as for one; None where it is too much at once.
+
+    Without what no judgement needs: chains, stored findings, refused records.
+    """
+    with translated():
+        question = _Question(connection, reading, tenant, limits._replace(nodes=POOL), None)
+        if len(question.walk("lineage_up.sql", list(event_ids))) >= POOL:
+            return None
+        crowded = question.crowds(frozenset(event_ids))
+        nodes = list(question.decoded.values())
+        return Pool(nodes, question.persons(nodes), crowded=crowded, limits=limits)
+
+
+def above_one(connection: Connection, reading: Reading, tenant: str, event_id: bytes) -> Subgraph:
+    """What one answer needs, on a connection that is in use: as ``PostgresLineage.above``, whose silence is never asked for."""
+    return PostgresLineage(lambda: nullcontext(connection), reading, lambda: 0).above(tenant, event_id)
+
+
 class _Question:
     """One question on one connection, and what was fetched for it. ``rows`` are by id and digest."""
 
@@ -156,23 +186,22 @@ class _Question:
     def surroundings(self, near: bytes) -> None:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
-        names: list[str] = []
-        asked = {_action_of(node) for node in self.decoded.values() if node.event_id == near} - {None}
-        for node in self.decoded.values():
-            if node.header.execution_id is not None:
-                names.append(f"run_state:{node.header.execution_id.hex()}")
-            if _action_of(node) in asked:
-                names += [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
-            if node.header.agent_id is not None:
-                names.append(f"agent:{node.header.agent_id}")
-            payload = node.payload
-            if payload is not None and node.kind == "token_issuance" and payload["act"] is not None:
-                for actor in payload["act"]["chain"]:
-                    if actor["sub"] is not None:
-                        names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
-            if payload is not None and node.kind == "oversight":
-                names.append(f"oversight_use:{payload['oversight_id']}")
-        self.by_keys(names, 4 * self.limits.candidates, near)
+        names = surrounding(self.decoded.values(), {near})
+        self.by_keys(names, SURROUNDING * self.limits.candidates, near)
+
+    def crowds(self, asked: Collection[bytes]) -> list[str]:
+        """Fetches the surroundings for any event: the latest of each name. Returns the names to which more answer than one
+        question looks at on either side."""
+        most = SURROUNDING * self.limits.candidates
+        names = dict.fromkeys(surrounding(self.decoded.values(), asked))
+        self.by_keys(names, 2 * most)
+        counts = Counter(
+            name
+            for node in self.decoded.values()
+            if node.kind in ("agent_registration", "api_action", "execution_control")
+            for name in names_of(node.header, node.payload)[0]
+        )
+        return [name for name in names if counts[name] > most]
 
     def uses(self) -> list[bytes]:
         """Events that used a token or approval among those fetched, and are not fetched yet."""
@@ -249,10 +278,6 @@ def _coverage(row: Row, now: int) -> ChainCoverage:
     due = last + within * 1_000_000 if within and last is not None and not closed else None
     silent = due if due is not None and due < now else None
     return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings))
-
-
-def _action_of(node: Node) -> str | None:
-    return node.fact.action_id if isinstance(node.fact, ApiAction) else None
 
 
 def _people(node: Node) -> set[bytes]:

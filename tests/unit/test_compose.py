@@ -21,7 +21,7 @@ OURS = {name: service for name, service in COMPOSE["services"].items() if "build
 
 
 def test_the_deployment_has_every_part() -> None:
-    assert set(COMPOSE["services"]) == {"kafka", "postgres", "migrate", "materializer", "contents", "api"}
+    assert set(COMPOSE["services"]) == {"kafka", "postgres", "migrate", "materializer", "contents", "sentinel", "api"}
     assert set(COMPOSE["volumes"]) == {"kafka", "postgres", "ledger"}
 
 

@@ -1,0 +1,53 @@
+"""The sentinel: who is behind each event of consequence, and what contradicts it, judged behind all positions.
+
+It never touches ingestion: it reads committed rows, and what it finds follows from them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Event
+
+import structlog
+
+from consumers.health import Health
+from consumers.worker import Pace, insist
+from ledger.ports import Clock, Tally
+from ledger.store.sentinel import PostgresSentinel
+
+
+class Sentinel:
+    """Steps until it is stopped: as fast as it can while there is something to do, else now and then."""
+
+    def __init__(
+        self, store: PostgresSentinel, clock: Clock, *, health: Health | None = None, pace: Pace | None = None
+    ) -> None:
+        self.health = health if health is not None else Health("sentinel")
+        self._store, self._clock, self._pace = store, clock, pace or Pace()
+        self._say = structlog.get_logger(worker="answerable-sentinel")
+
+    def run(self, stop: Event) -> None:
+        """Works until ``stop`` is set. Whatever fails is tried again, and told meanwhile; raises what a person must mend."""
+        insist(lambda: self._work(stop), self.health, stop, self._say, self._pace.retry_seconds)
+        self.health.state("stopped")
+
+    def _work(self, stop: Event) -> None:
+        while not stop.is_set():
+            done = self._store.step()
+            if self.health.snapshot.state != "running":
+                self._say.info("running")
+                self.health.state("running")
+            if done.swept or done.judged:
+                self.health.done(Tally(done.swept, done.judged, 0, _NONE, _NONE), self._clock.now())
+            self._look_around()
+            if not done.more:
+                stop.wait(self._pace.poll_seconds)
+
+    def _look_around(self) -> None:
+        """How far behind it is: events to be swept or judged, and the age of the earliest record not judged by."""
+        far = self._store.behind()
+        age = 0.0 if far.since is None else max(0.0, (self._clock.now() - far.since) / 1e6)
+        self.health.lag(far.unswept + far.stale, age)
+
+
+_NONE: Mapping[str, int] = {}

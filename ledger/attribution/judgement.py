@@ -1,0 +1,180 @@
+"""What the sentinel keeps of an answer: how an event of consequence is attributed, and what contradicts it since when.
+
+It adds no judgement of its own: class, reasons, grades and contradictions are those of the answer. All of it follows from the
+events as they stand with their append times: what was judged before, and in which order, does not enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from ledger.attribution.answer import Contradiction, Trigger
+from ledger.attribution.explain import Verdict, class_of, judge
+from ledger.attribution.grades import weakest
+from ledger.attribution.house import NO_RULES, HouseRules
+from ledger.attribution.links import Links
+from ledger.attribution.path import read_owners
+from ledger.attribution.pool import Pool
+from ledger.attribution.subgraph import Index, Ref, Subgraph
+from ledger.attribution.triggers import beginnings
+from ledger.format.kinds import ApiAction
+
+KINDS: Final = ("api_action", "handoff", "memory", "token_issuance")
+"""The kinds that are judged: what acts on the world, on what others will read, or gives rights to do so. Prompts, reasoning,
+observations, decisions and approvals are what an attribution is made of."""
+
+MOMENTS: Final = 16
+"""How many append times after an event's own, the latest, are looked at for when a contradiction began and ended."""
+
+
+class Accusation(NamedTuple):
+    """A contradiction with its time: the append times of the records that made it true and, where one did, untrue."""
+
+    rule: str
+    severity: str
+    detail: str
+    closes: str
+    evidence: tuple[bytes, ...]
+    opened_at: int
+    closed_at: int | None = None
+
+
+class Judgement(NamedTuple):
+    """How an event is attributed. ``reason`` is the first one that the answer gives, ``grade`` that of the trigger which
+    gives the class, the weakest where several do. ``who`` is a pseudonym: the digest under which the trigger names a person.
+
+    ``responsible``: a person answers for it: whoever triggered it or set it up, or a registered owner. ``unresolved`` are the
+    digests of people whose names may still come.
+    """
+
+    event_id: bytes
+    kind: str
+    class_: str
+    reason: str | None
+    grade: str | None
+    who: bytes | None
+    responsible: bool
+    agent: str | None
+    service: str
+    system: str | None
+    resource: str | None
+    occurred_at: int
+    unresolved: tuple[bytes, ...]
+    accusations: tuple[Accusation, ...]
+
+
+class Bench:
+    """Judges events of one pool. Two accounts of an action mostly rest on the same events, whose links are made once."""
+
+    def __init__(self, pool: Pool, house: HouseRules = NO_RULES) -> None:
+        self._pool, self._house = pool, house
+        self._made: dict[frozenset[Ref], Links] = {}
+
+    def judge(self, event_id: bytes) -> Judgement:
+        """The judgement of one event; raises ``Overfull`` where it has to be asked alone, ``KeyError`` where it is not there."""
+        graph = self._pool.about(event_id)
+        links = self._links(graph)
+        verdict = judge(graph, links, self._house)
+        accusations = self._history(graph, verdict) if _is_first(graph, verdict) else ()
+        return judgement_of(graph, links, verdict, accusations)
+
+    def _links(self, graph: Subgraph) -> Links:
+        key = frozenset(node.ref for node in graph.nodes)
+        if key not in self._made or self._made[key].index.graph.nearby != graph.nearby:
+            self._made[key] = Links(Index(graph, self._pool.names))
+        return self._made[key]
+
+    def _history(self, graph: Subgraph, verdict: Verdict) -> tuple[Accusation, ...]:
+        """What contradicts an event, from when on and until when: the answer at each append time at which it may have changed."""
+        first = min(node.append_time for node in graph.nodes if node.event_id == graph.asked)
+        moments = sorted({node.append_time for node in graph.nodes if node.append_time > first})[-MOMENTS:]
+        held: dict[str, Accusation] = {}
+        over: list[Accusation] = []
+        for moment in (first, *moments):
+            last = moment == (moments[-1] if moments else first)
+            now = {
+                each.rule: each for each in reversed((verdict if last else self._before(graph, moment)).contradictions)
+            }
+            over += [each._replace(closed_at=moment) for rule, each in held.items() if rule not in now]
+            held = {
+                rule: _accusation(each, held[rule].opened_at if rule in held else moment) for rule, each in now.items()
+            }
+        return tuple(sorted((*over, *held.values()), key=lambda each: (each.opened_at, each.rule)))
+
+    def _before(self, graph: Subgraph, moment: int) -> Verdict:
+        before = self._pool.about(graph.asked, as_of=moment)
+        return judge(before, self._links(before), self._house)
+
+
+def judge_alone(graph: Subgraph, house: HouseRules = NO_RULES) -> Judgement:
+    """The judgement of an event that meets a limit: of the answer alone; when its contradictions began is when their evidence
+    was complete."""
+    links = Links(Index(graph))
+    verdict = judge(graph, links, house)
+    came: dict[bytes, int] = {}
+    for node in graph.nodes:
+        came[node.event_id] = min(node.append_time, came.get(node.event_id, node.append_time))
+    firsts = {each.rule: each for each in reversed(verdict.contradictions)} if _is_first(graph, verdict) else {}
+    accusations = tuple(
+        _accusation(each, max(came[event] for event in (graph.asked, *each.evidence) if event in came))
+        for _, each in sorted(firsts.items())
+    )
+    return judgement_of(graph, links, verdict, accusations)
+
+
+def judgement_of(graph: Subgraph, links: Links, verdict: Verdict, accusations: tuple[Accusation, ...]) -> Judgement:
+    """The row of a verdict."""
+    asked = min(verdict.asked, key=lambda node: (not node.effective, node.digest))
+    accounts = verdict.group or verdict.asked
+    fact = asked.fact if isinstance(asked.fact, ApiAction) else None
+    given = list(_givers(verdict))
+    agent = next((node.header.agent_id for node in (asked, *accounts) if node.header.agent_id is not None), None)
+    owners = [each.owner for each in read_owners(links.index, accounts, ()) if each.agent_id == agent]
+    people = [each for trigger in given for each in (trigger.who, trigger.owner)]
+    untold = verdict.class_ in ("unattributed", "archived")
+    return Judgement(
+        event_id=graph.asked,
+        kind=asked.kind,
+        class_=verdict.class_,
+        reason=verdict.reasons[0] if untold and verdict.reasons else None,
+        grade=weakest([each.grade for each in given]) if given else None,
+        who=next((each.who.digest for each in given if each.who is not None), None),
+        responsible=any(each is not None and each.state == "named" for each in (*people, *owners)),
+        agent=agent,
+        service=asked.service,
+        system=fact.target_system if fact is not None else None,
+        resource=fact.resource if fact is not None else None,
+        occurred_at=asked.at,
+        unresolved=tuple(sorted(set(_unresolved(graph, links)))),
+        accusations=accusations,
+    )
+
+
+def _is_first(graph: Subgraph, verdict: Verdict) -> bool:
+    """Whether the event is the first account of its action: what contradicts an action is said once."""
+    return bool(verdict.group) and verdict.group[0].event_id == graph.asked
+
+
+def _givers(verdict: Verdict) -> Iterator[Trigger]:
+    """The triggers that give a verdict its class, in order of time; of an unattributed one all."""
+    for trigger in beginnings(verdict.triggers):
+        if verdict.class_ in ("unattributed", "archived") or class_of(trigger) == verdict.class_:
+            yield trigger
+
+
+def _unresolved(graph: Subgraph, links: Links) -> Iterator[bytes]:
+    """Of whom nothing is known: the digests that any event names a person by, and that have no content which verifies."""
+    for name in links.index.answering:
+        if name.startswith("principal:"):
+            digest = bytes.fromhex(name.removeprefix("principal:"))
+            known = graph.persons.get(digest)
+            if known is None or known.state == "unresolved":
+                yield digest
+
+
+def _accusation(found: Contradiction, opened_at: int) -> Accusation:
+    return Accusation(found.rule, found.severity, found.detail, found.closes, found.evidence[:16], opened_at)
+
+
+__all__ = ["KINDS", "Accusation", "Bench", "Judgement", "judge_alone", "judgement_of"]

@@ -1,0 +1,150 @@
+"""Stale events judged, many at once: their judgements, contradictions, and whose names are awaited, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from ledger.attribution.house import NO_RULES, HouseRules
+from ledger.attribution.judgement import KINDS, Bench, Judgement, judge_alone
+from ledger.attribution.pool import Overfull
+from ledger.errors import NotFound
+from ledger.store.lineage import above_one, pool_above
+from ledger.store.nodes import Reading
+
+Connection = psycopg.Connection[Any]
+
+BATCH: Final = 1_000
+"""Events that are judged in one transaction."""
+
+_STALE: Final = """
+with taken as (
+    select event_id, tenant from sentinel_stale
+     where passed and wave < coalesce((select min(wave) from sentinel_stale where not passed), 9223372036854775807)
+     order by since, event_id limit %(limit)s for update skip locked
+), gone as (
+    delete from sentinel_stale s using taken where (s.event_id, s.tenant) = (taken.event_id, taken.tenant)
+    returning s.event_id, s.tenant
+)
+select g.tenant, t.name, g.event_id, exists (
+           select from events e join names k on k.id = e.kind
+            where e.event_id = g.event_id and e.tenant = g.tenant and k.name = any(%(kinds)s))
+  from gone g join names t on t.id = g.tenant order by 1, 3"""
+
+
+class Judged(NamedTuple):
+    """What one step did: stale events taken off the queue, and of them those that are of a kind to be judged."""
+
+    taken: int
+    judged: int
+
+
+def judge(connection: Connection, reading: Reading, house: HouseRules = NO_RULES, *, limit: int = BATCH) -> Judged:
+    """Judges the events that are stale the longest. Several may work at it: each takes others."""
+    with connection.transaction():
+        rows = connection.execute(_STALE, {"limit": limit, "kinds": list(KINDS)}).fetchall()
+        tenants: dict[tuple[int, str], list[bytes]] = {}
+        for number, name, event_id, wanted in rows:
+            if wanted:
+                tenants.setdefault((number, name), []).append(event_id.bytes)
+        for (number, name), ids in tenants.items():
+            write(connection, number, list(judgements(connection, reading, name, ids, house)))
+    return Judged(len(rows), sum(map(len, tenants.values())))
+
+
+def judgements(
+    connection: Connection,
+    reading: Reading,
+    tenant: str,
+    event_ids: Sequence[bytes],
+    house: HouseRules = NO_RULES,
+) -> Iterator[Judgement]:
+    """The judgements of events, each as it would be alone."""
+    pool = pool_above(connection, reading, tenant, event_ids)
+    if pool is None and len(event_ids) > 1:
+        half = len(event_ids) // 2
+        yield from judgements(connection, reading, tenant, event_ids[:half], house)
+        yield from judgements(connection, reading, tenant, event_ids[half:], house)
+        return
+    bench = Bench(pool, house) if pool is not None else None
+    for event_id in event_ids:
+        try:
+            if bench is None:
+                raise Overfull
+            yield bench.judge(event_id)
+        except KeyError:  # an event that went again, such as by a key that was taken back
+            continue
+        except Overfull:
+            try:
+                yield judge_alone(above_one(connection, reading, tenant, event_id), house)
+            except NotFound:
+                continue
+
+
+_INSERT: Final = """
+insert into judgements (event_id, tenant, kind, service, agent, system, resource, occurred_at, class, reason, grade, who,
+    responsible)
+select j.event_id, %(tenant)s, e.kind, (select id from names where name = j.service), (select id from names where name = j.agent),
+       j.system, j.resource, j.occurred_at, j.class, j.reason, j.grade, j.who, j.responsible
+  from unnest(%(event_id)s::uuid[], %(service)s::text[], %(agent)s::text[], %(system)s::text[], %(resource)s::text[],
+              %(occurred_at)s::bigint[], %(class)s::text[], %(reason)s::text[], %(grade)s::text[], %(who)s::bytea[],
+              %(responsible)s::boolean[])
+         j (event_id, service, agent, system, resource, occurred_at, class, reason, grade, who, responsible)
+ cross join lateral (
+           select min(e.kind) as kind from events e where e.event_id = j.event_id and e.tenant = %(tenant)s) e
+ where e.kind is not null
+on conflict (event_id, tenant) do update
+   set kind = excluded.kind, service = excluded.service, agent = excluded.agent, system = excluded.system,
+       resource = excluded.resource, occurred_at = excluded.occurred_at, class = excluded.class, reason = excluded.reason,
+       grade = excluded.grade, who = excluded.who, responsible = excluded.responsible"""
+
+
+def write(connection: Connection, tenant: int, made: Sequence[Judgement]) -> None:
+    """Puts judgements in the place of those before."""
+    ids = [each.event_id.hex() for each in made]
+    cursor = connection.cursor()
+    for table in ("judgement_waits", "contradictions"):
+        cursor.execute(
+            f"delete from {table} where tenant = %s and event_id = any(%s::uuid[])".encode(),  # noqa: S608 (constants only)
+            [tenant, ids],
+        )
+    columns: dict[str, list[Any]] = {
+        "event_id": ids,
+        "class": [each.class_ for each in made],
+        "agent": [each.agent for each in made],
+    }
+    columns |= {
+        name: [getattr(each, name) for each in made]
+        for name in ("service", "system", "resource", "occurred_at", "reason", "grade", "who", "responsible")
+    }
+    cursor.execute(_INSERT, {"tenant": tenant, **columns})
+    waits = [(digest, tenant, each.event_id.hex()) for each in made for digest in each.unresolved]
+    with cursor.copy("copy judgement_waits (digest, tenant, event_id) from stdin") as copy:
+        for row in waits:
+            copy.write_row(row)
+    accused = [
+        (
+            tenant,
+            each.event_id.hex(),
+            found.rule,
+            found.severity,
+            found.detail,
+            found.closes,
+            [event.hex() for event in found.evidence],
+            found.opened_at,
+            found.closed_at,
+        )
+        for each in made
+        for found in each.accusations
+    ]
+    if accused:
+        cursor.executemany(
+            "insert into contradictions (tenant, event_id, rule, severity, detail, closes, evidence, opened_at, closed_at)"
+            " values (%s, %s::uuid, %s, %s, %s, %s, %s::uuid[], %s, %s)",
+            accused,
+        )
+
+
+__all__ = ["BATCH", "Judged", "judge", "judgements", "write"]

@@ -1,0 +1,355 @@
+"""What changed since the sentinel last looked, and which judgements that makes stale: queued, and never forgotten.
+
+It reads committed rows behind the materializers' positions. What it decodes here are hints, which tell where to look again;
+judgements are made of what verifies (``ledger.store.judging``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from ledger.attribution.house import NO_RULES, HouseRules
+from ledger.attribution.joins import JOINED, key_of, names_of
+from ledger.attribution.judgement import KINDS
+from ledger.errors import VerificationError
+from ledger.format.codec import Schemas, SchemaUnknown
+from ledger.format.event import EventHeader, decode_header
+from ledger.ports import CONTENTS, EVENTS
+from ledger.trust.bundle import TrustBundle, prefix_of
+
+Connection = psycopg.Connection[Any]
+
+SEALS: Final = 40
+"""Seals that one sweep takes: up to 10,240 events."""
+PASS: Final = 5_000
+"""Stale events whose dependents one sweep looks for."""
+
+
+class Swept(NamedTuple):
+    """What one sweep did: events met, and whether there is more to do. ``behind`` counts events not met yet."""
+
+    events: int
+    more: bool
+
+
+class NotReady(Exception):
+    """The store does not stand under this sentinel's bundle or schemas (yet)."""
+
+
+def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle, house: HouseRules = NO_RULES) -> Swept:
+    """One step, in a transaction; nothing is done where another sentinel is at it."""
+    with connection.transaction():
+        row = connection.execute(
+            "select wave, lines, schemas, contents from sentinel for update skip locked"
+        ).fetchone()
+        if row is None:
+            return Swept(0, more=False)
+        wave, lines, known, contents = row[0] + 1, row[1], row[2], row[3]
+        connection.execute("update sentinel set wave = %s", [wave])
+        _stand(connection, bundle, house, wave, lines, known)
+        _people(connection, wave, contents)
+        _payloads(connection, wave)
+        events, full = _new(connection, schemas, wave)
+        passed = _pass_on(connection, schemas)
+    return Swept(events, more=full or passed)
+
+
+def _stand(connection: Connection, bundle: TrustBundle, house: HouseRules, wave: int, lines: int, known: bytes) -> None:
+    """Follows trust, schemas and house rules: what they can change is stale."""
+    stored = [row[0] for row in connection.execute("select line from trust order by number")]
+    if list(bundle.lines) != stored:
+        raise NotReady(
+            "the store stands under another trust bundle than this sentinel's; it waits for the materializer"
+        )
+    rows = connection.execute("select frame, file_digest from schema_set order by frame").fetchall()
+    schemas = sha256(b"".join(frame + digest for frame, digest in rows) + repr(house).encode()).digest()
+    if schemas != known:
+        if known:  # what could not be read before, and records admitted since, may be anywhere
+            connection.execute("delete from sentinel_positions")
+        connection.execute("update sentinel set schemas = %s", [schemas])
+    if len(stored) != lines:
+        if len(stored) < lines:
+            raise NotReady("the store stands under fewer trust statements than this sentinel judged by")
+        old = prefix_of(bundle, lines)
+        keys = [key for key in bundle.keys if key not in old.keys or old.keys[key].says != bundle.keys[key].says]
+        connection.execute(_OF_KEYS, {"keys": keys, "wave": wave})
+        connection.execute("update sentinel set lines = %s", [len(stored)])
+
+
+def _stale(found: str) -> str:
+    """A statement that queues what ``found``, a table of that name, holds."""
+    return found + _STALE
+
+
+_STALE: Final = """
+insert into sentinel_stale as s (event_id, tenant, wave, passed, since)
+select distinct on (f.event_id, f.tenant) f.event_id, f.tenant, %(wave)s, false, f.since from found f
+ order by f.event_id, f.tenant, f.since
+on conflict (event_id, tenant) do update
+   set wave = excluded.wave, passed = false, since = least(s.since, excluded.since) where s.wave < excluded.wave"""
+_OF_KEYS: Final = _stale("""
+with found as (
+    select e.event_id, e.tenant, s.append_time as since
+      from chains c join seals s on s.chain = c.id join events e on e.seal = s.id where c.key_id = any(%(keys)s)
+    union all
+    select g.event_id, c.tenant, s.append_time
+      from chains c join seals s on s.chain = c.id join sightings g on g.seal = s.id where c.key_id = any(%(keys)s)
+)""")
+_AWAITED: Final = _stale("""
+with recursive waiting (digest) as (
+    (select digest from judgement_waits order by digest limit 1)
+  union all
+    select (select w.digest from judgement_waits w where w.digest > waiting.digest order by w.digest limit 1)
+      from waiting where waiting.digest is not null
+), came as (
+    select w.digest, c.tenant, c.append_time from waiting w join contents c on c.digest = w.digest
+    union
+    select w.digest, x.tenant, x.append_time from waiting w join erasures x on x.digest = w.digest and not x.is_event
+), found as (
+    select w.event_id, w.tenant, came.append_time as since
+      from came join judgement_waits w on w.digest = came.digest and w.tenant = came.tenant
+)""")
+
+
+def _people(connection: Connection, wave: int, contents: int) -> None:
+    """The names that came since."""
+    row = connection.execute(
+        "select coalesce(sum(next_offset), 0) from positions where topic = %s", [CONTENTS]
+    ).fetchone()
+    now = int(row[0]) if row else 0
+    if now != contents:
+        connection.execute(_AWAITED, {"wave": wave})
+        connection.execute("update sentinel set contents = %s", [now])
+
+
+def _payloads(connection: Connection, wave: int) -> None:
+    """The payloads that were taken away since their erasure was met, and all else under their seals: some may have been
+    refused until then. Digests of events are not indexed: one scan serves all."""
+    gone = connection.execute(
+        "delete from sentinel_erasures w where not exists (select from erasures x where x.tenant = w.tenant"
+        " and x.digest = w.digest and x.is_event and not x.swept) returning w.tenant, w.digest, w.since"
+    ).fetchall()
+    if gone:
+        given = {"digests": [digest for _, digest, _ in gone], "since": min(row[2] for row in gone), "wave": wave}
+        connection.execute(_ERASED, given)
+
+
+_ERASED: Final = _stale("""
+with found as (
+    select o.event_id, o.tenant, %(since)s::bigint as since
+      from (select distinct seal from events where digest = any(%(digests)s)) e join events o on o.seal = e.seal
+)""")
+_SEALS: Final = """
+select s.id, p.partition, s.log_offset
+  from (select partition, identity, next_offset from positions where topic = %(topic)s) p
+  left join sentinel_positions m on m.partition = p.partition and m.identity = p.identity and m.next_offset <= p.next_offset
+ cross join lateral (
+           select s.id, s.log_offset, max(s.append_time) over (order by s.log_offset) as came
+             from (select id, log_offset, append_time from seals s
+                    where s.partition = p.partition and s.log_offset >= coalesce(m.next_offset, 0)
+                      and s.log_offset < p.next_offset
+                    order by s.log_offset limit %(limit)s) s
+       ) s
+ order by s.came, s.log_offset, p.partition limit %(limit)s"""
+_REACHED: Final = """
+insert into sentinel_positions as m (partition, identity, next_offset)
+select %(partition)s, p.identity, coalesce(%(until)s, p.next_offset)
+  from positions p where p.topic = %(topic)s and p.partition = %(partition)s
+on conflict (partition) do update set identity = excluded.identity, next_offset = excluded.next_offset"""
+_EVENTS: Final = """
+select e.event_id, e.tenant, t.name, e.header, e.payload, e.follows, s.append_time
+  from seals s
+  join (select seal, event_id, tenant, header, payload, follows, effective from events where seal = any(%(seals)s)
+        union all
+        select g.seal, e.event_id, e.tenant, e.header, e.payload, e.follows, e.effective
+          from sightings g join events e on e.event_id = g.event_id and e.digest = g.digest where g.seal = any(%(seals)s)
+       ) e on e.seal = s.id
+  join names t on t.id = e.tenant
+ where s.id = any(%(seals)s)"""
+
+
+def _new(connection: Connection, schemas: Schemas, wave: int) -> tuple[int, bool]:
+    """The next seals behind the positions; how many events they hold, and whether there may be more."""
+    positions = connection.execute("select partition, next_offset from positions where topic = %s", [EVENTS]).fetchall()
+    seals = connection.execute(_SEALS, {"topic": EVENTS, "limit": SEALS}).fetchall()
+    rows = connection.execute(_EVENTS, {"seals": [seal for seal, *_ in seals]}, binary=True).fetchall() if seals else []
+    _queue(connection, schemas, wave, rows)
+    full = len(seals) >= SEALS
+    reached = {partition: offset + 1 for _, partition, offset in seals}  # in order of offsets within a partition
+    for partition, end in positions:
+        until = reached.get(partition) if full else max(end, reached.get(partition, 0))
+        if until is not None:
+            connection.execute(_REACHED, {"partition": partition, "topic": EVENTS, "until": until})
+    return len(rows), full
+
+
+class _Hints:
+    """What new events tell about others, collected for a few statements."""
+
+    def __init__(self) -> None:
+        self.judged: list[tuple[str, int, int]] = []
+        self.all: set[tuple[bytes, int]] = set()
+        self.since = 0
+        self.answers: dict[int, int] = {}
+        self.looks: list[tuple[int, str]] = []
+        self.agents: dict[str, int] = {}
+        self.runs: dict[str, int] = {}
+        self.erased: list[tuple[int, bytes, int]] = []
+        self.forgotten: dict[int, int] = {}
+
+
+def _queue(connection: Connection, schemas: Schemas, wave: int, rows: Sequence[Sequence[Any]]) -> None:
+    hints = _Hints()
+    for row in rows:
+        _read(hints, schemas, row)
+    if not hints.all:
+        return
+    hints.since = min(row[6] for row in rows)
+    cursor = connection.cursor()
+    with cursor.copy("copy sentinel_looks (key, event_id) from stdin") as copy:
+        for look in hints.looks:
+            copy.write_row(look)
+    if hints.erased:
+        cursor.executemany("insert into sentinel_erasures values (%s, %s, %s) on conflict do nothing", hints.erased)
+    ids, tenants, sinces = zip(*hints.judged, strict=True) if hints.judged else ((), (), ())
+    connection.execute(_JUDGE, {"ids": list(ids), "tenants": list(tenants), "sinces": list(sinces), "wave": wave})
+    new = [event_id.hex() for event_id, _ in hints.all]
+    _below(connection, wave, new, hints.answers, hints.since)
+    if hints.agents:
+        given = {"names": list(hints.agents), "since": min(hints.agents.values()), "wave": wave}
+        connection.execute(_OF_AGENTS, given)
+    if hints.runs:
+        given = {"runs": list(hints.runs), "since": min(hints.runs.values()), "wave": wave}
+        connection.execute(_OF_RUNS, given)
+    if hints.forgotten:
+        given = {"keys": list(hints.forgotten), "since": min(hints.forgotten.values()), "wave": wave}
+        connection.execute(_NAMING, given)
+
+
+def _read(hints: _Hints, schemas: Schemas, row: Sequence[Any]) -> None:
+    """One event; one that cannot be read tells nothing, and is judged by what verifies."""
+    event_id, tenant, name, data, payload, follows, since = row
+    hints.all.add((event_id.bytes, tenant))
+    hints.looks += [(key, event_id.hex) for key in follows or ()]
+    read = _decoded(schemas, data, payload)
+    if read is None:
+        return
+    header, said = read
+    if header.kind in KINDS:
+        hints.judged.append((event_id.hex, tenant, since))
+    for key in _looked_for(name, header, said):
+        hints.answers[key] = min(since, hints.answers.get(key, since))
+    if said is None:
+        return
+    if header.kind == "oversight":
+        hints.looks.append((key_of(name, f"oversight_use:{said['oversight_id']}"), event_id.hex))
+    elif header.kind == "api_action" and said["idempotency_key"] is not None:
+        own = f"idempotency:{said['target_system'] or ''}\0{said['idempotency_key']}"
+        hints.looks.append((key_of(name, own), event_id.hex))
+    elif header.kind == "execution_control" and header.execution_id is not None:
+        hints.runs.setdefault(header.execution_id.hex(), since)
+    elif header.kind == "agent_registration":
+        hints.agents |= dict.fromkeys((said["agent_id"], *said["client_ids"]), since)
+    elif header.kind == "content_erasure":
+        hints.erased += [(tenant, digest, since) for digest in said["events"]]
+        hints.forgotten |= {key_of(name, f"principal:{digest.hex()}"): since for digest in said["contents"]}
+
+
+_JUDGE: Final = """
+insert into sentinel_stale as s (event_id, tenant, wave, passed, since)
+select distinct on (f.event_id, f.tenant) f.event_id, f.tenant, %(wave)s, true, f.since
+  from unnest(%(ids)s::uuid[], %(tenants)s::int[], %(sinces)s::bigint[]) f (event_id, tenant, since)
+ order by f.event_id, f.tenant, f.since
+on conflict (event_id, tenant) do update
+   set wave = excluded.wave, passed = true, since = least(s.since, excluded.since) where s.wave < excluded.wave"""
+_OF_AGENTS: Final = _stale("""
+with found as (
+    select e.event_id, e.tenant, %(since)s::bigint as since
+      from events e join names a on a.id = e.agent where a.name = any(%(names)s)
+)""")
+_OF_RUNS: Final = _stale("""
+with found as (
+    select e.event_id, e.tenant, %(since)s::bigint as since from events e where e.execution_id = any(%(runs)s::uuid[])
+)""")
+_NAMING: Final = _stale("""
+with found as (
+    select e.event_id, e.tenant, %(since)s::bigint as since
+      from joins j join events e on e.event_id = j.event_id where j.key = any(%(keys)s)
+)""")
+_BELOW: Final = _stale("""
+with changed as (
+    select * from unnest(%(keys)s::bigint[], %(sinces)s::bigint[]) k (key, since)
+), known as (
+    select id from unnest(%(ids)s::uuid[]) i (id)
+), reached as (
+    select l.event_id, k.since from changed k join sentinel_looks l on l.key = k.key
+    union all
+    select c.effect, %(since)s::bigint from known i join causes c on c.cause = i.id
+), found as (
+    select r.event_id, e.tenant, r.since from reached r join events e on e.event_id = r.event_id
+     where not exists (select from known i where i.id = r.event_id)
+)""")
+_PASSING: Final = """
+with taken as (
+    select event_id, tenant from sentinel_stale
+     where not passed and wave = (select min(wave) from sentinel_stale where not passed) limit %(limit)s
+)
+update sentinel_stale s set passed = true from taken where (s.event_id, s.tenant) = (taken.event_id, taken.tenant)
+returning s.event_id, s.tenant, s.wave, s.since"""
+_FOUND: Final = """
+select e.event_id, e.tenant, t.name, e.header, e.payload
+  from unnest(%(ids)s::uuid[], %(tenants)s::int[]) w (event_id, tenant)
+  join events e on e.event_id = w.event_id and e.tenant = w.tenant join names t on t.id = e.tenant"""
+
+
+def _pass_on(connection: Connection, schemas: Schemas) -> bool:
+    """Queues what is below the stale events of the oldest wave, so many at a time; whether it had any.
+
+    What is below belongs to the same wave: that is how a wave ends, whatever circles there are among joins.
+    """
+    rows = connection.execute(_PASSING, {"limit": PASS}).fetchall()
+    if not rows:
+        return False
+    since = min(row[3] for row in rows)
+    given = {"ids": [row[0].hex for row in rows], "tenants": [row[1] for row in rows]}
+    answers: dict[int, int] = {}
+    for _, _, name, header, payload in connection.execute(_FOUND, given, binary=True):
+        read = _decoded(schemas, header, payload)
+        if read is not None:
+            answers |= dict.fromkeys(_looked_for(name, *read), since)
+    _below(connection, rows[0][2], given["ids"], answers, since)
+    return True
+
+
+def _below(connection: Connection, wave: int, ids: Collection[str], answers: dict[int, int], since: int) -> None:
+    """What looks for the names that events answer to, and what states them as its causes."""
+    given = {"ids": list(ids), "keys": list(answers), "sinces": list(answers.values()), "since": since, "wave": wave}
+    connection.execute(_BELOW, given)
+
+
+def _decoded(schemas: Schemas, data: bytes, payload: bytes | None) -> tuple[EventHeader, Any] | None:
+    """Header and payload; None of what cannot be read: it tells nothing, and is judged by what verifies."""
+    try:
+        header = decode_header(schemas, data)
+    except VerificationError:
+        return None
+    try:
+        return header, None if payload is None else schemas.decode(payload, header.kind)
+    except (VerificationError, SchemaUnknown):
+        return header, None
+
+
+_FOR_FINDING: Final = ("principal:", "resource:", "token_use:", "grant_use:", "txn:", "agent:", "run_state:")
+"""Names that nothing looks for, or whose followers are found by columns: of an agent, of a run."""
+_FOLLOWED: Final = ("correlation:span:", *(f"correlation:{each}:" for each in sorted(JOINED)))
+
+
+def _looked_for(tenant: str, header: EventHeader, payload: Any) -> Iterator[int]:
+    """The keys that an event answers to and that others may look for when they are judged."""
+    for name in names_of(header, payload)[0]:
+        if name.startswith(_FOLLOWED) or not name.startswith(("correlation:", *_FOR_FINDING)):
+            yield key_of(tenant, name)
