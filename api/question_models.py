@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from api.answer_models import Digest, EventId, Party, Shown, Time
+from api.answer_models import Digest, EventId, Grade, Party, Shown, Time
+from api.event_models import EventSummary
 
 
 class StepCause(Shown):
@@ -126,3 +127,25 @@ class AgentDetail(Agent):
     """One agent, with how it came to be what it is."""
 
     history: list[AgentChange]
+
+
+class TouchedEvent(EventSummary):
+    """An event that came of the thing."""
+
+    grade: Grade = Field(description="of the surest way to it: as its weakest link")
+    candidates: int = Field(description="above 1: a link of the way was joined among so many")
+    steps: int = Field(description="links from the thing to it")
+
+
+class Touched(Shown):
+    """A page: events of a thing, and what came of them."""
+
+    what: str
+    value: str
+    starts: list[EventSummary] = Field(description="the events that are the thing, or its use, the latest first")
+    items: list[TouchedEvent] = Field(description="what came of these, in order of time")
+    agents: list[str]
+    executions: list[str]
+    next: str | None = Field(description="the cursor of the next page of starts; null: there was no more")
+    truncated: list[str] = Field(description="limits that were hit")
+    limits: dict[str, int]

@@ -8,14 +8,18 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api.access import Reader
-from api.cursors import read_cursor, write_cursor
+from api.cursors import BAD_CURSOR, read_cursor, write_cursor
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_id, read_text, read_time
 from api.problems import InvalidRequest, responses
-from api.question_models import AgentDetail, Agents, RunDifference
+from api.question_models import AgentDetail, Agents, RunDifference, Touched
+from api.routes.answers import Nodes
 from ledger.attribution.difference import difference_json
 from ledger.attribution.inventory import REMARKS, Wanted, agent_json, history_json
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 from ledger.store.inventory import agent_by_id, list_agents
 from ledger.store.runs import difference_of
+from ledger.store.touched import STARTS, What, touched
+from ledger.touched_view import touched_json
 
 router = APIRouter(prefix="/v1", tags=["questions"])
 
@@ -96,3 +100,53 @@ def agent(request: Request, caller: Reader, agent_id: AgentId, as_of: AsOf = Non
     with request.app.state.store.connection() as connection:
         found = agent_by_id(connection, request.app.state.reading, caller.tenant, wanted, as_of=time)
     return JSONResponse({**agent_json(found), "history": history_json(found)})
+
+
+Thing = Annotated[What, Path(description="What it is that touched others.")]
+Value = Annotated[
+    str,
+    Path(
+        description="Person: `issuer#subject` or a digest; token: `issuer#jti` or SHA-256; grant: its id; document: its URI; "
+        "memory: `store#key`; policy: `id` or `id@version`.",
+        max_length=TEXT_MOST,
+    ),
+]
+
+
+@router.get(
+    "/touched/{what}/{value:path}",
+    response_model=Touched,
+    responses=responses(401, 403, 503),
+    summary="What a person, token or document touched",
+)
+def touched_by(
+    request: Request,
+    caller: Reader,
+    what: Thing,
+    value: Value,
+    as_of: AsOf = None,
+    nodes: Nodes = DEFAULT_LIMITS.nodes,
+    cursor: Cursor = None,
+) -> Response:
+    """Everything that came of it, through whichever agents and across executions, each with how sure the way to it is."""
+    wanted, time = read_text(value, "value") or "", read_time(as_of)
+    scope = ("touched", caller.tenant, what, wanted, as_of, nodes)
+    before = b"\xff" * 16 if cursor is None else _event_id(str(read_cursor(scope, cursor, (str,))[0]))
+    with request.app.state.store.connection() as connection:
+        reading = request.app.state.reading
+        limits = Limits(nodes=nodes)
+        page = touched(connection, reading, caller.tenant, what, wanted, before=before, as_of=time, limits=limits)
+    more = None if page.before is None else write_cursor(scope, (page.before.hex(),))
+    return JSONResponse(
+        {**touched_json(what, wanted, page), "next": more, "limits": {"nodes": nodes, "starts": STARTS}}
+    )
+
+
+def _event_id(text: str) -> bytes:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 16:
+        raise InvalidRequest(BAD_CURSOR)
+    return found

@@ -37,6 +37,7 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "trace_start": "what began or steered what a trace shows, by trace id",
     "principal": "whom an event names, by the digest of their content in hex (for finding)",
     "resource": "what an event touched (for finding)",
+    "policy": "a decision by a policy, by policy_id, and by policy_id, U+0000, policy_version (for finding)",
     "named": "a token whose `act` names an agent or whose client it is: `issuer#subject`, `issuer#client_id` (for finding)",
     "configured": "what an agent was configured with, by agent_id (for finding)",
     "listed": "every event of a kind that an inventory reads: agent_registration, token_issuance (for finding)",
@@ -202,6 +203,10 @@ def _token_issuance(payload: Payload, names: _Names) -> None:
 def _policy_decision(payload: Payload, names: _Names) -> None:
     if (decision := payload["decision_id"]) is not None:
         names.answers.append(f"decision:{decision}")
+    if (policy := payload["policy_id"]) is not None:
+        names.answers.append(f"policy:{policy}")
+        if (version := payload["policy_version"]) is not None:
+            names.answers.append(f"policy:{policy}\0{version}")
     if (action := payload["action_id"]) is not None:
         names.answers.append(f"action:{action}")
     names.follows.extend(token_names(payload["token"]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import ask, coverage, doctor, evidence, imports, keys, questions, tokens, verify, workers
+from ledger.cli import ask, coverage, doctor, evidence, imports, keys, questions, tokens, touched, verify, workers
 from ledger.cli.invocation import Sentences
 from ledger.errors import ConfigurationError
 from ledger.passwords import without_password
@@ -24,6 +24,7 @@ app = typer.Typer(
 ask.register(app)
 questions.register(app)
 coverage.register(app)
+touched.register(app)
 imports.register(app)
 evidence.register(app)
 verify.register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from ledger import ask, wiring
 from ledger.attribution.answer import to_json
 from ledger.attribution.graph import in_order
 from ledger.attribution.path import summary
-from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node, Subgraph
+from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Subgraph
 from ledger.cli.answer_text import print_answer
 from ledger.cli.graphs import Form, emit_graph, form_of
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
@@ -219,7 +220,7 @@ def _show(
         )
     else:
         for node in page.events:
-            print_event(console(), node, utc=settings.utc)
+            print_event(console(), node, persons=persons, utc=settings.utc)
         if page.next is not None or page.truncated:
             tell("there are more: narrow the search, or give a larger --limit")
     if not page.events:
@@ -239,13 +240,15 @@ def event_id(text: str, what: str = "event") -> bytes:
 def print_events(out: Console, found: Subgraph, *, utc: bool) -> None:
     """A line an event in order of time, each with the causes that it cites."""
     for node in in_order(found.nodes):
-        print_event(out, node, utc=utc, asked=node.event_id == found.asked)
+        print_event(out, node, persons=found.persons, utc=utc, asked=node.event_id == found.asked)
     if found.cut:
         out.print(Text(f"CUT SHORT at {found.limits.nodes} events: ask with a larger --nodes", style="bold yellow"))
 
 
-def print_event(out: Console, node: Node, *, utc: bool, asked: bool = False) -> None:
-    """An event and the causes that it cites."""
+def print_event(
+    out: Console, node: Node, *, persons: Mapping[bytes, KnownPerson] | None = None, utc: bool, asked: bool = False
+) -> None:
+    """An event, which agent it was by and for whom, and the causes that it cites."""
     out.print(
         Text.assemble(
             (f"{show_time(node.at, utc=utc)}  ", "dim"),
@@ -254,7 +257,18 @@ def print_event(out: Console, node: Node, *, utc: bool, asked: bool = False) -> 
             (clean(node.service + (", imported" if node.importer else "")), "cyan"),
         )
     )
-    out.print(Text(f"    {ids.text(node.event_id)}", style="dim"))
+    by = f"  by {clean(node.header.agent_id)}" if node.header.agent_id is not None else ""
+    out.print(Text(f"    {ids.text(node.event_id)}{by}{_for_whom(node, persons or {})}", style="dim"))
     for cause in node.header.causes:
         how = "sealed" if cause.digest is not None else "asserted"
         out.print(Text(f"    ← {clean(cause.relation)} {ids.text(cause.event_id)}  {how}", style="dim"))
+
+
+def _for_whom(node: Node, persons: Mapping[bytes, KnownPerson]) -> str:
+    """On whose behalf an event says that it was; nothing where it does not."""
+    if node.header.principal is None:
+        return ""
+    known = persons.get(node.header.principal)
+    if known is None or known.person is None:
+        return f" for {'an erased person' if known is not None and known.state == 'erased' else 'somebody unresolved'}"
+    return f" for {clean(known.person.name or known.person.subject)}"

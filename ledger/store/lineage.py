@@ -74,7 +74,7 @@ class PostgresLineage:
     ) -> Subgraph:
         """What an answer about an event needs: see ``ledger.ports.Lineage``."""
         with translated(), self._connect() as connection:
-            question = _Question(connection, self._reading, tenant, limits, as_of)
+            question = Question(connection, self._reading, tenant, limits, as_of)
             walked = question.walk("lineage_up.sql", [event_id])
             return self._complete(question, event_id, walked)
 
@@ -83,19 +83,11 @@ class PostgresLineage:
     ) -> Subgraph:
         """What came of an event: see ``ledger.ports.Lineage``."""
         with translated(), self._connect() as connection:
-            question = _Question(connection, self._reading, tenant, limits, as_of)
-            start = [event_id]
-            walked: set[bytes] = set()
-            for _ in range(ROUNDS):
-                walked |= question.walk("lineage_down.sql", start)
-                start = question.uses() if len(question.rows) < limits.nodes else []
-                if not start:
-                    break
+            question = Question(connection, self._reading, tenant, limits, as_of)
+            walked = walk_below(question, [event_id])
             return self._complete(question, event_id, walked, up=False)
 
-    def _complete(
-        self, question: _Question, event_id: bytes, walked: Collection[bytes], *, up: bool = True
-    ) -> Subgraph:
+    def _complete(self, question: Question, event_id: bytes, walked: Collection[bytes], *, up: bool = True) -> Subgraph:
         if not any(row[0].bytes == event_id for row in question.rows.values()):
             raise NotFound(f"this ledger has no event {ids.text(event_id)}")
         met = frozenset(question.decoded)
@@ -132,7 +124,7 @@ def pool_above(
     Without what no judgement needs: chains, stored findings, refused records.
     """
     with translated():
-        question = _Question(connection, reading, tenant, limits._replace(nodes=POOL), None)
+        question = Question(connection, reading, tenant, limits._replace(nodes=POOL), None)
         if len(question.walk("lineage_up.sql", list(event_ids))) >= POOL:
             return None
         crowded = question.crowds(frozenset(event_ids))
@@ -145,7 +137,18 @@ def above_one(connection: Connection, reading: Reading, tenant: str, event_id: b
     return PostgresLineage(lambda: nullcontext(connection), reading, lambda: 0).above(tenant, event_id)
 
 
-class _Question:
+def walk_below(question: Question, start: Sequence[bytes]) -> set[bytes]:
+    """Fetches what came of events: by causes, and by uses of tokens and approvals; returns every id walked."""
+    walked: set[bytes] = set()
+    for _ in range(ROUNDS):
+        if not start:
+            break
+        walked |= question.walk("lineage_down.sql", start)
+        start = question.uses() if len(question.rows) < question.limits.nodes else []
+    return walked
+
+
+class Question:
     """One question on one connection, and what was fetched for it. ``rows`` are by id and digest."""
 
     def __init__(
@@ -162,15 +165,15 @@ class _Question:
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
-        return self._fetch(file, start=[each.hex() for each in start], nodes=self.limits.nodes)
+        return self.fetch(file, start=[each.hex() for each in start], nodes=self.limits.nodes)
 
     def by_keys(self, names: Iterable[str], candidates: int, near: bytes = b"\xff" * 16) -> set[bytes]:
         """What answers to the names: so many a name, the nearest to the id ``near``; without one, the latest."""
         keys = [key_of(self.tenant, name) for name in dict.fromkeys(names)]
         given = {"keys": keys, "candidates": candidates, "near": near.hex()}
-        return self._fetch("lineage_keys.sql", **given) if keys else set()
+        return self.fetch("lineage_keys.sql", **given) if keys else set()
 
-    def _fetch(self, file: str, **given: object) -> set[bytes]:
+    def fetch(self, file: str, **given: object) -> set[bytes]:
         query = query_events(file, self.as_of is not None)
         parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
         walked = set()
@@ -237,6 +240,10 @@ class _Question:
             found += by_seal.get((self.rows[key][CHAIN], node.number), ())
             nodes.append(node._replace(findings=tuple(sorted({*node.findings, *found}))) if found else node)
         return tuple(nodes)
+
+    def subgraph(self, nodes: Sequence[Node], persons: Mapping[bytes, KnownPerson]) -> Subgraph:
+        """What was fetched, without what surrounds it: for those who follow links alone."""
+        return Subgraph(asked=nodes[0].event_id, nodes=nodes, persons=persons, limits=self.limits, as_of=self.as_of)
 
     def persons(self, nodes: Iterable[Node]) -> Mapping[bytes, KnownPerson]:
         """Everybody whom the events name, as far as their contents stand and verify."""

@@ -64,7 +64,7 @@ def find_events(
 ) -> Page:
     """The events that match, those with the latest ids first."""
     with translated():
-        people, truncated = _pseudonyms(connection, tenant, search.principal)
+        people, truncated = pseudonyms(connection, tenant, search.principal)
         sets = [
             [f"correlation:{search.correlation}"] if search.correlation is not None else None,
             [f"principal:{digest}" for digest in people] if people is not None else None,
@@ -129,7 +129,7 @@ def _answers(node: Node, names: Sequence[Sequence[str]]) -> bool:
     return all(not answers.isdisjoint(each) for each in names)
 
 
-def _pseudonyms(connection: Connection, tenant: str, principal: str | None) -> tuple[list[str] | None, tuple[str, ...]]:
+def pseudonyms(connection: Connection, tenant: str, principal: str | None) -> tuple[list[str] | None, tuple[str, ...]]:
     """The digests, in hex, under which a person appears; None where none was asked for."""
     if principal is None:
         return None, ()

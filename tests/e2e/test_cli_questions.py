@@ -53,3 +53,15 @@ def test_no_such_agent_is_exit_1_and_no_such_remark_misuse(run: Run) -> None:
     assert "knows no agent" in run("agents", "https://nobody.example", status=1).stderr
     assert "there is no remark" in run("agents", "--remark", "nothing", status=2).stderr
     run("agents", AGENT, "--tenant", OTHER, status=1)
+
+
+def test_what_a_person_triggered_is_told_with_the_agent_and_for_whom(run: Run, told: Story) -> None:
+    text = run("touched", "person", "https://issuer.example#alice").stdout
+    assert f"{told.outcome}  by {AGENT} for Alice" in text
+    found = json.loads(run("touched", "person", "https://issuer.example#alice", "--json").stdout)
+    assert found["agents"] == [AGENT]
+    assert {told.step, told.action, told.outcome} <= {each["event_id"] for each in found["items"]}
+    assert "for Alice" in run("find", "--agent", AGENT, "--kind", "api_action").stdout
+    run("touched", "person", "https://issuer.example#nobody", status=1)
+    run("touched", "person", "https://issuer.example#alice", "--tenant", OTHER, status=1)
+    assert "touches nothing" in run("touched", "spoon", "x", status=2).stderr

@@ -1,0 +1,101 @@
+"""Everything that a person triggered, and everything that a token, grant, document, memory or policy version touched.
+
+One way for all: the events that are the thing (a person's prompts and schedules, a token's issuance and uses, the readings of a
+document …), a page of them, the latest first; and what came of these, across executions, bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple, get_args
+
+import psycopg
+
+from ledger.attribution.joins import key_of, names_of
+from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node
+from ledger.attribution.touched import Reached, reached
+from ledger.errors import InvalidEvent
+from ledger.store.connect import translated
+from ledger.store.lineage import Question, walk_below
+from ledger.store.nodes import Reading
+from ledger.store.queries import pseudonyms
+
+What = Literal["person", "token", "grant", "document", "memory", "policy"]
+WHAT: Final[Sequence[What]] = get_args(What)
+
+STARTS: Final = 100
+"""Events of the thing from which one page goes down."""
+_KINDS: Final[Mapping[What, Sequence[str]]] = {
+    "person": ("prompt", "handoff", "trigger_registration", "execution_control", "grant", "oversight"),
+    "token": ("token_issuance", "api_action", "prompt", "handoff", "trigger_registration"),
+    "grant": ("grant", "token_issuance", "api_action", "policy_decision", "trigger_registration"),
+    "document": ("observation",),
+    "memory": ("memory",),
+    "policy": ("policy_decision",),
+}
+"""The kinds of event that are the thing, or its use."""
+
+
+class Touched(NamedTuple):
+    """A page. ``before`` is the id that the next one goes on from; ``truncated`` names limits that were hit."""
+
+    starts: Sequence[Node]
+    items: Sequence[Reached]
+    persons: Mapping[bytes, KnownPerson]
+    before: bytes | None
+    truncated: tuple[str, ...]
+
+
+def touched(
+    connection: psycopg.Connection,
+    reading: Reading,
+    tenant: str,
+    what: What,
+    value: str,
+    *,
+    before: bytes = b"\xff" * 16,
+    as_of: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Touched:
+    """What came of the thing; empty where the tenant has nothing of it. Raises ``InvalidEvent`` for a value of no such form."""
+    with translated():
+        names, truncated = _names(connection, tenant, what, value)
+        question = Question(connection, reading, tenant, limits, as_of)
+        keys = [key_of(tenant, name) for name in names]
+        given = {"keys": keys, "kinds": list(_KINDS[what]), "before": before.hex(), "starts": STARTS}
+        ids = sorted(question.fetch("touched_starts.sql", **given), reverse=True)
+        starts = [node for node in question.decoded.values() if node.effective and _is(node, names)]
+        starts.sort(key=lambda node: (node.event_id, node.digest), reverse=True)
+        walked = walk_below(question, [node.event_id for node in starts])
+        nodes = question.nodes()
+        persons = question.persons(nodes)
+    found = reached(question.subgraph(nodes, persons), [node.ref for node in starts]) if starts else []
+    cut = [*truncated, *(["nodes"] if len(walked) >= limits.nodes else [])]
+    return Touched(starts, found, persons, ids[-1] if len(ids) >= STARTS else None, tuple(cut))
+
+
+def _is(node: Node, names: Sequence[str]) -> bool:
+    answers, follows = names_of(node.header, node.payload)
+    return not set(names).isdisjoint([*answers, *follows])
+
+
+def _names(connection: psycopg.Connection, tenant: str, what: What, value: str) -> tuple[list[str], tuple[str, ...]]:
+    """The names that the events of the thing answer to."""
+    first, _, second = value.rpartition("#")
+    if what == "person":
+        digests, truncated = pseudonyms(connection, tenant, value)
+        return [f"principal:{each}" for each in digests or ()], truncated
+    if what == "token":
+        if len(value) == 64 and not set(value) - set("0123456789abcdef"):
+            return [f"token_digest:{value}", f"token_use:token_digest:{value}"], ()
+        if not first:
+            raise InvalidEvent("a token is named by issuer#jti, or by its SHA-256 in hex")
+        return [f"token:{first}\0{second}", f"token_use:token:{first}\0{second}"], ()
+    if what == "grant":
+        return [f"grant:{value}", f"grant_use:{value}"], ()
+    if what == "document":
+        return [f"resource:{value}"], ()
+    if what == "memory":
+        return [f"memory:{first}\0{second}"], ()
+    policy, at, version = value.rpartition("@")
+    return [f"policy:{policy}\0{version}" if at else f"policy:{value}"], ()

@@ -1,0 +1,129 @@
+"""What a person triggered, and what a document, token, memory or policy version touched, on a real Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from ledger.attribution.subgraph import Limits
+from ledger.errors import InvalidEvent
+from ledger.store import touched as module
+from ledger.store.touched import Touched, touched
+from tests.attribution.scenario import Story, read_scenario
+from tests.attribution.stored import reading, store
+from tests.services.databases import Databases
+
+TEXT = """
+person alice Alice
+person bob Bob
+person ghost !erased
+p1 app prompt by=alice trigger_kind=human trust=trusted run=r1
+s1 first reasoning_step status=completed visibility=full agent=first run=r1 <- p1:started_by
+h1 first handoff direction=sent protocol=a2a task_id=t-1 run=r1 <- s1:started_by
+a1 first api_action action_id=x operation=read phase=completed observer=agent agent=first run=r1 <- s1:started_by
+h2 second handoff direction=received protocol=a2a task_id=t-1 run=r2 <- h1:started_by
+a2 second api_action action_id=y operation=pay phase=completed observer=agent token=j1 agent=second run=r2 <- h2:started_by
+p2 app prompt by=bob trigger_kind=human trust=trusted run=r3
+o1 second observation source=web uri=https://evil.example/page trust=untrusted run=r3 <- p2:started_by
+a3 second api_action action_id=z operation=pay phase=completed observer=agent agent=second run=r3 <- o1:informed_by
+m1 second memory action=write store=notes key=k trust=untrusted run=r3 <- o1:informed_by
+a4 third api_action action_id=w operation=send phase=completed observer=agent agent=third run=r4 <- m1:informed_by?
+t1 as token_issuance status=issued token=j1 subject=alice
+d1 pdp policy_decision decision=allow decision_id=d-1 policy_id=pay policy_version=v1 action=pay
+d2 pdp policy_decision decision=allow decision_id=d-2 policy_id=pay policy_version=v2 action=pay
+a5 second api_action action_id=v operation=pay phase=completed observer=agent decision_id=d-2 <- d2:authorized_by
+p3 app prompt by=ghost trigger_kind=human trust=trusted run=r5
+a6 first api_action action_id=u operation=read phase=completed observer=agent agent=first run=r5 <- p3:started_by
+a7 liar api_action action_id=q operation=lie phase=completed observer=agent <- p1:started_by~
+x1 first reasoning_step status=completed visibility=full id=x1 <- x2:informed_by? p1:started_by
+x2 first reasoning_step status=completed visibility=full id=x2 <- x1:informed_by?
+"""
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return read_scenario(TEXT)
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Databases, story: Story) -> Iterator[str]:
+    made = postgres.fresh()
+    other = read_scenario(TEXT.partition("p2 app")[0], "other")
+    store(made, story, other)
+    yield made
+    postgres.drop(made)
+
+
+def ask(url: str, what: Any, value: str, tenant: str = "acme", **given: Any) -> Touched:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return touched(connection, reading(url), tenant, what, value, **given)
+
+
+def names(story: Story, page: Touched) -> dict[str, str]:
+    return {story.name_of(each.node.event_id): each.grade for each in page.items}
+
+
+def of(story: Story, person: str) -> str:
+    return story.people[person].digest.hex()
+
+
+def test_everything_that_a_person_triggered_through_whichever_agents(url: str, story: Story) -> None:
+    found = names(story, ask(url, "person", of(story, "alice")))
+    assert {"s1", "h1", "a1", "h2", "a2", "x1", "x2"} == set(found)
+    assert (found["a2"], found["x2"]) == ("sealed", "asserted")
+    assert "a7" not in found  # it cites another digest than the prompt has
+
+
+def test_a_poisoned_document_is_followed_through_memory_into_another_run(url: str, story: Story) -> None:
+    page = ask(url, "document", "https://evil.example/page")
+    assert names(story, page) == {"a3": "sealed", "m1": "sealed", "a4": "asserted"}
+    assert names(story, ask(url, "memory", "notes#k")) == {"a4": "asserted"}
+
+
+def test_a_token_is_followed_to_what_presented_it(url: str, story: Story) -> None:
+    page = ask(url, "token", "as#j1")
+    assert {story.name_of(each.event_id) for each in page.starts} == {"t1", "a2"}
+    with pytest.raises(InvalidEvent, match="issuer#jti"):
+        ask(url, "token", "j1")
+
+
+def test_one_version_of_a_policy_is_told_from_another(url: str, story: Story) -> None:
+    assert names(story, ask(url, "policy", "pay@v2")) == {"a5": "sealed"}
+    assert names(story, ask(url, "policy", "pay@v1")) == {}
+    assert {story.name_of(each.event_id) for each in ask(url, "policy", "pay").starts} == {"d1", "d2"}
+
+
+def test_of_an_erased_person_what_came_is_told_and_not_who(url: str, story: Story) -> None:
+    page = ask(url, "person", of(story, "ghost"))
+    assert names(story, page) == {"a6": "sealed"}
+    assert [each.state for each in page.persons.values()] == ["erased"]
+
+
+@pytest.mark.parametrize("value", ["", "#", "'; drop table joins; --", "\u202e#\U0001f600", "x" * 5000])
+def test_hostile_values_find_nothing(url: str, value: str) -> None:
+    for what in ("person", "grant", "document", "memory", "policy"):
+        assert ask(url, what, value).items == []
+
+
+def test_tenants_are_apart(url: str, story: Story) -> None:
+    theirs = ask(url, "person", of(read_scenario(TEXT, "other"), "alice"), tenant="other")
+    assert len(theirs.items) == 5
+    assert ask(url, "person", of(story, "alice"), tenant="other").starts == []
+    assert {each.node.digest for each in theirs.items}.isdisjoint({told.made.digest for told in story.events.values()})
+    assert ask(url, "document", "https://evil.example/page", tenant="other").starts == []
+
+
+def test_what_a_limit_kept_out_is_said_and_pages_go_on(url: str, story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(url, "person", of(story, "alice"), limits=Limits(nodes=3)).truncated == ("nodes",)
+    monkeypatch.setattr(module, "STARTS", 1)
+    first = ask(url, "policy", "pay")
+    assert first.before is not None
+    second = ask(url, "policy", "pay", before=first.before)
+    both = {story.name_of(each.event_id) for each in (*first.starts, *second.starts)}
+    assert both == {"d1", "d2"}
+    assert second.before is not None
+    last = ask(url, "policy", "pay", before=second.before)
+    assert (last.starts, last.before) == ([], None)
