@@ -16,7 +16,7 @@ from api.metrics import Measured, Metrics
 from api.openapi import serve_document
 from api.problems import install
 from api.pulse import Pulse, Tempo
-from api.routes import answers, coverage, events, questions, records, tokens
+from api.routes import answers, coverage, events, questions, records, token_usage, tokens
 from api.store import Store
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.graphviz import draw_svg
@@ -39,6 +39,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     questions.router,
     records.router,
     tokens.router,
+    token_usage.router,
 )
 
 

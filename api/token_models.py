@@ -130,3 +130,70 @@ class TokenLineage(Shown):
     )
     as_of: Time
     next: str | None = Field(description="the cursor of the next page of `happenings`; null: there was no more")
+
+
+class Figures(Shown):
+    """Seconds, over the tokens of which they are known."""
+
+    of: int
+    median: int | None
+    most: int | None
+
+
+class TokenLife(Shown):
+    """One token against its task: the run in which it was issued."""
+
+    event_id: EventId
+    right: Right
+    agent_id: str | None
+    client_id: str | None
+    grant_id: str | None
+    issued_at: Time
+    first_use: Time | None
+    last_use: Time | None
+    expires_at: Time | None
+    uses: int
+    task_ended: Time | None
+    outlived_seconds: int | None = Field(description="how long it was good after its task ended")
+    uses_after_task: int
+    scopes: list[str]
+    scopes_used: list[str]
+    not_stated: int = Field(description="uses looked at that state no scope")
+    looked_at: int
+    grade: Grade
+
+
+class UsageGroup(Shown):
+    """The tokens of one agent, client or grant."""
+
+    name: str | None = Field(description="null: not stated")
+    tokens: int
+    never_used: int
+    uses: int = Field(description="counted by ids")
+    lifetime: Figures
+    to_first_use: Figures
+    last_use_to_expiry: Figures
+    outlived: Figures = Field(description="how long they were good after their task ended")
+    uses_after_task: int
+    scopes_granted: list[str]
+    scopes_used: list[str]
+    scopes_unused: list[str]
+    operations: list[str]
+    looked_at: int = Field(description="uses that were read, the first ones and the last of each token")
+    not_stated: int = Field(description="of these, those that state no scope: an unused scope may be theirs")
+
+
+class TokenUsage(Shown):
+    """Tokens issued in a window."""
+
+    by: Literal["agent", "client", "grant"]
+    since: Time
+    looked_until: Time = Field(description="the `since` to go on with")
+    tokens: int
+    groups: list[UsageGroup]
+    outlived_longest: list[TokenLife]
+    truncated: list[Literal["scan", "tokens", "counted", "uses"]] = Field(
+        description="`scan`, `tokens`: the window was not looked at to its end; `counted`: a token has more uses than are "
+        "counted; `uses`: not every use was read"
+    )
+    as_of: Time

@@ -190,6 +190,9 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield by_digest, "used", of(f"/v1/tokens/{opaque}?after_revocation=false&as_of={AS_OF}&limit=50")
     yield by_digest, "not-found", of(f"/v1/tokens/{'ab' * 32}")
     yield by_digest, "invalid-request", of("/v1/tokens/j1")
+    window = f"by=agent&since=2026-01-01T00:00:00Z&until={AS_OF}&as_of={AS_OF}"
+    yield "/v1/token-usage", "by-agent", of(f"/v1/token-usage?{window}")
+    yield "/v1/token-usage", "invalid-request", of("/v1/token-usage?by=person")
     grant = "/v1/grants/{grant_id}"
     yield grant, "timeline", of(f"/v1/grants/g-1?after_revocation=false&as_of={AS_OF}&limit=50")
     yield grant, "not-found", of("/v1/grants/g-9")

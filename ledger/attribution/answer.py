@@ -398,6 +398,10 @@ _TIMES: Final = frozenset(
         "as_of",
         "since",
         "last_append",
+        "looked_until",
+        "first_use",
+        "last_use",
+        "task_ended",
         "silent_since",
     }
 )

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import ask, coverage, doctor, evidence, imports, keys, questions, tokens, touched, verify, workers
+from ledger.cli import (
+    ask,
+    coverage,
+    doctor,
+    evidence,
+    imports,
+    keys,
+    questions,
+    token_usage,
+    tokens,
+    touched,
+    verify,
+    workers,
+)
 from ledger.cli.invocation import Sentences
 from ledger.errors import ConfigurationError
 from ledger.passwords import without_password
@@ -22,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 ask.register(app)
+token_usage.register(app)
 questions.register(app)
 coverage.register(app)
 touched.register(app)

@@ -130,9 +130,9 @@ def test_what_only_another_tenant_has_is_not_found_like_what_never_was(client: h
     there = {"event_id": ids.text(events["a9"].made.event_id), "action_id": f"{MARK}-9", "execution_id": ids.text(run)}
     nowhere = {"event_id": UNKNOWN, "action_id": "nothing-9", "execution_id": UNKNOWN}
     there |= {"grant_id": f"{MARK}-g", "issuer": "as", "jti": f"{MARK}-t", "digest": digest_of(f"@{MARK}").hex()}
-    there |= {"a": ids.text(run), "b": ids.text(run)}
+    there |= {"a": ids.text(run), "b": ids.text(run), "agent_id": f"https://{MARK}.example/agent"}
     nowhere |= {"grant_id": "nothing-g", "issuer": "as", "jti": "nothing-t", "digest": digest_of("nothing").hex()}
-    nowhere |= {"a": UNKNOWN, "b": UNKNOWN}
+    nowhere |= {"a": UNKNOWN, "b": UNKNOWN, "agent_id": "https://nothing.example/agent"}
     assert client.get(path.format(**there), headers=bearer(OTHER, "auditor")).status_code == 200
     said = []
     for given in (there, nowhere):

@@ -1,0 +1,268 @@
+"""How tokens lived against what they were for: lifetime, first and last use, how long they outlived their task; scopes granted
+against scopes used. Per agent, client or grant, over the tokens issued in a window.
+
+An action states no scope. A scope counts as used only where it is literally the operation of a use, or the action that an
+allowing decision named by a use was asked about; uses that tell no scope so are counted as not stating one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final, Literal, NamedTuple
+
+from ledger.attribution.answer import Grade
+from ledger.attribution.grades import grade_of_claim
+from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.tokens.above import names_of_token, right_of
+from ledger.attribution.tokens.values import Right
+from ledger.format.kinds import ApiAction, ExecutionControl, Grant, PolicyDecision, TokenIssuance
+
+By = Literal["agent", "client", "grant"]
+SECOND: Final = 1_000_000
+WORST: Final = 20
+"""Tokens that are named one by one: those that outlived their task the longest."""
+
+
+class UsesOf(NamedTuple):
+    """Uses of one token: how many by ids, and those of them that were fetched and verified, the first and the last among them."""
+
+    many: int
+    seen: Sequence[Node]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLife:
+    """One token. ``task_ended`` is when the run that it was issued in ended; ``outlived_seconds`` how long it was good after
+    that, None where either is not known. ``uses_after_task`` counts among the uses looked at."""
+
+    event_id: bytes
+    right: Right
+    agent_id: str | None
+    client_id: str | None
+    grant_id: str | None
+    issued_at: int
+    first_use: int | None
+    last_use: int | None
+    expires_at: int | None
+    uses: int
+    task_ended: int | None
+    outlived_seconds: int | None
+    uses_after_task: int
+    scopes: tuple[str, ...]
+    scopes_used: tuple[str, ...]
+    not_stated: int
+    looked_at: int
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Seconds over the tokens of which they are known, ``of`` so many."""
+
+    of: int
+    median: int | None
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageGroup:
+    """The tokens of one agent, client or grant; ``name`` None: not stated.
+
+    ``scopes_unused`` are those of ``scopes_granted`` that no use looked at states. While ``not_stated`` uses state no scope at
+    all, an unused scope may have been used by one of them.
+    """
+
+    name: str | None
+    tokens: int
+    never_used: int
+    uses: int
+    lifetime: Figures
+    to_first_use: Figures
+    last_use_to_expiry: Figures
+    outlived: Figures
+    uses_after_task: int
+    scopes_granted: tuple[str, ...]
+    scopes_used: tuple[str, ...]
+    scopes_unused: tuple[str, ...]
+    operations: tuple[str, ...]
+    looked_at: int
+    not_stated: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsage:
+    """Tokens issued in a window, looked at up to ``looked_until``: see ``truncated``. Uses are counted whenever they were."""
+
+    by: str
+    since: int
+    looked_until: int
+    tokens: int
+    groups: tuple[UsageGroup, ...]
+    outlived_longest: tuple[TokenLife, ...]
+    truncated: tuple[str, ...]
+    as_of: int
+
+
+OPERATIONS: Final = 50
+"""Operations of a group that are named."""
+
+
+def judge_usage(
+    index: Index,
+    issued: Sequence[Node],
+    uses: Mapping[str, UsesOf],
+    *,
+    by: By,
+    since: int,
+    until: int,
+    truncated: Iterable[str],
+    now: int,
+) -> TokenUsage:
+    """The usage of the tokens whose issuances are ``issued``; ``uses`` are by the names of tokens. Several statements of one
+    token are one token: the earliest is the one that is read."""
+    lives = list(_lives(index, issued, uses))
+    groups: dict[str | None, list[TokenLife]] = {}
+    for life in lives:
+        groups.setdefault(_name(life, by), []).append(life)
+    outlived = sorted(
+        (life for life in lives if life.outlived_seconds is not None and life.outlived_seconds > 0),
+        key=lambda life: (-(life.outlived_seconds or 0), life.event_id),
+    )
+    return TokenUsage(
+        by=by,
+        since=since,
+        looked_until=until,
+        tokens=len(lives),
+        groups=tuple(
+            _group(index, name, groups[name], uses, by)
+            for name in sorted(groups, key=lambda name: (name is None, name or ""))
+        ),
+        outlived_longest=tuple(outlived[:WORST]),
+        truncated=tuple(sorted(set(truncated))),
+        as_of=now,
+    )
+
+
+def _lives(index: Index, issued: Sequence[Node], uses: Mapping[str, UsesOf]) -> Iterator[TokenLife]:
+    known: set[str] = set()
+    for node in sorted(issued, key=lambda each: (each.at, each.event_id, each.digest)):
+        fact = node.fact
+        if not isinstance(fact, TokenIssuance) or fact.token is None or not node.effective:
+            continue
+        names = names_of_token(fact.token)
+        if known.isdisjoint(names):
+            yield _life(index, node, fact, _uses_of(names, uses))
+        known.update(names)
+
+
+def _uses_of(names: Iterable[str], uses: Mapping[str, UsesOf]) -> UsesOf:
+    found = [uses[name] for name in names if name in uses]
+    seen = {node.ref: node for each in found for node in each.seen}
+    return UsesOf(sum(each.many for each in found), sorted(seen.values(), key=lambda node: (node.at, node.event_id)))
+
+
+def _life(index: Index, node: Node, fact: TokenIssuance, uses: UsesOf) -> TokenLife:
+    ended = _task_ended(index, node)
+    agents = {each.header.agent_id for each in uses.seen} - {None}
+    stated = [_scopes_stated(index, each, fact.scopes) for each in uses.seen]
+    issued_at = node.at if fact.issued_at is None else fact.issued_at
+    outlived = None if ended is None or fact.expires_at is None else max(fact.expires_at - ended, 0) // SECOND
+    assert fact.token is not None  # noqa: S101 - whoever calls has looked
+    return TokenLife(
+        event_id=node.event_id,
+        right=right_of(fact.token),
+        agent_id=node.header.agent_id or (agents.pop() if len(agents) == 1 else None),
+        client_id=fact.client_id,
+        grant_id=fact.grant_id,
+        issued_at=issued_at,
+        first_use=uses.seen[0].at if uses.seen else None,
+        last_use=uses.seen[-1].at if uses.seen else None,
+        expires_at=fact.expires_at,
+        uses=uses.many,
+        task_ended=ended,
+        outlived_seconds=outlived,
+        uses_after_task=sum(1 for each in uses.seen if ended is not None and each.at > ended),
+        scopes=fact.scopes,
+        scopes_used=tuple(sorted(set().union(*stated))),
+        not_stated=sum(1 for each in stated if not each),
+        looked_at=len(uses.seen),
+        grade=grade_of_claim(node),
+    )
+
+
+def _task_ended(index: Index, node: Node) -> int | None:
+    """When the run that a token was issued in ended for good; None where it has no run, or the run has no recorded end."""
+    if node.header.execution_id is None:
+        return None
+    said = index.answer_to(f"run_state:{node.header.execution_id.hex()}", "execution_control")
+    last = next((each for each in reversed(said) if isinstance(each.fact, ExecutionControl)), None)
+    return (
+        last.at if last is not None and isinstance(last.fact, ExecutionControl) and last.fact.action == "end" else None
+    )
+
+
+def _scopes_stated(index: Index, use: Node, granted: Sequence[str]) -> set[str]:
+    """The scopes that a use states, literally; a token obtained with another one states those that it was given."""
+    fact = use.fact
+    if isinstance(fact, TokenIssuance):
+        return set(fact.scopes).intersection(granted)
+    if not isinstance(fact, ApiAction):
+        return set()
+    said = {fact.operation}
+    if fact.decision_id is not None:
+        for node in index.answer_to(f"decision:{fact.decision_id}", "policy_decision"):
+            if isinstance(node.fact, PolicyDecision) and node.fact.decision != "deny":
+                said.add(node.fact.action)
+    return said.intersection(granted)
+
+
+def _name(life: TokenLife, by: By) -> str | None:
+    return {"agent": life.agent_id, "client": life.client_id, "grant": life.grant_id}[by]
+
+
+def _group(
+    index: Index, name: str | None, lives: Sequence[TokenLife], uses: Mapping[str, UsesOf], by: By
+) -> UsageGroup:
+    granted = {scope for life in lives for scope in life.scopes}
+    if by == "grant" and name is not None:
+        given = [each.fact for each in index.answer_to(f"grant:{name}", "grant") if isinstance(each.fact, Grant)]
+        granted |= {scope for fact in given if fact.action != "withdraw" for scope in fact.scopes}
+    used = {scope for life in lives for scope in life.scopes_used}
+    return UsageGroup(
+        name=name,
+        tokens=len(lives),
+        never_used=sum(1 for life in lives if not life.uses),
+        uses=sum(life.uses for life in lives),
+        lifetime=_figures(_apart(life.expires_at, life.issued_at) for life in lives),
+        to_first_use=_figures(_apart(life.first_use, life.issued_at) for life in lives),
+        last_use_to_expiry=_figures(_apart(life.expires_at, life.last_use) for life in lives),
+        outlived=_figures(life.outlived_seconds for life in lives),
+        uses_after_task=sum(life.uses_after_task for life in lives),
+        scopes_granted=tuple(sorted(granted)),
+        scopes_used=tuple(sorted(used)),
+        scopes_unused=tuple(sorted(granted - used)),
+        operations=tuple(sorted(_operations(lives, uses))[:OPERATIONS]),
+        looked_at=sum(life.looked_at for life in lives),
+        not_stated=sum(life.not_stated for life in lives),
+    )
+
+
+def _operations(lives: Sequence[TokenLife], uses: Mapping[str, UsesOf]) -> set[str]:
+    names = [name for life in lives for name in _names_of(life.right)]
+    seen = [node.fact for name in names if name in uses for node in uses[name].seen]
+    return {fact.operation for fact in seen if isinstance(fact, ApiAction)}
+
+
+def _names_of(right: Right) -> tuple[str, ...]:
+    return (f"token:{right.issuer or ''}\0{right.id}", f"token_digest:{right.id}")
+
+
+def _apart(later: int | None, earlier: int | None) -> int | None:
+    return None if later is None or earlier is None else (later - earlier) // SECOND
+
+
+def _figures(seconds: Iterable[int | None]) -> Figures:
+    known = [each for each in seconds if each is not None]
+    return Figures(of=len(known), median=int(median(known)) if known else None, most=max(known, default=None))

@@ -1,0 +1,154 @@
+"""How tokens lived against their task, and scopes granted against scopes used, on a real Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+
+import psycopg
+import pytest
+from rich.console import Console
+
+from ledger.attribution.tokens.usage import By, TokenUsage, UsageGroup
+from ledger.cli.token_usage import print_usage
+from ledger.store.token_usage import Span, UsageBounds, token_usage
+from tests.attribution.scenario import SECOND, read_scenario
+from tests.attribution.stored import reading, store
+from tests.services.databases import Databases
+from tests.services.forge import START
+
+ISSUED = "token_issuance status=issued verification=issuer observer=issuer"
+ACTION = "api_action phase=completed outcome=success observer=agent"
+STORIES = {
+    "task": f"""
+person alice Alice
+drawn at
+g0 consent grant grant_id=G action=give grantor=alice method=explicit scopes=mail.read,mail.send,files.read at=0
+t1 issuer {ISSUED} token=j1 client_id=app grant_id=G scopes=mail.read,mail.send agent=travel run=r1 at=0 expires_at=3600
+a1 agent {ACTION} operation=mail.read action_id=x token=j1 agent=travel at=10
+d1 policy policy_decision decision=allow decision_id=D action=mail.send at=11
+d2 policy policy_decision decision=deny decision_id=E action=files.read at=11
+a2 agent {ACTION} operation=POST action_id=y token=j1 decision_id=D agent=travel at=20
+a3 agent {ACTION} operation=PUT action_id=z token=j1 decision_id=E agent=travel at=30
+e1 agent execution_control action=end outcome=success run=r1 at=60
+a4 agent {ACTION} operation=PUT action_id=w token=j1 agent=travel at=90
+t2 issuer {ISSUED} token=j2 client_id=app agent=travel run=r2 at=100 expires_at=400
+t3 issuer {ISSUED} token=j3 client_id=other scopes=files.read at=110
+c3 client token_issuance status=issued token=j3 client_id=other verification=none observer=client at=111
+e2 agent execution_control action=end outcome=success run=r3 at=120
+e3 agent execution_control action=resume run=r3 at=130
+t4 issuer {ISSUED} token=j4 client_id=other agent=late run=r3 at=115 expires_at=500
+""",
+    "busy": "drawn at\n"
+    f"t1 issuer {ISSUED} token=j1 client_id=app at=0\n"
+    + "\n".join(f"a{i} agent {ACTION} operation=op{i} action_id=x{i} token=j1 at={i + 1}" for i in range(60))
+    + "\n"
+    + "\n".join(f"b{i} issuer {ISSUED} token=k{i} client_id=app at={100 + i}" for i in range(40)),
+}
+
+
+@pytest.fixture(scope="module")
+def url(postgres: Databases) -> str:
+    url = postgres.fresh()
+    store(url, *(read_scenario(text, tenant) for tenant, text in STORIES.items()))
+    return url
+
+
+@pytest.fixture(scope="module")
+def connection(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, autocommit=True) as opened:
+        yield opened
+
+
+def usage(
+    connection: psycopg.Connection,
+    url: str,
+    tenant: str = "task",
+    *,
+    by: By = "agent",
+    until: int = 5000,
+    since: int = 0,
+    bounds: UsageBounds = UsageBounds(),  # noqa: B008 - immutable
+) -> TokenUsage:
+    span = Span(START + since * SECOND, START + until * SECOND)
+    return token_usage(connection, reading(url), tenant, span, by=by, now=START + 9000 * SECOND, bounds=bounds)
+
+
+def group(found: TokenUsage, name: str | None) -> UsageGroup:
+    return next(each for each in found.groups if each.name == name)
+
+
+def test_a_token_that_was_good_for_59_minutes_after_its_task_is_told_with_its_figure(
+    connection: psycopg.Connection, url: str
+) -> None:
+    found = usage(connection, url)
+    (worst,) = found.outlived_longest
+    assert (worst.right.id, worst.outlived_seconds, worst.uses_after_task) == ("j1", 59 * 60, 1)
+    assert (worst.first_use, worst.last_use) == (START + 10 * SECOND, START + 90 * SECOND)
+    mine = group(found, "travel")
+    assert (mine.tokens, mine.never_used, mine.uses, mine.uses_after_task) == (2, 1, 4, 1)
+    assert (mine.outlived.of, mine.outlived.median, mine.outlived.most) == (1, 3540, 3540)
+    assert (mine.lifetime.most, mine.to_first_use.most, mine.last_use_to_expiry.most) == (3600, 10, 3510)
+    assert found.truncated == ()
+
+
+def test_a_run_that_went_on_after_its_end_has_not_ended(connection: psycopg.Connection, url: str) -> None:
+    assert group(usage(connection, url), "late").outlived.of == 0
+
+
+def test_a_scope_is_used_where_a_use_states_it_and_never_by_a_guess(connection: psycopg.Connection, url: str) -> None:
+    of_grant = group(usage(connection, url, by="grant"), "G")
+    assert of_grant.scopes_granted == ("files.read", "mail.read", "mail.send")
+    assert of_grant.scopes_used == ("mail.read", "mail.send")
+    assert of_grant.scopes_unused == ("files.read",), "a decision that denied it is no use"
+    assert (of_grant.looked_at, of_grant.not_stated) == (4, 2)
+    assert of_grant.operations == ("POST", "PUT", "mail.read")
+
+
+def test_tokens_are_put_together_by_client_and_what_is_not_stated_is_a_group_of_its_own(
+    connection: psycopg.Connection, url: str
+) -> None:
+    by_client = usage(connection, url, by="client")
+    assert [(each.name, each.tokens) for each in by_client.groups] == [("app", 2), ("other", 2)]
+    assert [each.name for each in usage(connection, url).groups] == ["late", "travel", None]
+    assert by_client.tokens == 4, "two statements of one token are one token"
+
+
+def test_only_tokens_issued_in_the_window_are_told(connection: psycopg.Connection, url: str) -> None:
+    assert usage(connection, url, since=100, until=112).tokens == 2
+    assert usage(connection, url, since=200).groups == ()
+
+
+def test_a_limit_says_how_far_was_looked_and_going_on_from_there_misses_none(
+    connection: psycopg.Connection, url: str
+) -> None:
+    bounds = UsageBounds(tokens=10)
+    since, met, rounds = 0, 0, 0
+    while True:
+        found = usage(connection, url, "busy", since=since, bounds=bounds)
+        met, rounds = met + found.tokens, rounds + 1
+        if "tokens" not in found.truncated:
+            break
+        since = (found.looked_until - START) // SECOND
+    assert (met, rounds) == (41, 5)
+    few = usage(connection, url, "busy", bounds=UsageBounds(scan=20))
+    assert few.truncated == ("scan", "uses")
+    assert few.tokens == 1
+
+
+def test_uses_that_were_not_read_are_counted_and_said(connection: psycopg.Connection, url: str) -> None:
+    found = usage(connection, url, "busy")
+    (app,) = found.groups
+    assert (app.uses, app.looked_at, found.truncated) == (60, 9, ("uses",))
+    assert "op59" in app.operations, "the last use is among those that are read"
+    assert "counted" in usage(connection, url, "busy", bounds=UsageBounds(counted=50)).truncated
+
+
+def test_a_person_reads_the_worst_first(connection: psycopg.Connection, url: str) -> None:
+    out = StringIO()
+    print_usage(Console(file=out, width=1000), usage(connection, url), utc=True)
+    first, second, *rest = out.getvalue().splitlines()
+    assert first.startswith("4 tokens; the longest stayed alive 59 min after its task ended.")
+    assert second == "  token j1 of as (travel): alive 59 min after its task ended, used 1 times after it"
+    assert "  scopes granted mail.read mail.send; used mail.read mail.send" in rest
+    assert "  scope not stated by 2 of 4 uses looked at" in rest
