@@ -28,4 +28,4 @@ select c.id, s.name, c.key_id, c.chain_id,
             order by e.number desc limit 1
        ) last on true
  where c.id = any((select %(chains)s::bigint[])::bigint[])
- order by c.id
+ order by s.name collate "C", c.key_id collate "C", c.chain_id

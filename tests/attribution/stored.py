@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import psycopg
@@ -25,6 +25,17 @@ ERASER = "eraser"
 def store(url: str, *stories: Story) -> TrustBundle:
     """Migrates the database and commits the stories, in order. Each service has one key in all of them."""
     migrate(url)
+    bundle = trust_of(*stories).bundle
+    erasures = [record for story in stories if (record := erasure_of(story)) is not None]
+    records = [*(record for story in stories for record in records_of(story)), *erasures]
+    records = [record._replace(offset=offset) for offset, record in enumerate(records)]
+    fill(url, bundle, [records[start : start + 50] for start in range(0, len(records), 50)])
+    add_all_people(url, *stories)
+    return bundle
+
+
+def trust_of(*stories: Story) -> Trust:
+    """What the services of the stories may state, and who may erase."""
     trust = Trust()
     keys = {}
     for story in stories:
@@ -33,27 +44,33 @@ def store(url: str, *stories: Story) -> TrustBundle:
     for service, (signer, role) in keys.items():
         kinds = ["chain_open"] if role == "unauthorized" else ["*", *NAMED]
         trust.key(signer, services=[service], kinds=kinds, role="importer" if role == "importer" else "source")
-    erasures = [record for story in stories if (record := erasure_of(story)) is not None]
-    if erasures:
+    if any(told.erased for story in stories for told in story.events.values()) or any(
+        known.state == "erased" for story in stories for known in story.people.values()
+    ):
         trust.key(forge_key(ERASER), services=[ERASER])
-    records = [*(record for story in stories for record in records_of(story)), *erasures]
-    records = [record._replace(offset=offset) for offset, record in enumerate(records)]
-    bundle = trust.bundle
+    return trust
+
+
+def fill(url: str, bundle: TrustBundle, commits: Sequence[Sequence[Record]]) -> None:
+    """Commits records to a migrated database, each list of them at once, and sweeps what they erase."""
     trusts(url, bundle)
     projection = PostgresProjection(url, load_schemas(), LEDGER, bundle)
     try:
-        projection.claim(EVENTS, "topic", [0])
-        for start in range(0, len(records), 50):
-            projection.commit(projection.prepare(records[start : start + 50]))
+        projection.claim(EVENTS, "topic", sorted({record.partition for records in commits for record in records}))
+        for records in commits:
+            projection.commit(projection.prepare(records))
         with closing(PostgresContents(url, load_schemas())) as contents:
             contents.sweep()
     finally:
         projection.close()
+
+
+def add_all_people(url: str, *stories: Story) -> None:
+    """Whom the stories name."""
     with psycopg.connect(url, autocommit=True) as connection:
         for story in stories:
             add_people(connection, story)
         connection.execute("analyze")
-    return bundle
 
 
 def records_of(story: Story) -> Iterator[Record]:
