@@ -66,12 +66,15 @@ def _subjects(case: Case, said: _Said) -> Found:
 
 
 def _times(said: _Said) -> Found:
-    """Received before it was called, or done, by the caller's word, before it was received. Of one try alone: else of which?"""
+    """Received before it was called, or done, by the caller's word, before it was received.
+
+    Where tries are not numbered, the first call counts.
+    """
     called = [
         node for node, fact in said if fact.observer == "agent" and fact.phase == "intended" and not node.importer
     ]
     received = [node for node, fact in said if fact.observer == "resource" and not node.importer]
-    if len(called) == 1 and (early := [node for node in received if _end(node) < called[0].at - SKEW]):
+    if called and (early := [node for node in received if _end(node) < called[0].at - SKEW]):
         done_at, called_at = rfc3339(_end(early[0])), rfc3339(called[0].at)
         detail = f"{early[0].service} was done with it at {done_at}, {called[0].service} called at {called_at}"
         yield detail, [*early, *called]
@@ -139,7 +142,8 @@ def _past_the_gate(case: Case) -> Found:
 
 
 def completed_twice(case: Case) -> Found:
-    """One service states twice that the whole effect of one operation took place under one key, by two actions or attempts.
+    """Whoever was called states twice that the whole effect of one operation took place under one key, by two actions or attempts.
+    A caller knows only what it was answered.
 
     The first is in order. An answer given again has no effect of its own, and says so (`effect`: none); what was compensated
     may be done again.
@@ -147,7 +151,7 @@ def completed_twice(case: Case) -> Found:
     undone = {edge.target.ref for edge in case.links.edges() if edge.relation == COMPENSATES}
     told: set[tuple[str, str]] = set()
     for account, said in case.accounts:
-        if said.idempotency_key is None or said.effect != "full" or account.importer:
+        if said.idempotency_key is None or said.effect != "full" or said.observer != "resource" or account.importer:
             continue
         first = _first_under(case, account, said)
         key = account.service, said.idempotency_key
@@ -163,7 +167,7 @@ def _first_under(case: Case, account: Node, said: ApiAction) -> Node | None:
     alike = [
         (each, each.fact)
         for each in case.names.answer_to(name, "api_action")
-        if isinstance(each.fact, ApiAction) and each.service == account.service
+        if isinstance(each.fact, ApiAction) and each.fact.observer == "resource" and each.service == account.service
     ]
     full = [(each, fact) for each, fact in alike if fact.effect == "full" and fact.operation == said.operation]
     if not full or full[0][0].ref == account.ref:

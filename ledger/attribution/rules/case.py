@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 from ledger.attribution.answer import Grade, Party, Trigger
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.format.event import TO_TRIGGERS
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
@@ -25,8 +27,11 @@ APPROVES: Final = frozenset({"approve", "edit", "override"})
 _BY_ID: Final = frozenset({"decision", "oversight", "action"})
 
 
-class Case(NamedTuple):
-    """``triggers`` are the events that began it, ``way`` all between them and the action, ``began`` what was read in them;
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What one answer gives to its rules, each part of it read once: so it has no slots.
+
+    ``triggers`` are the events that began it, ``way`` all between them and the action, ``began`` what was read in them;
     ``rights`` all that authorized it, with grade and candidates; ``house`` what an organisation asks beyond what events state."""
 
     links: Links
@@ -37,6 +42,8 @@ class Case(NamedTuple):
     began: Sequence[Trigger] = ()
     house: HouseRules = NO_RULES
 
+    _presented: dict[Ref, list[tuple[Node, TokenIssuance]]] = field(default_factory=dict, repr=False)
+
     @property
     def names(self) -> Index:
         return self.links.index
@@ -46,21 +53,21 @@ class Case(NamedTuple):
         """Whether nothing that was looked for was left out by a limit: only then does absence say something."""
         return not self.names.graph.cut
 
-    @property
+    @cached_property
     def accounts(self) -> list[tuple[Node, ApiAction]]:
         return [(node, node.fact) for node in self.group if isinstance(node.fact, ApiAction)]
 
-    @property
+    @cached_property
     def told(self) -> list[Node]:
         """The accounts, and all on the way to what began it, each once."""
         return list({node.ref: node for node in (*self.group, *self.way, *self.triggers)}.values())
 
-    @property
+    @cached_property
     def took_effect(self) -> list[Node]:
         """The accounts that say that the action was carried out, wholly or in part."""
         return [node for node, fact in self.accounts if fact.outcome == "success" or fact.effect in ("partial", "full")]
 
-    @property
+    @cached_property
     def tokens(self) -> list[tuple[Node, TokenIssuance]]:
         """The issuances of the tokens presented, not of those that they were exchanged from."""
         found = {node.ref: (node, fact) for each, _ in self.accounts for node, fact in self.presented(each)}
@@ -68,20 +75,22 @@ class Case(NamedTuple):
 
     def presented(self, account: Node) -> list[tuple[Node, TokenIssuance]]:
         """The issuances of the token that one account says was presented, by whoever states one; of many the nearest."""
-        named = account.payload["token"] if account.payload is not None else None
-        return [
-            (node, node.fact)
-            for name in token_names(named)
-            for node in self.names.near(name, account, "token_issuance")
-            if isinstance(node.fact, TokenIssuance)
-        ]
+        if account.ref not in self._presented:
+            named = account.payload["token"] if account.payload is not None else None
+            self._presented[account.ref] = [
+                (node, node.fact)
+                for name in token_names(named)
+                for node in self.names.near(name, account, "token_issuance")
+                if isinstance(node.fact, TokenIssuance)
+            ]
+        return self._presented[account.ref]
 
-    @property
+    @cached_property
     def decisions(self) -> list[tuple[Node, PolicyDecision]]:
         """The decisions that the accounts cite."""
         return [(node, node.fact) for node in self.cited() if isinstance(node.fact, PolicyDecision)]
 
-    @property
+    @cached_property
     def oversights(self) -> list[tuple[Node, Oversight]]:
         """What people said that the accounts cite."""
         return [(node, node.fact) for node in self.cited() if isinstance(node.fact, Oversight)]
