@@ -142,8 +142,8 @@ def _past_the_gate(case: Case) -> Found:
 
 
 def completed_twice(case: Case) -> Found:
-    """Whoever was called states twice that the whole effect of one operation took place under one key, by two actions or attempts.
-    A caller knows only what it was answered.
+    """Whoever was called states twice that the whole effect of one operation took place under one key: by two actions or
+    attempts. A caller knows only what it was answered.
 
     The first is in order. An answer given again has no effect of its own, and says so (`effect`: none); what was compensated
     may be done again.
