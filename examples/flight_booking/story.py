@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pyotp
 
+from examples.flight_booking.asking import closing, names
 from examples.flight_booking.forge import change_one_byte
 from examples.flight_booking.party import Urls
 from ledger.embedded.child import Child
@@ -76,7 +77,12 @@ def played(environment: Mapping[str, str], directory: Path, say: Say) -> Iterato
 
 
 def main(directory: Path | None = None, say: Say = print) -> int:
-    """Plays the story and asks the ledger about each part of it; the exit status, 0 if all came out as it must."""
+    """Plays the story and asks the ledger about each part of it; the exit status, 0 if all came out as it must.
+
+    The ledger stays in ``directory``, which is made; without one it is gone afterwards.
+    """
+    if directory is not None:
+        directory.mkdir(parents=True)
     with ExitStack() as stack:
         home = directory or stack.enter_context(scratch("answerable-demo-"))
         say(
@@ -101,7 +107,11 @@ def main(directory: Path | None = None, say: Say = print) -> int:
         right = _answerable("verify", "--log", f"file:{copy}") == 0 and right
         say(f"\nchanged: {change_one_byte(copy, parse(story.booking['event_id']))}\n")
         right = _answerable("verify", "--log", f"file:{copy}") == 1 and right
+        asking = names(story.api_url, story.booking["event_id"], story.above_limit["event_id"])
         say(f"\n{'All of it came out as it must.' if right else 'SOMETHING DID NOT COME OUT AS IT MUST.'}")
+    say("")
+    for line in closing(directory, asking):
+        say(line)
     return 0 if right else 1
 
 

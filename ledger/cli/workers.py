@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -51,9 +52,15 @@ def register(app: typer.Typer) -> None:
         app.command()(verb)
 
 
-def demo() -> None:
-    """Plays the flight booking over HTTP on loopback, and asks who triggered it. Needs a checkout."""
-    exit_with(application("examples.flight_booking.story", "main")())
+def demo(
+    keep: Annotated[
+        Path | None, typer.Option(help="A new folder in which the demo's ledger stays, to be asked.")
+    ] = None,
+) -> None:
+    """Plays the flight booking over HTTP on loopback, asks who triggered it, and says what to ask next. Needs a checkout."""
+    if keep is not None and keep.exists():
+        raise ConfigurationError(f"{keep} is there already: choose a new folder for the demo's ledger")
+    exit_with(application("examples.flight_booking.story", "main")(keep))
 
 
 def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Json = False) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from examples.flight_booking.asking import closing, names, questions
 from examples.flight_booking.forge import change_one_byte
 from examples.flight_booking.story import KINDS, ROOT, Played, played, wait_for
+from ledger.attribution.inventory import REMARKS
 from ledger.format.ids import parse
 
 pytestmark = pytest.mark.timeout(180)
@@ -113,3 +117,46 @@ def test_one_byte_changed_in_a_copy_of_the_log_is_named(
 def answerable(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ledger.cli", *arguments]
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+
+PAGE = (ROOT / "docs" / "questions.md").read_text()
+ASKED = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def asking(story: Played) -> Mapping[str, str]:
+    """The variables with which the page asks. Once: the other set of URLs gives the same answers, as the tests above show."""
+    if "ANSWERABLE_STORE_URL" in story.environment:
+        pytest.skip("the page is of the embedded ledger")
+    wait_for(story, story.above_limit["event_id"])
+    given = names(story.api_url, story.booking["event_id"], story.above_limit["event_id"])
+    return {**os.environ, **story.environment, **given, "api": story.api_url}
+
+
+@pytest.mark.parametrize(("commands", "answer"), ASKED, ids=[each[0].splitlines()[0] for each in ASKED])
+def test_each_question_of_the_page_is_answered_as_it_says(
+    asking: Mapping[str, str], commands: str, answer: str
+) -> None:
+    environment = {**asking, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-ec", commands], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for line in answer.splitlines():
+        wanted = ".*".join(re.escape(part) for part in line.split("…"))
+        assert re.search(wanted, done.stdout), f"{line}\n{done.stdout}"
+
+
+def test_every_remark_of_the_inventory_stands_on_the_page() -> None:
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE, re.MULTILINE)) == dict(REMARKS)
+
+
+def test_the_demo_ends_in_questions_that_can_be_asked(asking: Mapping[str, str], tmp_path: Path) -> None:
+    first, *lines = closing(tmp_path, {name: asking[name] for name in ("run", "other_run", "person", "agent")})
+    assert str(tmp_path / "ask.sh") in first
+    assert [line.partition("#")[0].strip() for line in lines] == [command for _, command in questions()]
+    read = subprocess.run(
+        ["bash", "-c", f'. {tmp_path / "ask.sh"} && echo "$person"'], capture_output=True, text=True, check=True
+    )
+    assert read.stdout.strip() == asking["person"]
+    assert "--keep" in next(closing(None, {}))
