@@ -16,7 +16,7 @@ from ledger.store.patience import TCP, within
 SIZE: Final = 8
 WAIT_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
-QUESTION_SECONDS: Final = 15.0
+QUESTION_SECONDS: Final = 12.0
 """Past this a connection is given up, whatever its server says or does not say."""
 RECONNECT_SECONDS: Final = 4.0
 """A pool waits twice as long after each failure; past this it gives up, and the next question begins anew: a store that is
