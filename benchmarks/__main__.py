@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks import answer, end_to_end, materialize, record, revocation, strict, verify
+from benchmarks import answer, end_to_end, materialize, questions, record, revocation, strict, verify
 from benchmarks.services import Services, services
 
 GROUPS: Mapping[str, Callable[[Services], None]] = {
@@ -17,6 +17,7 @@ GROUPS: Mapping[str, Callable[[Services], None]] = {
     "verify": verify.measure,
     "answer": answer.measure,
     "revocation": revocation.measure,
+    "questions": questions.measure,
 }
 
 

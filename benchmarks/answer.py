@@ -38,7 +38,7 @@ def measure(services: Services) -> None:
     asked = [rng.choice(generator.asked) for _ in range(QUESTIONS * RUNS)]
     in_sql: list[list[float]] = []
     over_http: list[list[float]] = []
-    with _served(url) as port:
+    with served(url) as port:
         _ask_http(port, asked[:100])
         for run in range(RUNS):
             part = asked[run * QUESTIONS : (run + 1) * QUESTIONS]
@@ -99,7 +99,7 @@ def _ask_sql(url: str, asked: list[bytes]) -> list[float]:
 
 
 @contextmanager
-def _served(url: str) -> Iterator[int]:
+def served(url: str) -> Iterator[int]:
     command = [sys.executable, "-m", "benchmarks.serving", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
