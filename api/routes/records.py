@@ -15,6 +15,7 @@ from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_text, read_time
 from api.problems import InvalidRequest, responses
 from ledger.attribution.answer import rfc3339
+from ledger.attribution.contradictions import BY_NAME
 from ledger.format import ids
 from ledger.store import overview
 from ledger.store.survey import NAMES, Asked, At, survey
@@ -66,6 +67,10 @@ class Finding(BaseModel):
     until: int | None = Field(description="the last missing seal of a gap; of what the log lost, the last offset")
     digest: Digest | None = Field(description="of the seal, event, content or refused record")
     event_id: EventId | None
+    severity: str | None = Field(
+        description="of a contradiction: how soon to look; null: of a finding about the record"
+    )
+    evidence: list[EventId] = Field(description="of a contradiction: the events that show it")
     detail: str
     opened_at: Time | None = Field(
         description="the append time, or the due time, from which on it held; null: not known"
@@ -78,6 +83,7 @@ class Looked(BaseModel):
 
     stored: int | None = Field(None, description="stored findings")
     refused: int | None = Field(None, description="refused records")
+    contradictions: int | None = Field(None, description="contradictions that the sentinel found")
     chains: int | None = Field(None, description="chains whose promise of a next seal was checked")
     continuations: int | None = Field(None, description="chains whose opening event was read, the latest first")
     events: int | None = Field(None, description="events whose id and causes were checked, the latest chains first")
@@ -135,12 +141,14 @@ def findings(
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:
-    """Stored findings and refused records, then what is computed from the state as of a time: see `origin`.
+    """Stored findings, refused records and contradictions, then what is computed from the state as of a time: see `origin`.
 
     A page looks at a bounded part of the ledger and says how far, in `looked` and `truncated`; `next` goes on from there.
     """
-    if name is not None and name not in NAMES:
-        raise InvalidRequest("name is none that can be found here: docs/format.md lists findings and refusals")
+    if name is not None and name not in NAMES and name not in BY_NAME:
+        raise InvalidRequest(
+            "name is none that can be found here: docs/format.md lists findings and refusals, docs/contradictions.md rules"
+        )
     at = read_time(as_of)
     scope = ("findings", caller.tenant, name, state, origin, as_of)
     app = request.app.state
@@ -195,14 +203,14 @@ def _chain(row: overview.ChainRow) -> dict[str, object]:
 
 
 def _finding(wrong: Wrong, now: int) -> dict[str, object]:
-    reason = REASONS.get(wrong.name)
+    reason, rule = REASONS.get(wrong.name), BY_NAME.get(wrong.name)
     return {
         "name": wrong.name,
         "origin": wrong.origin,
         "as_of": rfc3339(now),
         "refused": reason.refuses if reason else False,
-        "meaning": reason.meaning if reason else "",
-        "remedy": reason.remedy if reason else "",
+        "meaning": reason.meaning if reason else rule.meaning if rule else "",
+        "remedy": reason.remedy if reason else rule.closes if rule else "",
         "service": wrong.service,
         "key_id": wrong.key_id,
         "chain_id": wrong.chain_id.hex() if wrong.chain_id is not None else None,
@@ -210,6 +218,8 @@ def _finding(wrong: Wrong, now: int) -> dict[str, object]:
         "until": wrong.until,
         "digest": wrong.digest.hex() if wrong.digest is not None else None,
         "event_id": ids.text(wrong.event_id) if wrong.event_id is not None else None,
+        "severity": wrong.severity,
+        "evidence": [ids.text(each) for each in wrong.evidence],
         "detail": wrong.detail,
         "opened_at": None if wrong.opened_at is None else rfc3339(wrong.opened_at),
         "closed_at": None if wrong.closed_at is None else rfc3339(wrong.closed_at),

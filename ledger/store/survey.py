@@ -1,4 +1,4 @@
-"""Everything that is wrong, as one list: stored findings, refused records, then what is computed from the state as of a time.
+"""Everything that is wrong, as one list: stored findings, refused records, contradictions, then what is computed as of a time.
 
 A page looks at a bounded part of each source in turn and says how far it looked; the next one goes on there.
 """
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 
+from ledger.attribution.contradictions import BY_NAME
 from ledger.store import cited
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, query_file
@@ -110,8 +111,9 @@ def _from(asked: Asked, after: At | None) -> At | None:
 def _next_source(asked: Asked, first: int) -> At | None:
     for source in _SOURCES[first:]:
         named = asked.name is None or asked.name in source.names
-        closed = (
-            asked.state == "closed" and source.name != "stored"
+        closed = asked.state == "closed" and source.name not in (
+            "stored",
+            "contradictions",
         )  # nothing else is ever closed: it is there or it is not
         if named and not closed and asked.origin in (None, source.origin):
             return At(source.name, source.start)
@@ -124,6 +126,10 @@ def _stored(connection: Connection, _: Reading, asked: Asked, after: Place, room
 
 def _refused(connection: Connection, _: Reading, asked: Asked, after: Place, room: int) -> Look:
     return _kept(connection, "survey_refused.sql", asked, after, room, _refusal)
+
+
+def _contradictions(connection: Connection, _: Reading, asked: Asked, after: Place, room: int) -> Look:
+    return _kept(connection, "survey_contradictions.sql", asked, after, room, _contradiction)
 
 
 def _kept(
@@ -182,6 +188,21 @@ def _refusal(row: tuple[Any, ...]) -> Wrong:
     )
 
 
+def _contradiction(row: tuple[Any, ...]) -> Wrong:
+    _, rule, service, event_id, detail, severity, evidence, opened_at, closed_at = row
+    return Wrong(
+        rule,
+        "stored",
+        detail,
+        service,
+        event_id=event_id.bytes,
+        opened_at=opened_at,
+        closed_at=closed_at,
+        severity=severity,
+        evidence=tuple(each.bytes for each in evidence),
+    )
+
+
 def _overdue(connection: Connection, reading: Reading, asked: Asked, after: Place, room: int) -> Look:
     return overdue(connection, reading, asked.tenant, asked.now, as_of=asked.as_of, after=after, room=room)
 
@@ -208,6 +229,7 @@ def _lost(_: Connection, __: Reading, asked: Asked, after: Place, room: int) -> 
 _SOURCES: Final = (
     _Source("stored", STORED, "stored", (0,), _stored),
     _Source("refused", REFUSALS, "stored", (0,), _refused),
+    _Source("contradictions", frozenset(BY_NAME), "stored", (0,), _contradictions),
     _Source("chains", frozenset({"overdue"}), "computed", (0,), _overdue),
     _Source("continuations", frozenset({"double_continuation"}), "computed", (0,), _doubled),
     _Source("events", frozenset(cited.NAMES), "computed", cited.START, _events),
@@ -216,5 +238,6 @@ _SOURCES: Final = (
 _VERIFYING: Final = frozenset({"chains", "continuations", "events"})
 """Sources that verify what they read: without a trust bundle they say nothing."""
 _BY_NAME: Final = {source.name: source for source in _SOURCES}
-NAMES: Final = frozenset().union(*(source.names for source in _SOURCES))
-"""All that can be found here. What takes a head that somebody exported, `verify --against` alone can tell."""
+NAMES: Final = frozenset().union(*(source.names for source in _SOURCES)) - BY_NAME.keys()
+"""All of ``ledger.trust.reasons`` that can be found here, beside the rules of contradictions. What takes a head
+that somebody exported, `verify --against` alone can tell."""

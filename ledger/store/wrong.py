@@ -13,7 +13,7 @@ class Wrong(NamedTuple):
     """A finding, or a refused record. ``number`` to ``until``: seals of its chain, or offsets of a partition.
 
     ``digest`` is that of the seal, event, content or refused record. ``opened_at``: the append time from which on it held,
-    None where nothing tells it; it holds still unless ``closed_at``.
+    None where nothing tells it; it holds still unless ``closed_at``. ``severity`` and ``evidence`` are those of a contradiction.
     """
 
     name: str
@@ -28,6 +28,8 @@ class Wrong(NamedTuple):
     event_id: bytes | None = None
     opened_at: int | None = None
     closed_at: int | None = None
+    severity: str | None = None
+    evidence: tuple[bytes, ...] = ()
 
 
 Place = tuple[int, ...]

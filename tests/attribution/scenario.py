@@ -257,13 +257,14 @@ def read_scenario(text: str, tenant: str = "acme") -> Story:
         if not line:
             continue
         try:
-            _read_line(story, line)
+            read_line(story, line)
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"line {number}: {raw!r}: {error!r}") from error
     return story
 
 
-def _read_line(story: Story, line: str) -> None:
+def read_line(story: Story, line: str) -> None:
+    """Adds what one line says."""
     if line.startswith("?"):
         asked, *whole = line[1:].split()
         if whole not in ([], ["whole"]):

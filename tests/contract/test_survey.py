@@ -184,7 +184,7 @@ def test_a_page_that_ends_before_the_list_says_so_and_how_far_it_looked(
     whole = look(everything)
     assert (whole.next, whole.truncated) == (None, ())
     assert whole.looked == {
-        "stored": 4, "refused": 2, "chains": 2, "continuations": 2, "events": 70, "log": 0
+        "stored": 4, "refused": 2, "contradictions": 0, "chains": 2, "continuations": 2, "events": 70, "log": 0
     }  # fmt: skip
     monkeypatch.setattr(cited, "_EVENTS", 10)
     monkeypatch.setattr(cited, "_WINDOWS", 2)

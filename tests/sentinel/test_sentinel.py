@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from ledger.ask import who_triggered
+from ledger.attribution.contradictions import BY_NAME
 from ledger.ports import EVENTS, Record
 from ledger.schema_files import load_schemas
 from ledger.store.contents import PostgresContents
@@ -21,6 +22,7 @@ from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
 from ledger.store.sentinel import check
 from ledger.store.sentinel_digest import sentinel_digest
+from ledger.store.survey import Asked, survey
 from ledger.store.sweeping import sweep
 from ledger.trust.bundle import TrustBundle
 from tests.attribution.scenario import Story, read_scenario
@@ -145,3 +147,20 @@ def _contents_came(connection: psycopg.Connection[Any]) -> None:
         "insert into positions (topic, partition, identity, next_offset) values ('ledger.contents', 0, 'topic', 1)"
         " on conflict (topic, partition) do update set next_offset = positions.next_offset + 1"
     )
+
+
+def test_contradictions_are_findings_with_severity_sentence_and_evidence(told: Told) -> None:
+    url, stories, bundle = told
+    reading = Reading(load_schemas(), LEDGER, lambda: bundle)
+    with connected(url) as connection:
+        page = survey(connection, reading, Asked("rule_expired_token", 0, name="expired_token"))
+        other = survey(connection, reading, Asked("no_prompt", 0, name="expired_token"))
+    assert page.found
+    assert not other.found
+    story = stories["rule_expired_token"]
+    ids = {each.made.event_id for each in story.events.values()}
+    for found in page.found:
+        assert (found.origin, found.severity, found.closed_at) == ("stored", BY_NAME["expired_token"].severity, None)
+        assert found.detail
+        assert {found.event_id, *found.evidence} <= ids
+        assert found.opened_at is not None

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from ledger.attribution.contradictions import BY_NAME
 from ledger.cli.doctor.check import Check, Store
 from ledger.cli.output import show_time
 from ledger.schema_files import load_schemas
 from ledger.store import overview
 from ledger.store.nodes import Reading
+from ledger.store.sentinel import behind
 from ledger.store.survey import Asked, At, survey
 from ledger.store.wrong import Wrong
 from ledger.trust.reasons import REASONS
@@ -89,4 +91,27 @@ def _counted(check: str, what: str, name: str) -> Check:
     return Check(check, "note", f"{what}, {reason.meaning}", reason.remedy) if reason else Check(check, "note", what)
 
 
-CHECKS: Final = (stored, computed)
+def judged(store: Store) -> Iterator[Check]:
+    """How far the sentinel is, and what contradicts what."""
+    far = behind(store.connection)
+    late = 0 if far.since is None else max(0, (store.here.clock.now() - far.since) // 1_000_000)
+    detail = f"{far.unswept + far.stale} events are not judged yet, for {late} s"
+    if late > LATE_SECONDS:
+        yield Check(
+            "sentinel", "note", detail, "is `answerable sentinel` running? coverage and contradictions lack them"
+        )
+    else:
+        yield Check("sentinel", "ok", detail if far.since is not None else "every event of consequence is judged")
+    rows = store.connection.execute(_CONTRADICTED).fetchall()
+    for rule, count, first, said in rows:
+        known = BY_NAME.get(rule)
+        severity = known.severity if known else "of a rule unknown here"
+        remedy = f"`answerable who-triggered {first}`" + (f"; it closes by {known.closes}" if known else "")
+        yield Check("contradictions", "note", f"{count} open, {severity}: {rule}; the latest: {said}", remedy)
+
+
+LATE_SECONDS: Final = 60
+_CONTRADICTED: Final = """
+select rule, count(*), (array_agg(event_id::text order by id desc))[1], (array_agg(detail order by id desc))[1]
+  from contradictions where closed_at is null group by 1 order by 2 desc, 1"""
+CHECKS: Final = (stored, computed, judged)

@@ -1,0 +1,23 @@
+-- The next of a tenant's contradictions, those asked for among so many looked at; see survey_stored.sql.
+with tenant as materialized (
+    select id from names where name = %(tenant)s
+), looked as (
+    select * from contradictions
+     where (tenant, id) > ((select id from tenant), %(after)s) and tenant <= (select id from tenant)
+     order by tenant, id limit %(scan)s
+)
+select t.last, t.looked, c.id, c.rule, v.name, c.event_id, c.detail, c.severity, c.evidence, c.opened_at, c.closed_at
+  from (select max(id) as last, count(*) as looked from looked) t
+  left join lateral (
+           select * from looked
+            where (%(name)s::text is null or rule = %(name)s)
+              and (%(as_of)s::bigint is null or opened_at <= %(as_of)s)
+              and case %(state)s
+                      when 'open' then closed_at is null or closed_at > %(as_of)s::bigint
+                      when 'closed' then closed_at <= coalesce(%(as_of)s::bigint, closed_at)
+                      else true
+                  end
+            order by id limit %(room)s + 1
+       ) c on true
+  left join judgements j on j.event_id = c.event_id and j.tenant = c.tenant left join names v on v.id = j.service
+ order by c.id

@@ -1,0 +1,54 @@
+"""Nobody is accused who did nothing wrong, and everything is attributed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from ledger.ports import EVENTS
+from ledger.schema_files import load_schemas
+from ledger.store.coverage import coverage
+from ledger.store.migrations import migrate
+from ledger.store.projection import PostgresProjection
+from tests.attribution.scenario import Story
+from tests.attribution.stored import add_people
+from tests.sentinel.honest import EXECUTIONS, honest
+from tests.sentinel.sweeping import connected, sentinel
+from tests.services.databases import Databases
+from tests.services.forge import LEDGER, NAMED, Trust, signer
+
+SERVICES = ("platform", "portal", "issuer", "travel", "policy", "desk", "flights", "payer", "bank")
+JUDGED = 9
+"""Events of consequence of one execution."""
+
+
+@pytest.mark.parametrize("executions", [1000, pytest.param(EXECUTIONS, marks=pytest.mark.prove)])
+def test_an_honest_load_yields_no_finding_and_each_event_is_attributed(postgres: Databases, executions: int) -> None:
+    url = postgres.fresh(migrate)
+    trust = Trust()
+    for name in SERVICES:
+        trust.key(signer(name), services=[name], kinds=["*", *NAMED])
+    story = Story()
+    with closing(PostgresProjection(url, load_schemas(), LEDGER, trust.bundle)) as projection:
+        projection.claim(EVENTS, "topic", [0])
+        offset = 0
+        for part in honest(story, executions):
+            records = [each._replace(offset=offset + n) for n, each in enumerate(part)]
+            offset += len(records)
+            projection.commit(projection.prepare(records))
+        projection.analyze()
+    with connected(url) as connection:
+        add_people(connection, story)
+    sentinel(url, trust.bundle)
+    with connected(url) as connection:
+        accused = connection.execute(
+            "select rule, detail, count(*) from contradictions group by 1, 2 limit 20"
+        ).fetchall()
+        stored = connection.execute("select name, count(*) from findings group by 1").fetchall()
+        refused = connection.execute("select reason, detail from rejected limit 5").fetchall()
+        found = coverage(connection, story.tenant)
+    assert (accused, stored, refused) == ([], [], [])
+    assert (found.total, found.not_judged, found.stale) == (JUDGED * executions, 0, 0)
+    assert {each.class_ for each in found.counts} == {"attributed"}
+    postgres.drop(url)
