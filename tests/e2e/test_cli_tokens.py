@@ -39,3 +39,11 @@ def test_what_is_not_recorded_is_exit_1_and_a_name_that_is_none_exit_2(run: Run)
     assert "--format" in run("lineage", "grant:G", "--format", "dot", status=2).stderr
     assert "name an event" in run("lineage", status=2).stderr
     run("lineage", *NAMED[0], "--tenant", "other", status=1)
+
+
+def test_usage_of_tokens_is_exit_1_where_none_was_issued_and_2_where_it_is_misused(run: Run) -> None:
+    said = run("token-usage", "--since", "2020-01-01T00:00:00Z", "--until", "2020-01-02T00:00:00Z", "--utc", status=1)
+    assert said.stdout.startswith("0 tokens; none is known to have outlived its task. Issued from 2020-01-01")
+    assert json.loads(run("token-usage", "--json", status=1).stdout)["groups"] == []
+    assert "choose agent, client or grant" in run("token-usage", "--by", "person", status=2).stderr
+    assert "not before" in run("token-usage", "--until", "2020-01-01", "--since", "2021-01-01", status=2).stderr

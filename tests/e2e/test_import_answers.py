@@ -11,7 +11,10 @@ import psycopg
 import pytest
 
 from ledger.attribution.answer import REASONS, Answer
+from ledger.attribution.authority import token_text
 from ledger.attribution.explain import explain
+from ledger.attribution.tokens.values import Asked
+from ledger.format.kinds import TokenIssuance
 from ledger.importers.index import FileIndex
 from ledger.importers.run import import_files
 from ledger.importers.sink import Sink
@@ -20,13 +23,16 @@ from ledger.ports import CONTENTS, EVENTS, Log
 from ledger.store.contents import PostgresContents
 from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
+from ledger.store.queries import event_by_id
 from ledger.store.rebuild import fill
+from ledger.store.token_lineage import token_lineage
 from ledger.trust.bundle import read_bundle
-from tests.attribution.stored import lineage, trusts
+from tests.attribution.stored import lineage, reading, trusts
 from tests.importing import SCHEMAS, SECRET, TENANT, data_files
 from tests.sealing import LEDGER, ROOT, START, bundle_of, key_statement, signer
 from tests.services.databases import Databases
 
+_ISSUED = "select e.event_id from events e join names k on k.id = e.kind where k.name = 'token_issuance' order by 1"
 _ACTIONS = "select e.event_id from events e join names k on k.id = e.kind where k.name = 'api_action' order by 1"
 
 
@@ -199,3 +205,28 @@ def test_each_call_leads_to_whom_its_record_names_or_to_who_obtained_its_key(ans
 def _role_of(answer: Answer) -> str | None:
     agent = answer.path[-1].agent_id
     return agent.rpartition("/")[2] if agent is not None else None
+
+
+def test_every_assumed_role_that_was_used_has_a_lineage_and_none_is_made_up(stored: tuple[str, str]) -> None:
+    """Of CloudTrail: the key of an AssumeRole leads up to the credential that asked for it, and down to what was done with it."""
+    form, url = stored
+    if form != "cloudtrail":
+        pytest.skip("tokens are issued in CloudTrail alone")
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows = connection.execute(_ISSUED).fetchall()
+        nodes = [node for (event_id,) in rows for node in event_by_id(connection, reading(url), TENANT, event_id.bytes)]
+        facts = [fact for node in nodes if isinstance(fact := node.fact, TokenIssuance) and fact.token is not None]
+        assert facts
+        used = 0
+        for fact in facts:
+            assert fact.token is not None
+            asked = Asked(fact.token.issuer, fact.token.jti, fact.token.digest)
+            found = token_lineage(connection, reading(url), TENANT, asked, now=START).lineage
+            stated = {each.right.id for each in found.parents if each.depth == 1}
+            expected = {token_text(each) for each in (fact.subject_token, fact.actor_token) if each is not None}
+            assert stated >= expected - {found.asked.id}
+            assert all(each.grade == "asserted" for each in found.parents)
+            assert all(each.source == found.asked or not each.direct for each in found.happenings)
+            used += found.counted.uses
+        print(f"{len(facts)} tokens issued, {used} uses of them")
+        assert used
