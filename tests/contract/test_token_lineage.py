@@ -97,6 +97,15 @@ t1 aws {ROLE} token=ASIA1 subject=alice subject_token=AKIA0 roles=arn:first
 t2 aws {ROLE} token=ASIA2 subject=alice subject_token=ASIA1 roles=arn:second
 a1 aws api_action action_id=x phase=unknown operation=s3:GetObject observer=importer token=ASIA2
 """,
+    "two_names": f"""
+t1 issuer {ISSUED} token=j1@d1 subject=alice
+t2 broker {ISSUED} token=j2@d2 subject=alice subject_token=@d1
+t3 broker {ISSUED} token=j3 subject=alice subject_token=j2
+a1 agent {ACTION} action_id=x token=@d2
+a2 agent {ACTION} action_id=y token=j2
+a3 agent {ACTION} action_id=z token=j3
+x2 issuer token_revocation extent=token token=@d2 issuer=as derived_tokens=revoked at=2000
+""",
     "crowd": f"t1 issuer {ISSUED} token=j1 subject=alice\n"
     + "\n".join(f"a{i} agent {ACTION} action_id=x{i} token=j1" for i in range(300)),
 }  # fmt: skip
@@ -353,3 +362,14 @@ def test_a_person_reads_the_end_first_and_what_came_after_it(ask: Ask) -> None:
         ask.token("two_claims", "j1")
     )
     assert "CUT SHORT by depth" in text_of(ask.token("nested", "j40"))
+
+
+def test_a_token_with_a_jti_and_a_digest_is_one_token_under_both_names(ask: Ask, stories: dict[str, Story]) -> None:
+    found = ask.token("two_names", "j1")
+    assert set(names(stories["two_names"], found.happenings)) == {"t2", "t3", "a1", "a2", "a3", "x2"}
+    assert (found.counted.rights, found.counted.uses) == (2, 3)
+    by_digest = ask.page("two_names", Asked(digest=digest_of("@d1"))).lineage
+    assert by_digest.counted == found.counted
+    assert ask.token("two_names", "j2").state == "revoked", "revoked by its digest, asked for by its jti"
+    assert [each.right.id for each in ask.token("two_names", "j3").parents] == ["j2", digest_of("@d1").hex()]
+    assert ask.token("two_names", "j3").state == "revoked"

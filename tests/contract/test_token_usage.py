@@ -24,7 +24,7 @@ STORIES = {
 person alice Alice
 drawn at
 g0 consent grant grant_id=G action=give grantor=alice method=explicit scopes=mail.read,mail.send,files.read at=0
-t1 issuer {ISSUED} token=j1 client_id=app grant_id=G scopes=mail.read,mail.send agent=travel run=r1 at=0 expires_at=3600
+t1 as {ISSUED} token=j1 client_id=app grant_id=G scopes=mail.read,mail.send,files.read agent=travel run=r1 expires_at=3600 at=0
 a1 agent {ACTION} operation=mail.read action_id=x token=j1 agent=travel at=10
 d1 policy policy_decision decision=allow decision_id=D action=mail.send at=11
 d2 policy policy_decision decision=deny decision_id=E action=files.read at=11
@@ -150,5 +150,5 @@ def test_a_person_reads_the_worst_first(connection: psycopg.Connection, url: str
     first, second, *rest = out.getvalue().splitlines()
     assert first.startswith("4 tokens; the longest stayed alive 59 min after its task ended.")
     assert second == "  token j1 of as (travel): alive 59 min after its task ended, used 1 times after it"
-    assert "  scopes granted mail.read mail.send; used mail.read mail.send" in rest
+    assert "  scopes granted files.read mail.read mail.send; used mail.read mail.send" in rest
     assert "  scope not stated by 2 of 4 uses looked at" in rest
