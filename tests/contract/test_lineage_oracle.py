@@ -35,7 +35,7 @@ from tests.services.forge import LEDGER, START, Trust, signer
 
 CASES = 200
 PROOF = int(os.environ.get("PROVE_CASES", "10000"))
-ASKED = 3
+ASKED = 2
 DAY = 86_400_000_000
 
 
@@ -141,6 +141,7 @@ _quietly = settings(
 )
 
 
+@pytest.mark.timeout(300)
 @settings(_quietly, max_examples=CASES)
 @given(DRAWN, _asked)
 def test_the_store_answers_as_networkx_does(ledger: Ledger, events: list[Drawn], picked: list[int]) -> None:
