@@ -13,13 +13,15 @@ from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Grant, TokenIssuance
 
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
+_OF_OPENID: Final = frozenset({"openid", "offline_access"})
+"""Scopes that ask for a form of answer and no right on a resource (OpenID Connect Core §3.1.2.1, §11)."""
 
 
 def delegation_wider(case: Case) -> Found:
     """A token against its grant and the token that it was exchanged from, and a grant against the one it is derived from.
 
     Only an exchange hands down: a refresh token outlives its tokens, and an assumed role has rights of its own. An exchange may
-    well be for another audience, so audiences are compared with those of grants alone.
+    well be for another audience, so audiences are compared with those of grants alone; and there scopes have other names.
     """
     for node, _, _ in case.rights:
         fact = node.fact
@@ -75,7 +77,9 @@ def _than_token(case: Case, node: Node, fact: TokenIssuance) -> Found:
     if fact.grant_type != _EXCHANGE or not stated:
         return
     source, parent = min(stated, key=lambda each: knows(each[0]))
-    beyond = [*_scopes(fact.scopes, parent.scopes), *_later(fact.expires_at, parent.expires_at), *_actors(fact, parent)]
+    elsewhere = fact.audiences and parent.audiences and set(fact.audiences).isdisjoint(parent.audiences)
+    scopes = () if elsewhere else _scopes(fact.scopes, parent.scopes)
+    beyond = [*scopes, *_later(fact.expires_at, parent.expires_at), *_actors(fact, parent)]
     if beyond:
         yield f"{_named(fact)} goes beyond the token that it was exchanged from: {'; '.join(beyond)}", [source, node]
 
@@ -87,7 +91,7 @@ def _named(fact: TokenIssuance | Grant) -> str:
 
 
 def _scopes(own: tuple[str, ...], of_parent: tuple[str, ...]) -> Iterator[str]:
-    if of_parent and (more := set(own) - set(of_parent)):
+    if of_parent and (more := set(own) - set(of_parent) - _OF_OPENID):
         yield f"scope {' '.join(sorted(more))}"
 
 
