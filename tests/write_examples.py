@@ -216,6 +216,7 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     things = "/v1/touched/{what}/{value}"
     yield things, "of-a-policy", of(f"/v1/touched/policy/booking@v7?as_of={AS_OF}&nodes=1000")
     yield things, "of-a-person", of(f"/v1/touched/person/{person}")
+    yield things, "not-found", of("/v1/touched/grant/nothing")
     yield things, "invalid-request", of("/v1/touched/token/j1")
     listed = f"remark=never_registered&state=active&owner={person}&as_of={AS_OF}&limit=50"
     yield "/v1/agents", "none-that-fits", of(f"/v1/agents?{listed}")

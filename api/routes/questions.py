@@ -16,6 +16,7 @@ from api.routes.answers import Nodes
 from ledger.attribution.difference import difference_json
 from ledger.attribution.inventory import REMARKS, Wanted, agent_json, history_json
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
+from ledger.errors import NotFound
 from ledger.store.inventory import agent_by_id, list_agents
 from ledger.store.runs import difference_of
 from ledger.store.touched import STARTS, What, touched
@@ -116,7 +117,7 @@ Value = Annotated[
 @router.get(
     "/touched/{what}/{value:path}",
     response_model=Touched,
-    responses=responses(401, 403, 503),
+    responses=responses(401, 403, 404, 503),
     summary="What a person, token or document touched",
 )
 def touched_by(
@@ -136,6 +137,8 @@ def touched_by(
         reading = request.app.state.reading
         limits = Limits(nodes=nodes)
         page = touched(connection, reading, caller.tenant, what, wanted, before=before, as_of=time, limits=limits)
+    if not page.starts and cursor is None:
+        raise NotFound(f"this ledger holds nothing of the {what} {wanted!r}")
     more = None if page.before is None else write_cursor(scope, (page.before.hex(),))
     return JSONResponse(
         {**touched_json(what, wanted, page), "next": more, "limits": {"nodes": nodes, "starts": STARTS}}

@@ -132,6 +132,8 @@ def test_what_only_another_tenant_has_is_not_found_like_what_never_was(client: h
     there |= {"grant_id": f"{MARK}-g", "issuer": "as", "jti": f"{MARK}-t", "digest": digest_of(f"@{MARK}").hex()}
     there |= {"a": ids.text(run), "b": ids.text(run), "agent_id": f"https://{MARK}.example/agent"}
     nowhere |= {"grant_id": "nothing-g", "issuer": "as", "jti": "nothing-t", "digest": digest_of("nothing").hex()}
+    there |= {"what": "grant", "value": f"{MARK}-g"}
+    nowhere |= {"what": "grant", "value": "nothing-g"}
     nowhere |= {"a": UNKNOWN, "b": UNKNOWN, "agent_id": "https://nothing.example/agent"}
     assert client.get(path.format(**there), headers=bearer(OTHER, "auditor")).status_code == 200
     said = []
