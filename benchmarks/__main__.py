@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks import answer, end_to_end, materialize, questions, record, revocation, strict, verify
+from benchmarks import answer, end_to_end, materialize, questions, record, revocation, sentinel, strict, verify
 from benchmarks.services import Services, services
 
 GROUPS: Mapping[str, Callable[[Services], None]] = {
@@ -16,6 +16,7 @@ GROUPS: Mapping[str, Callable[[Services], None]] = {
     "end_to_end": end_to_end.measure,
     "verify": verify.measure,
     "answer": answer.measure,
+    "sentinel": sentinel.measure,
     "revocation": revocation.measure,
     "questions": questions.measure,
 }
