@@ -59,7 +59,9 @@ def tune_collector() -> None:
 
 
 class _Duties:
-    """What a materializer does between flushes: adopt a longer bundle, make statistics and partitions, count overdue chains."""
+    """What a materializer does between flushes: adopt a longer bundle, or its own again in a store that was restored from before
+    it; make statistics and partitions, count overdue chains.
+    """
 
     def __init__(
         self, projection: PostgresProjection, trust: Callable[[], TrustBundle], health: Health, clock: Clock
@@ -71,7 +73,7 @@ class _Duties:
 
     def __call__(self) -> None:
         bundle = self._trust()
-        if bundle.lines != self._projection.bundle.lines:
+        if bundle.lines != self._projection.bundle.lines or self._projection.fell_back:
             count = self._projection.adopt(bundle)
             structlog.get_logger().info("trust bundle adopted", lines=len(bundle.lines), judged_again=count)
         self._analyze()

@@ -94,6 +94,8 @@ class PostgresProjection(Owner):
         self._reading = Reading(schemas, ledger, lambda: self._bundle)
         self._drawing = Lock()
         self._held = Chains()
+        self.fell_back = False
+        """Whether the store lost what this worker had adopted, so that ``adopt`` is due again."""
         super().__init__(url, schema=schema, stuck=stuck, step_seconds=step_seconds)
         try:
             self.adopt(bundle)
@@ -115,6 +117,7 @@ class PostgresProjection(Owner):
                 )
             self._held.forget()
             self._bundle, self._judge = bundle, judge
+            self.fell_back = False
         return again
 
     @property
@@ -179,6 +182,7 @@ class PostgresProjection(Owner):
         self._forget_numbers()
 
     def _claimed(self) -> None:
+        self.fell_back = standing.fell_back(self._commits, self._schemas, self._bundle)
         self._held.forget()
         self._forget_numbers()
 

@@ -28,6 +28,16 @@ def lock(connection: psycopg.Connection, bundle: TrustBundle, *, exclusive: bool
         raise BackendError("the store stands under another trust bundle than this worker's; it has to adopt the newer")
 
 
+def fell_back(connection: psycopg.Connection, schemas: Schemas, bundle: TrustBundle) -> bool:
+    """Whether the store stands under less than ``bundle`` and ``schemas``: it was restored from an older copy."""
+    row = connection.execute(
+        "select (select count(*) from trust), (select array_agg(frame) from schema_set)"
+    ).fetchone()
+    assert row is not None  # noqa: S101 - aggregates give a row
+    lines, frames = row
+    return bool(lines < len(bundle.lines) or set(frames or ()) < schemas.by_frame.keys())
+
+
 def adopt(
     connection: psycopg.Connection,
     schemas: Schemas,

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
+_END = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+
 
 class Databases:
     """Makes and drops databases. ``prepare`` runs once for a session; each database it names is a copy of its result."""
@@ -24,6 +26,16 @@ class Databases:
     def drop(self, url: str) -> None:
         self._run(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
 
+    def copy(self, url: str) -> str:
+        """The URL of a copy of a database, as a backup is one. Whoever is connected to it loses the connection."""
+        self._run(_END, urlsplit(url).path[1:])
+        return self._create(urlsplit(url).path[1:])
+
+    def restore(self, url: str, backup: str) -> None:
+        """Puts a copy in the place of a database."""
+        self.drop(url)
+        self._run(f"ALTER DATABASE {urlsplit(backup).path[1:]} RENAME TO {urlsplit(url).path[1:]}")
+
     def _template(self, prepare: Callable[[str], object]) -> str:
         if prepare not in self._templates:
             url = self._create("template0")
@@ -37,6 +49,6 @@ class Databases:
         self._run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
-    def _run(self, statement: str) -> None:
+    def _run(self, statement: str, *given: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(statement.encode())
+            connection.execute(statement.encode(), given or None)
