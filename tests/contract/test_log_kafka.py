@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +22,7 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from ledger.errors import BackendError, ConfigurationError, TopicMismatch
 from ledger.logs import kafka_records
 from ledger.logs.kafka import KafkaLog
+from ledger.logs.kafka_subscription import KafkaSubscription
 from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Outgoing
 from tests.contract.logs import TIMEOUT, KafkaBench, event, from_start, poll_until, wait_until
 from tests.services import KafkaBroker
@@ -213,6 +216,23 @@ def test_a_compression_bomb_in_the_topic_does_not_stop_the_stream(kafka_bench: K
     assert len(first.value) < 1 << 20
     assert second.value == b"value 1"
     subscription.close()
+
+
+def test_a_closed_subscription_keeps_nothing_of_what_it_fetched_ahead(kafka_bench: KafkaBench) -> None:
+    log = kafka_bench.log()
+    log.prepare()
+    log.append([event(n) for n in range(20)], timeout=TIMEOUT)
+    gc.disable()  # what it does in time is too late for a worker that begins anew each second
+    try:
+        subscription = log.subscribe(EVENTS, "group", from_start)
+        assert isinstance(subscription, KafkaSubscription)
+        assert poll_until(subscription, 1)
+        consumer = weakref.ref(subscription._consumer)
+        subscription.close()
+        subscription.close()
+        assert consumer() is None
+    finally:
+        gc.enable()
 
 
 def test_an_append_to_a_broker_that_hangs_fails_in_time_and_the_next_works(broker: KafkaBroker) -> None:
