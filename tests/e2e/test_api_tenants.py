@@ -21,6 +21,7 @@ from tests.attribution.scenario import Story, digest_of, read_scenario
 from tests.attribution.stored import store
 from tests.e2e.test_api import is_problem, serving
 from tests.e2e.test_api_examples import PATHS
+from tests.sentinel.sweeping import sentinel
 from tests.services.databases import Databases
 from tests.services.forge import LEDGER
 from tests.unit.test_api_access import line
@@ -58,7 +59,7 @@ def fill_both(url: str) -> None:
     log = PostgresLog(url)
     log.prepare()
     log.close()
-    store(url, story(), theirs())
+    sentinel(url, store(url, story(), theirs()))
 
 
 @pytest.fixture(scope="module")
