@@ -39,6 +39,12 @@ SHORT = {
     "lineage": "{event} --up",
     "find": "",
     "replay": "{execution}",
+    "graph": "{execution}",
+    "diff": "{execution} {execution}",
+    "agents": "",
+    "touched": "person https://login.example#alice",
+    "token-usage": "",
+    "coverage": "",
     "import": "otlp {spans} --no-wait",
     "archive": "{home}/copy.avro",
     "rebuild": "",
@@ -54,7 +60,7 @@ SHORT = {
     "tokens revoke": "reader",
 }
 SLOW = {"archive", "rebuild", "verify"}
-LONG = ["serve", "materialize", "contents", "api"]
+LONG = ["serve", "materialize", "contents", "sentinel", "api"]
 NOT_HERE = {"demo": "makes a ledger, keys and passwords of its own"}
 
 
@@ -243,7 +249,7 @@ def test_no_process_has_a_secret_in_its_command_and_no_log_or_answer_has_one(
     assert [each for each in commands if deployment.shown_in(each)] == []
     answers = [httpx.get(url + path).text for path in ("/v1/health", "/v1/health/ready", "/metrics", "/v1/findings")]
     logs = [path.read_text(errors="replace") for path in (deployment.home / "logs").iterdir()]
-    assert len(logs) == 2
+    assert len(logs) == 3
     for text in [*answers, *logs, output.read_text()]:
         assert deployment.shown_in(text) == []
         assert TEXT not in text
