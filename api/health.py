@@ -146,6 +146,6 @@ def _shown(fault: Fault) -> dict[str, str]:
     response_class=Response,
     summary="Prometheus metrics",
 )
-async def prometheus(request: Request, caller: Watcher) -> Response:  # noqa: ARG001
+async def prometheus(request: Request, caller: Watcher) -> Response:  # noqa: ARG001 - who asks is checked, and not looked at
     """Requests and their times by route, the lag, and what is wrong."""
     return Response(request.app.state.metrics.text(), media_type=metrics.MEDIA_TYPE)

@@ -52,7 +52,7 @@ def serve_document(app: FastAPI) -> None:
             complete(made(), read_examples())
         return app.openapi_schema or {}
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation says
 
 
 def complete(document: dict[str, Any], examples: Sequence[Example]) -> None:

@@ -93,17 +93,17 @@ def install(app: FastAPI) -> None:
     """Makes ``app`` answer every failure with a problem."""
 
     @app.exception_handler(LedgerError)
-    async def of_ledger(request: Request, error: LedgerError) -> JSONResponse:  # noqa: ARG001
+    async def of_ledger(request: Request, error: LedgerError) -> JSONResponse:  # noqa: ARG001 - FastAPI's signature
         return response_to(error)
 
     @app.exception_handler(RequestValidationError)
-    async def of_validation(request: Request, error: RequestValidationError) -> JSONResponse:  # noqa: ARG001
+    async def of_validation(request: Request, error: RequestValidationError) -> JSONResponse:  # noqa: ARG001 - FastAPI's signature
         first = error.errors()[0]
         where = " ".join(str(part) for part in first["loc"])
         return problem_response(TABLE[InvalidRequest], f"{where}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def of_http(request: Request, error: HTTPException) -> JSONResponse:  # noqa: ARG001
+    async def of_http(request: Request, error: HTTPException) -> JSONResponse:  # noqa: ARG001 - FastAPI's signature
         title = HTTPStatus(error.status_code).phrase
         kind = TABLE[NotFound] if error.status_code == 404 else Kind(_slug(title), error.status_code, title)
         response = problem_response(kind, "no such path" if error.status_code == 404 else str(error.detail))

@@ -56,7 +56,7 @@ def run(*, shut: bool, loop: bool = False) -> list[float]:
     sink = Sink(shut=shut)
     with tempfile.TemporaryDirectory() as spool:
         recorder = Recorder(
-            log=sink,  # type: ignore[arg-type]
+            log=sink,  # type: ignore[arg-type]  # as much of one as a recorder uses
             signer=Ed25519Signer(bytes(32)),
             spool=Path(spool),
             ledger="bench",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from ledger.attribution.answer import rfc3339
+from ledger.attribution.json_form import rfc3339
 from ledger.store.coverage import By, Count, Covered
 
 CLASSES: Final = {

@@ -14,8 +14,8 @@ from api.graphs import Format, graph_response, graph_responses
 from api.parameters import AsOf, EventId, read_id, read_time
 from api.problems import responses
 from ledger import ask
-from ledger.attribution.answer import to_json
 from ledger.attribution.graph import graph_of
+from ledger.attribution.json_form import to_json
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 
 router = APIRouter(prefix="/v1", tags=["answers"])

@@ -14,8 +14,8 @@ from api.answer_models import Digest, EventId, Time
 from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_text, read_time
 from api.problems import InvalidRequest, responses
-from ledger.attribution.answer import rfc3339
 from ledger.attribution.contradictions import BY_NAME
+from ledger.attribution.json_form import rfc3339
 from ledger.format import ids
 from ledger.store import overview
 from ledger.store.survey import NAMES, Asked, At, survey

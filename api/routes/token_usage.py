@@ -11,7 +11,7 @@ from api.access import Reader
 from api.parameters import AsOf, read_time
 from api.problems import InvalidRequest, responses
 from api.token_models import TokenUsage
-from ledger.attribution.answer import to_json
+from ledger.attribution.json_form import to_json
 from ledger.store.token_usage import Span, token_usage
 from ledger.wiring import CLOCK
 

@@ -13,7 +13,7 @@ from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_text, read_time
 from api.problems import InvalidRequest, responses
 from api.token_models import TokenLineage
-from ledger.attribution.answer import to_json
+from ledger.attribution.json_form import to_json
 from ledger.attribution.tokens.values import Asked
 from ledger.store.token_lineage import START, token_lineage
 from ledger.wiring import CLOCK

@@ -1,15 +1,9 @@
-"""What the ledger answers to "who triggered this?". ``to_json`` gives the form that HTTP and ``--json`` show.
-
-In JSON, event ids are UUID text, digests and other bytes lower-case hex, times RFC 3339 in UTC with microseconds.
-"""
+"""What the ledger answers to "who triggered this?". ``json_form.to_json`` gives the form that HTTP and ``--json`` show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
-from operator import attrgetter
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from ledger.attribution.subgraph import ChainCoverage, Limits
 
@@ -384,93 +378,3 @@ class Answer:
     contradictions: tuple[Contradiction, ...]
     findings: tuple[Finding, ...]
     coverage: Coverage
-
-
-_TIMES: Final = frozenset(
-    {
-        "at",
-        "issued_at",
-        "expires_at",
-        "ended_at",
-        "revoked_at",
-        "occurred_at",
-        "append_time",
-        "as_of",
-        "since",
-        "last_append",
-        "looked_until",
-        "first_use",
-        "last_use",
-        "task_ended",
-        "silent_since",
-    }
-)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_json(value: object) -> Any:
-    """The JSON form of an ``Answer`` or of a part of it: plain dicts, lists, strings and numbers."""
-    return _WRITERS[value.__class__](value)
-
-
-def rfc3339(time: int) -> str:
-    """µs since 1970 as text, UTC; the number itself where no calendar holds it."""
-    try:
-        return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    except OverflowError:
-        return str(time)
-
-
-def _bytes(value: bytes) -> str:
-    """An id as a UUID, anything else in hex."""
-    text = value.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" if len(text) == 32 else text
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _items(value: Iterable[object]) -> list[Any]:
-    return [_WRITERS[each.__class__](each) for each in value]
-
-
-class _Writers(dict[type[Any], Callable[[Any], Any]]):
-    """What writes a value of each class, made when it is first asked for: an answer has a thousand fields."""
-
-    def __missing__(self, cls: type[Any]) -> Callable[[Any], Any]:
-        self[cls] = made = self._make(cls)
-        return made
-
-    def _make(self, cls: type[Any]) -> Callable[[Any], Any]:
-        if is_dataclass(cls):
-            return self._of_fields([each.name for each in fields(cls)])
-        if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-            return self._of_fields(list(cls._fields))
-        if issubclass(cls, bytes):
-            return _bytes
-        return _items if issubclass(cls, (tuple, list, frozenset)) else _same
-
-    def _of_fields(self, names: list[str]) -> Callable[[Any], Any]:
-        read = attrgetter(*names, names[0])  # with one more, so that it always gives a tuple
-        plan = [(name.removesuffix("_"), _SPECIAL.get(name)) for name in names]
-
-        def write(value: Any) -> dict[str, Any]:
-            return {
-                name: special(held) if special is not None else self[held.__class__](held)
-                for (name, special), held in zip(plan, read(value), strict=False)
-            }
-
-        return write
-
-
-def _time(value: object) -> Any:
-    return rfc3339(value) if isinstance(value, int) else to_json(value)
-
-
-def _hex(value: object) -> Any:
-    return value.hex() if isinstance(value, bytes) else to_json(value)
-
-
-_SPECIAL: Final = dict.fromkeys(_TIMES, _time) | {"chain_id": _hex}
-_WRITERS: Final = _Writers()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ledger.attribution.alignment import STEPS, Pair, Step, align, steps_of
-from ledger.attribution.answer import rfc3339
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import KnownPerson, Node
 from ledger.format import ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ledger.attribution.answer import rfc3339
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import WITHOUT_EFFECT, Links
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import Index, Node, Subgraph

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ledger.attribution.answer import Party, rfc3339
+from ledger.attribution.answer import Party
 from ledger.attribution.authority import party
 from ledger.attribution.joins import agents_of, token_names
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.subgraph import Index, KnownPerson, Node, Subgraph
 from ledger.format import ids
 from ledger.format.kinds import AgentRegistration, Configuration, ReasoningStep, TokenIssuance

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.attribution.answer import REASONS, Accountable, Class, Owner, Trigger, rfc3339
+from ledger.attribution.answer import REASONS, Accountable, Class, Owner, Trigger
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.subgraph import Node
 from ledger.attribution.triggers import beginnings
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ledger import ask, wiring
-from ledger.attribution.answer import to_json
 from ledger.attribution.graph import in_order
+from ledger.attribution.json_form import to_json
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Subgraph
 from ledger.cli.answer_text import print_answer

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from ledger import wiring
-from ledger.attribution.answer import to_json
+from ledger.attribution.json_form import to_json
 from ledger.attribution.tokens.values import Asked
 from ledger.cli.output import console, emit, read_time
 from ledger.cli.token_text import print_token_lineage

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ledger import wiring
-from ledger.attribution.answer import to_json
+from ledger.attribution.json_form import to_json
 from ledger.attribution.tokens.usage import By, TokenLife, TokenUsage, UsageGroup
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time

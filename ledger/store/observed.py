@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.answer import rfc3339
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.subgraph import Node
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ledger.attribution.answer import rfc3339
+from ledger.attribution.json_form import rfc3339
 from ledger.format.batch import Chain
 from ledger.format.limits import SECOND
 from ledger.verification.chains import Claim, Held

@@ -7,8 +7,9 @@ from time import perf_counter
 
 import pytest
 
-from ledger.attribution.answer import REASONS, Answer, to_json
+from ledger.attribution.answer import REASONS, Answer
 from ledger.attribution.explain import explain
+from ledger.attribution.json_form import to_json
 from tests.attribution.scenario import read_scenario
 
 MANY = 400

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.attribution.answer import to_json
 from ledger.attribution.explain import explain
+from ledger.attribution.json_form import to_json
 from tests.attribution.scenario import read_scenario, scenario_files, story_files
 from tests.attribution.shown import faults, whole
 

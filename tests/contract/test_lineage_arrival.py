@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ledger.ask import who_triggered
-from ledger.attribution.answer import Answer, to_json
+from ledger.attribution.answer import Answer
+from ledger.attribution.json_form import to_json
 from ledger.ports import Record
 from ledger.store.migrations import migrate
 from tests.attribution.scenario import SECOND, Story, read_scenario, story_files

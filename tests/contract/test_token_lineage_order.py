@@ -7,7 +7,7 @@ import random
 import psycopg
 import pytest
 
-from ledger.attribution.answer import to_json
+from ledger.attribution.json_form import to_json
 from ledger.attribution.tokens.values import Asked
 from ledger.ports import EVENTS, Record
 from ledger.schema_files import load_schemas

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from api.parameters import read_time
-from ledger.attribution.answer import rfc3339
+from ledger.attribution.json_form import rfc3339
 from ledger.errors import BackendError
 from ledger.format import ids
 from ledger.logs import open_log

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from ledger.attribution.answer import rfc3339
 from ledger.attribution.authority import party
 from ledger.attribution.joins import token_names
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, are_two
 from ledger.attribution.subgraph import Node
 from ledger.format.event import COMPENSATES

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.attribution.answer import rfc3339
 from ledger.attribution.authority import party, uses_of
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, is_of_the_attempt
 from ledger.attribution.subgraph import Node

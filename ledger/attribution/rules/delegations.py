@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.attribution.answer import rfc3339
 from ledger.attribution.authority import knows
 from ledger.attribution.joins import token_names
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.rules.case import SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Grant, TokenIssuance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.attribution.answer import rfc3339
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended, is_of_the_attempt
 from ledger.attribution.subgraph import Node

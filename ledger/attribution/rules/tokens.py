@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.attribution.answer import rfc3339
 from ledger.attribution.authority import party
 from ledger.attribution.joins import token_names
+from ledger.attribution.json_form import rfc3339
 from ledger.attribution.rules.case import SKEW, Case, Found, are_two, ended, is_of_the_attempt
 from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.withdrawal import grant_ended, token_revoked

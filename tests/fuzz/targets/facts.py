@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from hashlib import sha256
 
-from ledger.attribution.answer import to_json
 from ledger.attribution.explain import explain
 from ledger.attribution.graph import graph_of, node_link
 from ledger.attribution.joins import join_keys
+from ledger.attribution.json_form import to_json
 from ledger.attribution.subgraph import Node, Ref, Subgraph
 from ledger.errors import VerificationError
 from ledger.event_view import show_event
