@@ -133,10 +133,3 @@ class Load:
             while not self._stop.is_set():
                 self._ledger.recorded.append(record_one(recorder))
                 time.sleep(0.01)
-
-
-def until(holds: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "this never came true"
-        time.sleep(0.05)

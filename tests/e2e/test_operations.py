@@ -16,10 +16,11 @@ from ledger.schema_files import directory, load_schemas
 from ledger.store import migrations
 from ledger.store.digest import state_digest
 from ledger.store.migrations import check_migrated, migrate
-from tests.operating import Ledger, Load, until
+from tests.operating import Ledger, Load
 from tests.services import Databases
 from tests.services.forge import EMPTY, Forge, Trust, signer
 from tests.services.stand import Stand, migrated
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()

@@ -11,9 +11,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -29,6 +28,7 @@ from ledger.format import ids
 from ledger.settings import load_settings
 from tests.services.kafka_secure import ADMIN, ADMIN_PASSWORD, SecureKafka
 from tests.services.postgres_secure import SecurePostgres
+from tests.waiting import until
 
 STORE_PASSWORD = "store pass'word/@?#&%7f"
 LOG_PASSWORD, KEY_PASSWORD = "log-password-of-nothing", "key-password-of-nothing"
@@ -186,13 +186,6 @@ def served(deployment: Deployment) -> Iterator[tuple[str, Path]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "this never came true"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("verb", SHORT)

@@ -16,7 +16,8 @@ import httpx
 
 from ledger import open_recorder
 from ledger.settings import load_settings
-from tests.operating import Ledger, Load, record_one, until
+from tests.operating import Ledger, Load, record_one
+from tests.waiting import until
 
 SECONDS = 10.0
 SERVICE = """

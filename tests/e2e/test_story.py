@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from examples.flight_booking.forge import change_one_byte
 from examples.flight_booking.story import KINDS, ROOT, Played, played, wait_for
 from ledger.attribution.inventory import REMARKS
 from ledger.format.ids import parse
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 TRIED = {"approval_reused", "scope_missing"}
@@ -101,10 +101,7 @@ def test_the_story_leaves_no_finding_but_what_was_tried_in_vain(story: Played) -
     def found() -> set[str]:
         return {each["name"] for each in httpx.get(f"{story.api_url}/v1/findings").raise_for_status().json()["items"]}
 
-    deadline = time.monotonic() + 30
-    while found() != TRIED and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert found() == TRIED
+    until(lambda: found() == TRIED)
 
 
 def test_one_byte_changed_in_a_copy_of_the_log_is_named(

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,6 +13,7 @@ import pytest
 
 from ledger.embedded import EmbeddedPostgres, attach
 from ledger.errors import ConfigurationError
+from tests.waiting import until
 
 STARTER = """
 import sys, time
@@ -21,13 +21,6 @@ from ledger.embedded import start
 print(start(sys.argv[1]).pid, flush=True)
 time.sleep(600)
 """
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def until_gone(pid: int) -> None:

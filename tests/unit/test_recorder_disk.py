@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import resource
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ledger.recorder.journal import FRAME
 from ledger.recorder.spool import HEADS_EVERY, SEALED_SEGMENT
 from tests.recording import STEP, chain_findings, recorder_on, stated
 from tests.services.memory_log import MemoryLog
+from tests.waiting import until
 
 SEGMENT = 64 * 1024
 
@@ -30,13 +30,6 @@ def no_room_for(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_disk_that_is_full_exactly_at_the_heads_makes_no_gap(tmp_path: Path) -> None:

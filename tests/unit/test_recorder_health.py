@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Semaphore
@@ -20,6 +19,7 @@ from ledger.recorder.spool import Spool, take_lock
 from ledger.schema_files import load_schemas
 from tests.recording import LEDGER, SERVICE, STEP, chain_findings, recorder_on, stated
 from tests.services.memory_log import MemoryLog
+from tests.waiting import until
 
 SEGMENT = 64 * 1024
 
@@ -27,13 +27,6 @@ SEGMENT = 64 * 1024
 @pytest.fixture
 def log() -> MemoryLog:
     return MemoryLog(SystemClock())
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def left_by(root: Path, write: Callable[[Spool], object]) -> Path:
