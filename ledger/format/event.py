@@ -122,14 +122,20 @@ def _header_of(datum: Datum) -> EventHeader:
     return EventHeader(*datum.values())
 
 
+def strings_of_header(header: EventHeader) -> list[str]:
+    """Every string in ``header``."""
+    strings = [header.kind, header.agent_id or "", header.agent_instance or "", *header.correlation]
+    strings += [cause.relation for cause in header.causes]
+    return strings
+
+
 def fault_of_header(header: EventHeader) -> str | None:
     """What breaks a limit of the format, in words; None if nothing does."""
     if not ids.is_event_id(header.event_id):
         return "the event id is not a UUID of version 7 or 8"
     if len(header.causes) > CAUSES:
         return f"{len(header.causes)} causes; the limit is {CAUSES}"
-    strings = [header.kind, header.agent_id or "", header.agent_instance or "", *header.correlation]
-    strings += [cause.relation for cause in header.causes]
+    strings = strings_of_header(header)
     joined = "".join(strings)
     if "\0" in joined:
         return "a string holds U+0000"

@@ -8,14 +8,15 @@ from typing import Final, NamedTuple
 from ledger.errors import InvalidEvent
 from ledger.format import ids
 from ledger.format.codec import Schemas
-from ledger.format.event import Cause, EventHeader, encode_header, fault_of_header
+from ledger.format.event import Cause, EventHeader, encode_header, fault_of_header, strings_of_header
 from ledger.format.hashing import event_digest, event_prefix, payload_digest
-from ledger.format.kinds import Kind, check, content_digests, encode_body
-from ledger.format.kinds.plan import PLANS
-from ledger.format.kinds.shape import Part
+from ledger.format.kinds import Kind
+from ledger.format.kinds.encode import WRITERS
+from ledger.format.kinds.judge import strings_of
+from ledger.format.kinds.plan import PLANS, digests_in
 from ledger.format.limits import CAUSES, HEADER_BYTES, PAYLOAD_BYTES
 from ledger.recorder.randomness import Randomness
-from ledger.recorder.secrets import fault_of_bytes
+from ledger.recorder.secrets import fault_of_text
 
 
 class Encoded(NamedTuple):
@@ -51,49 +52,47 @@ class Encoder:
         self._draw = randomness.draw
 
     def encode(self, payload: Kind, about: About, now: int) -> Encoded:
-        """The event of ``payload``; ``now`` (µs UTC) becomes the time in its id. Raises ``InvalidEvent``."""
-        check(payload)
+        """The event of ``payload``; ``now`` (µs UTC) becomes the time in its id. Raises ``InvalidEvent``.
+
+        The payload is taken apart once: this is in the way of every event.
+        """
         kind = payload.KIND
+        plan = PLANS[payload.__class__]
+        values = plan.values(payload)
+        strings = strings_of(plan, payload, values)
         try:
-            body = self._payload(payload)
+            body = self._frames[kind] + WRITERS[plan.cls](values)
+            if len(body) > PAYLOAD_BYTES:
+                raise too_long(
+                    kind, "payload", len(body), PAYLOAD_BYTES, "give long texts as contents, or their digests"
+                )
             salt = self._draw()
-            contents = content_digests(payload)
+            contents = digests_in(plan, values)
             if about.principal is not None:
                 contents.append(about.principal)
-            if about.contents:
-                contents.extend(about.contents)
+            contents.extend(about.contents)
             if len(contents) > 1:
                 contents = list(dict.fromkeys(contents))
-            event_id = ids.uuid7(now, self._draw()[:10])
-            header = self._header(event_id, kind, about, contents, payload_digest(salt, body))
+            header = self._header(kind, about, contents, payload_digest(salt, body), now)
+            encoded = self._encode_header(header)
+            strings += strings_of_header(header)
+            fault = fault_of_text("\n".join(strings))
         except UnicodeEncodeError:
             raise InvalidEvent(f"{kind}: a string holds half a surrogate pair; decode it properly before") from None
         except (TypeError, AttributeError, ValueError) as error:
             raise InvalidEvent(
                 f"{kind}: the header holds a value of a wrong type ({error}); see Circumstances"
             ) from None
-        if fault := fault_of_bytes(header + body):
+        if fault:
             raise InvalidEvent(f"{kind}: the event {fault}")
-        return Encoded(event_id, event_digest(self._prefix, header), header, salt, body)
+        return Encoded(header.event_id, event_digest(self._prefix, encoded), encoded, salt, body)
 
-    def _payload(self, payload: Kind) -> bytes:
-        kind = payload.KIND
-        if holds_nul(payload):
-            raise InvalidEvent(f"{kind}: a string holds U+0000, which no store takes; remove it")
-        body = self._frames[kind] + encode_body(payload)
-        if len(body) > PAYLOAD_BYTES:
-            raise InvalidEvent(
-                f"{kind}: the payload has {len(body)} bytes and the limit is {PAYLOAD_BYTES};"
-                " give long texts as contents, or their digests"
-            )
-        return body
-
-    def _header(self, event_id: bytes, kind: str, about: About, contents: list[bytes], digest: bytes) -> bytes:
+    def _header(self, kind: str, about: About, contents: list[bytes], digest: bytes, now: int) -> EventHeader:
         if len(about.causes) > CAUSES:
             raise InvalidEvent(f"{kind}: {len(about.causes)} causes and the limit is {CAUSES}; cite those that decided")
         occurred_at, execution_id, agent_id, instance, principal, causes, correlation, _ = about
         header = EventHeader(
-            event_id,
+            ids.uuid7(now, self._draw()[:10]),
             kind,
             occurred_at,
             execution_id,
@@ -107,37 +106,24 @@ class Encoder:
         )
         if fault := fault_of_links(about) or fault_of_header(header):
             raise InvalidEvent(f"{kind}: in the header, {fault}; shorten or correct it")
+        return header
+
+    def _encode_header(self, header: EventHeader) -> bytes:
         data = encode_header(self._schemas, header)
         if len(data) > HEADER_BYTES:
-            raise InvalidEvent(
-                f"{kind}: the header has {len(data)} bytes and the limit is {HEADER_BYTES};"
-                " give fewer causes, contents or correlations"
+            raise too_long(
+                header.kind, "header", len(data), HEADER_BYTES, "give fewer causes, contents or correlations"
             )
         return data
+
+
+def too_long(kind: str, part: str, size: int, limit: int, advice: str) -> InvalidEvent:
+    return InvalidEvent(f"{kind}: the {part} has {size} bytes and the limit is {limit}; {advice}")
 
 
 ID: Final = 16
 DIGEST: Final = 32
 INT64: Final = 1 << 63
-
-
-def holds_nul(payload: Part) -> bool:
-    """Whether a string somewhere in a payload holds U+0000."""
-    plan = PLANS[payload.__class__]
-    values = plan.values(payload)
-    texts = [each for each in values if each.__class__ is str]
-    for at, _, many, part in plan.parts:
-        if held := values[at]:
-            for each in held if many else (held,):
-                if part.parts or part.arrays:
-                    if holds_nul(each):
-                        return True
-                else:
-                    texts += [one for one in part.values(each) if one.__class__ is str]
-    for at in plan.arrays:
-        if held := values[at]:
-            texts += [each for each in held if each.__class__ is str]
-    return "\0" in "".join(texts)
 
 
 def fault_of_links(about: About) -> str | None:

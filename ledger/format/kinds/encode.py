@@ -55,14 +55,18 @@ GIVEN_LENGTHS: Final = tuple(GIVEN + each for each in LENGTHS)
 
 def text(value: str) -> bytes:
     data = value.encode()
-    size = len(data)
-    return (LENGTHS[size] if size < len(LENGTHS) else number(size)) + data
+    try:
+        return LENGTHS[len(data)] + data
+    except IndexError:
+        return number(len(data)) + data
 
 
 def given_text(value: str) -> bytes:
     data = value.encode()
-    size = len(data)
-    return (GIVEN_LENGTHS[size] if size < len(GIVEN_LENGTHS) else GIVEN + number(size)) + data
+    try:
+        return GIVEN_LENGTHS[len(data)] + data
+    except IndexError:
+        return GIVEN + number(len(data)) + data
 
 
 def given(write: Write, value: Any) -> bytes:
@@ -95,22 +99,24 @@ def writer_of(field: Field) -> Write:
 
 
 def part_writer(plan: Plan) -> Write:
-    """What writes a payload or part: a record is its fields, one after the other."""
-    values, writers = plan.values, tuple(map(writer_of, plan.fields))
+    """What writes a part."""
+    values, write = plan.values, WRITERS[plan.cls]
+    return lambda part: write(values(part))
 
-    def write(part: Part) -> bytes:
-        return b"".join(
-            [NULL if value is None else write(value) for value, write in zip(values(part), writers)]  # noqa: B905 - strict costs
-        )
 
-    return write
+def values_writer(plan: Plan) -> Write:
+    """What writes a payload or part that was taken apart: a record is its fields, one after the other."""
+    writers = tuple(map(writer_of, plan.fields))
+    return lambda values: b"".join(
+        [NULL if value is None else write(value) for value, write in zip(values, writers)]  # noqa: B905 - strict costs
+    )
 
 
 class Writers(dict[type[Part], Write]):
-    """The writer of each class, made when it is first asked for."""
+    """What writes the values of each class, made when it is first asked for."""
 
     def __missing__(self, cls: type[Part]) -> Write:
-        write = self[cls] = part_writer(PLANS[cls])
+        write = self[cls] = values_writer(PLANS[cls])
         return write
 
 
@@ -122,4 +128,5 @@ def encode_body(payload: Part) -> bytes:
 
     Values are not judged: call ``check`` before, else what comes out may be no encoding at all.
     """
-    return WRITERS[payload.__class__](payload)
+    plan = PLANS[payload.__class__]
+    return WRITERS[plan.cls](plan.values(payload))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ledger.errors import InvalidEvent
-from ledger.format.kinds.plan import PLANS, Plan
+from ledger.format.kinds.plan import PLANS, Plan, strings_at
 from ledger.format.kinds.shape import Field, Kind, Part
 
 SHAPES: Final = 256
@@ -20,20 +20,33 @@ def check(payload: Kind) -> None:
 
     Lengths of texts are not judged here: they are limits of the format, not of a kind.
     """
-    if fault := fault_of(PLANS[payload.__class__], payload):
+    plan = PLANS[payload.__class__]
+    strings_of(plan, payload, plan.values(payload))
+
+
+def strings_of(plan: Plan, payload: Kind, values: tuple[Any, ...]) -> list[str]:
+    """Every string in a payload that was taken apart; raises as ``check``."""
+    strings: list[str] = []
+    fault = fault_of(plan, payload, values, strings)
+    if fault is None and "\0" in "".join(strings):
+        fault = "a string holds U+0000, which no store takes; remove it"
+    if fault:
         raise InvalidEvent(f"{payload.KIND}: {fault}")
+    return strings
 
 
-def fault_of(plan: Plan, payload: Part) -> str | None:
-    """What is wrong with a payload or part, in words; None if nothing is."""
-    values = plan.values(payload)
+def fault_of(plan: Plan, payload: Part, values: tuple[Any, ...], strings: list[str]) -> str | None:
+    """What is wrong with a payload or part, in words; None if nothing is. Its strings are added to ``strings``."""
     types = tuple(map(type, values))
-    if types not in plan.seen:
+    take = plan.seen.get(types)
+    if take is None:
         for field, value in zip(plan.fields, values, strict=True):
             if fault := fault_of_type(field, value):
                 return fault
+        take = strings_at(types)
         if len(plan.seen) < SHAPES:
-            plan.seen.add(types)
+            plan.seen[types] = take
+    strings += take(values)
     for i, allowed in plan.closed:
         if values[i] not in allowed:
             return f"{plan.names[i]} is {shown(values[i])}; it must be one of {', '.join(plan.fields[i].values)}"
@@ -43,18 +56,21 @@ def fault_of(plan: Plan, payload: Part) -> str | None:
     for i in plan.numbers:
         if (held := values[i]) is not None and not -INT64 <= held < INT64:
             return f"{plan.names[i]} is {shown(held)}; it must fit in 64 bits"
-    return fault_inside(plan, payload, values)
+    return fault_inside(plan, payload, values, strings)
 
 
-def fault_inside(plan: Plan, payload: Part, values: tuple[Any, ...]) -> str | None:
+def fault_inside(plan: Plan, payload: Part, values: tuple[Any, ...], strings: list[str]) -> str | None:
     """What is wrong in arrays and parts, and between fields."""
     for i in plan.arrays:
-        if (held := values[i]) and (fault := fault_of_items(plan.fields[i], held)):
-            return fault
+        if held := values[i]:
+            if fault := fault_of_items(plan.fields[i], held):
+                return fault
+            if plan.fields[i].type is str:
+                strings += held
     for i, name, many, part in plan.parts:
         if held := values[i]:
             for each in held if many else (held,):
-                if fault := fault_of(part, each):
+                if fault := fault_of(part, each, part.values(each), strings):
                     return f"in {name}, {fault}"
     return payload.fault()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 from ledger.format.kinds.shape import Field, Part, fields_of
@@ -28,8 +28,8 @@ class Plan(NamedTuple):
     """The fields of fixed length: position, bytes."""
     numbers: tuple[int, ...]
     arrays: tuple[int, ...]
-    seen: set[tuple[type, ...]]
-    """Combinations of the values' types that were judged good."""
+    seen: dict[tuple[type, ...], Callable[[tuple[Any, ...]], tuple[str, ...]]]
+    """Combinations of the values' types that were judged good, and what takes the strings out of such values."""
 
 
 class Plans(dict[type[Part], Plan]):
@@ -63,7 +63,7 @@ def make_plan(cls: type[Part]) -> Plan:
         fixed=tuple((i, fixed.size) for i in at if (fixed := fields[i].fixed) and not fields[i].many),
         numbers=tuple(i for i in at if fields[i].type is int and not fields[i].many),
         arrays=tuple(i for i in at if fields[i].many),
-        seen=set(),
+        seen={},
     )
 
 
@@ -83,6 +83,14 @@ def datum_of(plan: Plan, payload: Part) -> dict[str, Any]:
     return datum
 
 
+def strings_at(types: tuple[type, ...]) -> Callable[[tuple[Any, ...]], tuple[str, ...]]:
+    """What takes the strings out of values of these types."""
+    at = [i for i, each in enumerate(types) if issubclass(each, str)]
+    if len(at) > 1:
+        return itemgetter(*at)
+    return (lambda values: (values[at[0]],)) if at else lambda _: ()
+
+
 def from_datum(plan: Plan, datum: Mapping[str, Any]) -> Part:
     """The value in a decoded datum. Fields unknown to the class are left out, missing ones get their default."""
     given: dict[str, Any] = {}
@@ -98,11 +106,12 @@ def from_datum(plan: Plan, datum: Mapping[str, Any]) -> Part:
 
 def content_digests(payload: Part) -> list[bytes]:
     """Every content and person that ``payload`` refers to, each once, its own fields first: for ``EventHeader.contents``."""
-    return list(dict.fromkeys(digests_of(PLANS[payload.__class__], payload)))
+    plan = PLANS[payload.__class__]
+    return list(dict.fromkeys(digests_in(plan, plan.values(payload))))
 
 
-def digests_of(plan: Plan, payload: Part) -> list[bytes]:
-    values = plan.values(payload)
+def digests_in(plan: Plan, values: tuple[Any, ...]) -> list[bytes]:
+    """``content_digests`` of a payload that was taken apart; one may occur twice."""
     found: list[bytes] = []
     for i, many in plan.digests:
         if held := values[i]:
@@ -110,5 +119,5 @@ def digests_of(plan: Plan, payload: Part) -> list[bytes]:
     for i, _, many, part in plan.parts:
         if (held := values[i]) and part.refers:
             for each in held if many else (held,):
-                found += digests_of(part, each)
+                found += digests_in(part, part.values(each))
     return found
