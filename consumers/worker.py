@@ -83,6 +83,7 @@ class Worker(Generic[Prepared]):
 
     def _serve(self, stop: Event) -> None:
         self._ends.clear()
+        self._projection.reach()
         self._see_to_duties()
         with closing(self._log.subscribe(self._topic, self._group, self._assigned)) as subscription:
             try:
@@ -215,7 +216,12 @@ class Worker(Generic[Prepared]):
         return records
 
     def _look_around(self, subscription: Subscription) -> None:
-        """Other duties, and how far behind this worker is with the partitions that are still its own."""
+        """Other duties, and how far behind this worker is with the partitions that are still its own.
+
+        A worker that has nothing to commit, or no partition, asks the store for its presence: else it would say that all is
+        well for as long.
+        """
+        self._projection.reach()
         self._see_to_duties()
         held = subscription.assignment()
         self._ends = {partition: end for partition, end in self._ends.items() if partition in held}

@@ -211,6 +211,10 @@ class Projection(Protocol[Prepared]):
     ``prepare`` may run on one thread while ``commit`` of what was prepared before runs on another; commits are in order.
     """
 
+    def reach(self) -> None:
+        """Raises ``BackendError`` where the store does not answer. A connection that was lost is made anew."""
+        ...
+
     def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
         """Makes this worker the owner of the partitions; a stuck predecessor is terminated after a time-out."""
         ...

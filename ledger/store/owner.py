@@ -36,6 +36,13 @@ class Owner:
             self.close()
             raise
 
+    def reach(self) -> None:
+        """See ``Projection``."""
+        with self._lock, translated():
+            self._ensure()
+        with self._step():
+            self._commits.execute("select")
+
     def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
         """See ``Projection``. After a failure the connections are made anew."""
         with self._lock, translated():

@@ -14,6 +14,8 @@ import contextlib
 import threading
 from typing import Final, Literal
 
+import psycopg
+
 from tests.services.kafka_broker import HOST, free_port
 
 Mode = Literal["open", "cut", "slow", "half_open"]
@@ -138,3 +140,11 @@ class Network:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def through(network: Network, url: str) -> tuple[Link, str]:
+    """A link to the Postgres server of ``url``, and the URL that goes by it."""
+    with psycopg.connect(url) as connection:
+        host, port, name = connection.info.host, connection.info.port, connection.info.dbname
+    link = network.link(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port))
+    return link, f"postgresql://postgres@127.0.0.1:{link.port}/{name}"

@@ -21,10 +21,12 @@ from ledger.store.digest import state_digest
 from ledger.store.migrations import migrate
 from ledger.store.projection import Flush, PostgresProjection
 from ledger.store.rebuild import rebuild
+from tests.chaos.network import Mode, Network, through
 from tests.services import Databases
 from tests.services.forge import LEDGER, START, Forge, Trust, signer
 from tests.services.memory_log import MemoryLog
 from tests.services.stand import migrated
+from tests.waiting import until
 
 WORKER = {"worker": "materializer"}
 PACE = Pace(poll_records=4, poll_seconds=0.02, tend_seconds=0.1, retry_seconds=0.02)
@@ -283,6 +285,29 @@ def test_a_duty_that_fails_is_told_and_does_not_stop_the_stream(url: str, trust:
     run_until(worker, done)
     assert health.registry.get_sample_value("answerable_worker_duties_failing", {"worker": "contents"}) == 0
     to.close()
+
+
+@pytest.mark.parametrize("silence", ["cut", "half_open"])
+def test_a_worker_that_has_nothing_to_do_says_within_seconds_that_its_store_is_away(
+    url: str, trust: Trust, silence: Mode
+) -> None:
+    network = Network()
+    link, by_link = through(network, url)
+    to = PostgresProjection(by_link, load_schemas(), LEDGER, trust.bundle, step_seconds=1.0)
+    worker = worker_of(OneMember(At(), partitions=1), to, trust)
+    stop = Event()
+    thread = Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        for mode, state in (("open", "running"), (silence, "waiting"), ("open", "running")):
+            link.set(mode)
+            until(lambda: worker.health.snapshot.state == state, 20)  # noqa: B023 - called at once
+    finally:
+        link.set("open")
+        stop.set()
+        thread.join()
+        to.close()
+        network.close()
 
 
 class _Unexpected(OneMember):

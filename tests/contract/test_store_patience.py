@@ -16,7 +16,7 @@ from ledger.schema_files import load_schemas
 from ledger.store import patience
 from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
-from tests.chaos.network import Link, Network
+from tests.chaos.network import Network, through
 from tests.sealing import LEDGER
 from tests.seeded import bundle
 from tests.services.databases import Databases
@@ -37,14 +37,6 @@ def database(postgres: Databases) -> Iterator[str]:
     url = postgres.fresh(migrate)
     yield url
     postgres.drop(url)
-
-
-def through(network: Network, url: str) -> tuple[Link, str]:
-    """A link to the server of ``url``, and the URL that goes by it."""
-    with psycopg.connect(url) as connection:
-        host, port, name = connection.info.host, connection.info.port, connection.info.dbname
-    link = network.link(f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port))
-    return link, f"postgresql://postgres@127.0.0.1:{link.port}/{name}"
 
 
 def test_a_worker_gives_up_a_connection_that_says_nothing_and_works_again_by_another(
