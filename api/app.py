@@ -58,7 +58,7 @@ def create_app(
     the log whose lag is told. ``draw`` makes an SVG of DOT; ``house`` are the house rules.
     """
     watched = Bundle(bundle)
-    pulse = Pulse(store, watched, open_log, tempo or Tempo())
+    pulse = Pulse(store, watched, house, open_log, tempo or Tempo())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

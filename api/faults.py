@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from api.store import Store
+from ledger.attribution.house import HouseRules
 from ledger.errors import BackendError, ConfigurationError, LedgerError
 from ledger.store import overview
+from ledger.store.criteria import standing
 from ledger.store.migrations import check_migrated
 from ledger.trust.bundle import TrustBundle
 
@@ -48,6 +50,11 @@ BUNDLE_DIFFERENT: Final = Fault(
     "the store was judged under a bundle that this server's does not extend",
     "find out who cut or replaced the bundle",
 )
+RULES_DIFFERENT: Final = Fault(
+    "rules_different",
+    "the sentinel judges by other house rules than this server answers by",
+    "give both the same file by ANSWERABLE_RULES, and start them again",
+)
 ALL: Final = (
     STORE_AWAY,
     STORE_NOT_MIGRATED,
@@ -57,7 +64,10 @@ ALL: Final = (
     BEHIND,
     BUNDLE_UNREADABLE,
     BUNDLE_DIFFERENT,
+    RULES_DIFFERENT,
 )
+LOOKED: Final = (STORE_AWAY, STORE_NOT_MIGRATED, BUNDLE_UNREADABLE, BUNDLE_DIFFERENT, RULES_DIFFERENT)
+"""What ``Bundle.look`` and ``look_at_store`` tell of this moment; the rest is the pulse's to tell."""
 
 
 class Bundle:
@@ -78,20 +88,32 @@ class Bundle:
             return self._last, []
 
 
-def look_at_store(store: Store, wait: float) -> tuple[list[bytes] | None, Sequence[Fault]]:
-    """The lines of the bundle under which the store was judged, None where it does not answer within ``wait`` seconds."""
+class Judged(NamedTuple):
+    """Under what the store was judged: the lines of a bundle, and the digest of the sentinel's house rules, if there was one."""
+
+    lines: list[bytes]
+    house: bytes
+
+
+def look_at_store(store: Store, wait: float) -> tuple[Judged | None, Sequence[Fault]]:
+    """Under what the store was judged, None where it does not answer within ``wait`` seconds."""
     try:
         with store.connection(wait) as connection:
             check_migrated(connection)
-            return overview.trust_lines(connection), []
+            return Judged(overview.trust_lines(connection), standing(connection).criteria.house), []
     except ConfigurationError:
         return None, [STORE_NOT_MIGRATED]
     except (BackendError, LedgerError):
         return None, [STORE_AWAY]
 
 
-def compare(bundle: TrustBundle, judged: list[bytes]) -> tuple[str, Sequence[Fault]]:
+def compare(bundle: TrustBundle, lines: list[bytes]) -> tuple[str, Sequence[Fault]]:
     """``bundle`` against the one under which the store was judged."""
-    if not bundle.extends(judged):
+    if not bundle.extends(lines):
         return "different", [BUNDLE_DIFFERENT]
-    return "current" if len(judged) == len(bundle.lines) else "behind", []
+    return "current" if len(lines) == len(bundle.lines) else "behind", []
+
+
+def compare_rules(house: HouseRules, judged: Judged) -> Sequence[Fault]:
+    """The house rules of this server against the sentinel's."""
+    return [RULES_DIFFERENT] if judged.house not in (b"", house.digest) else []

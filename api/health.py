@@ -32,6 +32,7 @@ class WrongNow(BaseModel):
         "materializer_behind",
         "bundle_unreadable",
         "bundle_different",
+        "rules_different",
     ]
     detail: str
     remedy: str
@@ -107,11 +108,12 @@ def health(request: Request, visitor: Visitor) -> Response:
     wrong = dict.fromkeys([*away, *unreadable])
     body: dict[str, Any] = {"bundle_judged": "unknown"}
     if bundle is not None and judged is not None:
-        body["bundle_judged"], different = faults.compare(bundle, judged)
+        body["bundle_judged"], different = faults.compare(bundle, judged.lines)
         wrong |= dict.fromkeys(different)
+    if judged is not None:
+        wrong |= dict.fromkeys(faults.compare_rules(state.house, judged))
     # What was looked at just now is known better than by the pulse.
-    looked = {faults.STORE_AWAY, faults.STORE_NOT_MIGRATED, faults.BUNDLE_UNREADABLE, faults.BUNDLE_DIFFERENT}
-    wrong |= dict.fromkeys(each for each in pulse.sample.faults if each not in looked)
+    wrong |= dict.fromkeys(each for each in pulse.sample.faults if each not in faults.LOOKED)
     down = any(each.down for each in wrong)
     body |= {
         "status": "down" if down else "degraded" if wrong else "ok",

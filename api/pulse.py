@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from api import faults
 from api.faults import Bundle, Fault
 from api.store import Store
+from ledger.attribution.house import HouseRules
 from ledger.errors import LedgerError
 from ledger.ports import EVENTS, Bounds, Log
 from ledger.store import overview
@@ -49,8 +50,10 @@ class Tempo:
 class Pulse:
     """Samples on a thread of its own: a log that is away never makes a request wait."""
 
-    def __init__(self, store: Store, bundle: Bundle, open_log: Callable[[], Log] | None, tempo: Tempo) -> None:
-        self._store, self._bundle, self._open_log, self._tempo = store, bundle, open_log, tempo
+    def __init__(
+        self, store: Store, bundle: Bundle, house: HouseRules, open_log: Callable[[], Log] | None, tempo: Tempo
+    ) -> None:
+        self._store, self._bundle, self._house, self._open_log, self._tempo = store, bundle, house, open_log, tempo
         self._log: Log | None = None
         self._waiting = Waiting()
         self._ended = threading.Event()
@@ -93,7 +96,9 @@ class Pulse:
         judged, more = faults.look_at_store(self._store, WAIT_SECONDS)
         wrong = [*wrong, *more]
         if bundle is not None and judged is not None:
-            wrong += faults.compare(bundle, judged)[1]
+            wrong += faults.compare(bundle, judged.lines)[1]
+        if judged is not None:
+            wrong += faults.compare_rules(self._house, judged)
         if self._open_log is None:
             return Sample(lost=(), faults=tuple(wrong))
         try:

@@ -14,9 +14,11 @@ Without a file nobody is accused of either.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from ledger.errors import ConfigurationError
@@ -41,6 +43,12 @@ class HouseRules:
 
     another_person: tuple[Duty, ...] = ()
     consequence: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over what the rules say, however the file was written: equal where they ask the same in the same order."""
+        asked = [[duty.operations, duty.scopes] for duty in self.another_person]
+        return sha256(json.dumps([VERSION, asked, self.consequence]).encode()).digest()
 
 
 NO_RULES: Final = HouseRules()

@@ -21,6 +21,7 @@ select distinct on (c.service) s.sealed_at - s.append_time
   from (select id, chain, sealed_at, append_time from seals order by id desc limit %(seals)s) s join chains c on c.id = s.chain
  order by c.service, s.id desc"""
 _LATEST_SEALS: Final = 1000
+_WITHOUT_RIGHTS: Final = "select count(*) from seals where id <= (select max(seal) from rights_since)"
 _TRUST: Final = "select line from trust order by number"
 _FINDINGS_COUNT: Final = """
 select f.name, count(*) from findings f left join names t on t.id = f.tenant
@@ -87,6 +88,12 @@ def clock(connection: psycopg.Connection) -> int:
 def ahead_of_log(connection: psycopg.Connection) -> list[int]:
     """By how many µs each service's clock was ahead of the log's, at the least, when it sealed last; of the latest seals."""
     return [int(ahead) for (ahead,) in _rows(connection, _AHEAD, seals=_LATEST_SEALS)]
+
+
+def seals_without_rights(connection: psycopg.Connection) -> int:
+    """How many seals were stored before tokens and grants had rows of their own; a rebuilt store has none."""
+    ((count,),) = _rows(connection, _WITHOUT_RIGHTS)
+    return int(count)
 
 
 def positions(connection: psycopg.Connection) -> list[Reached]:

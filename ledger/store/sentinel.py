@@ -12,6 +12,7 @@ from ledger.attribution.judgement import KINDS, Judgement
 from ledger.format.codec import Schemas
 from ledger.ports import EVENTS
 from ledger.store.connect import connect, translated
+from ledger.store.criteria import adopt, again, criteria_of, hold
 from ledger.store.judging import BATCH, judge, judgements
 from ledger.store.migrations import check_migrated
 from ledger.store.nodes import Reading
@@ -40,7 +41,7 @@ class PostgresSentinel:
         house: HouseRules = NO_RULES,
     ) -> None:
         self._url, self._schemas, self._trust, self._house = url, schemas, trust, house
-        self._bundle = trust()
+        self._bundle, self._criteria, self._begun = trust(), criteria_of(house), False
         self._reading = Reading(schemas, ledger, lambda: self._bundle)
         self._patience = STEP_SECONDS
         self._connection = connect(url)
@@ -54,20 +55,26 @@ class PostgresSentinel:
     def step(self, *, limit: int = BATCH) -> Step:
         """Sweeps and judges so much; raises ``BackendError`` where nothing of the last part was kept: try again.
 
-        While the store stands under another bundle than ours, nothing is done.
+        While the store stands under another bundle than ours, nothing is done. Where a sentinel that began later judges by other
+        criteria, that is a ``BackendError`` too.
         """
         self._bundle = self._trust()
         with translated(), within(self._patience, self._connection) as bound:
             try:
                 if self._connection.closed:
                     self._connection = connect(self._url)
-                swept = sweep(self._connection, self._schemas, self._bundle, self._house)
-                judged = judge(self._connection, self._reading, self._house, limit=limit)
+                adopt(self._connection, self._criteria, first=not self._begun)
+                self._begun = True
+                swept = sweep(self._connection, self._schemas, self._bundle)
+                with self._connection.transaction():
+                    hold(self._connection, self._criteria)
+                    judged = judge(self._connection, self._reading, self._house, limit=limit)
+                queued = not swept.more and not judged.taken and again(self._connection)
             except NotReady:
                 return Step(0, 0, more=False)
             finally:
                 self._patience = min(2 * self._patience, MOST_SECONDS) if bound.expired else STEP_SECONDS
-        return Step(swept.events, judged.judged, swept.more or bool(judged.taken))
+        return Step(swept.events, judged.judged, swept.more or bool(judged.taken) or queued)
 
     def behind(self) -> Behind:
         """How far it has not come yet."""

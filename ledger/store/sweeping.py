@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import JOINED, key_of, names_of
 from ledger.attribution.judgement import KINDS
 from ledger.errors import VerificationError
@@ -40,7 +39,7 @@ class NotReady(Exception):
     """The store does not stand under this sentinel's bundle or schemas (yet)."""
 
 
-def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle, house: HouseRules = NO_RULES) -> Swept:
+def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle) -> Swept:
     """One step, in a transaction; nothing is done where another sentinel is at it."""
     with connection.transaction():
         row = connection.execute(
@@ -50,7 +49,7 @@ def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle, house: 
             return Swept(0, more=False)
         wave, lines, known, contents = row[0] + 1, row[1], row[2], row[3]
         connection.execute("update sentinel set wave = %s", [wave])
-        _stand(connection, bundle, house, wave, lines, known)
+        _stand(connection, bundle, wave, lines, known)
         _people(connection, wave, contents)
         _payloads(connection, wave)
         events, full = _new(connection, schemas, wave)
@@ -58,15 +57,15 @@ def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle, house: 
     return Swept(events, more=full or passed)
 
 
-def _stand(connection: Connection, bundle: TrustBundle, house: HouseRules, wave: int, lines: int, known: bytes) -> None:
-    """Follows trust, schemas and house rules: what they can change is stale."""
+def _stand(connection: Connection, bundle: TrustBundle, wave: int, lines: int, known: bytes) -> None:
+    """Follows trust and schemas: what they can change is stale."""
     stored = [row[0] for row in connection.execute("select line from trust order by number")]
     if list(bundle.lines) != stored:
         raise NotReady(
             "the store stands under another trust bundle than this sentinel's; it waits for the materializer"
         )
     rows = connection.execute("select frame, file_digest from schema_set order by frame").fetchall()
-    schemas = sha256(b"".join(frame + digest for frame, digest in rows) + repr(house).encode()).digest()
+    schemas = sha256(b"".join(frame + digest for frame, digest in rows)).digest()
     if schemas != known:
         if known:  # what could not be read before, and records admitted since, may be anywhere
             connection.execute("delete from sentinel_positions")

@@ -22,6 +22,7 @@ from api.faults import ALL
 from api.pulse import Tempo, Waiting
 from api.store import Store
 from consumers.health import STATES, Health
+from ledger.attribution.house import NO_RULES
 from ledger.errors import BackendError
 from ledger.logs.postgres import PostgresLog
 from ledger.ports import EVENTS, Bounds, Log, Outgoing, Tally
@@ -201,6 +202,17 @@ def test_a_bundle_that_does_not_extend_the_stores_is_told(client: httpx.Client, 
     server.bundle.write_bytes(bundle_of(key_statement(KEY, tenants=["elsewhere"])))
     until(lambda: server.wrong(client) == ["bundle_different"])
     server.bundle.write_bytes(bundle_bytes())
+    until(lambda: server.wrong(client) == [])
+
+
+def test_a_sentinel_that_judges_by_other_house_rules_is_told_and_one_by_the_same_is_not(
+    client: httpx.Client, server: Server
+) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("update sentinel set house = sha256('other rules')")
+        until(lambda: server.wrong(client) == ["rules_different"])
+        until(lambda: metrics(client)["answerable_api_faultrules_different"] == 1.0)
+        connection.execute("update sentinel set house = %s", [NO_RULES.digest])
     until(lambda: server.wrong(client) == [])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.errors import LedgerError
 from ledger.ports import Clock
 from ledger.settings import Settings
@@ -33,11 +34,14 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Here:
-    """What every check may look at: what this process was given. ``bundle`` is None where none verifies."""
+    """What every check may look at: what this process was given. ``bundle`` is None where none verifies, ``house`` where the
+    house rules cannot be read.
+    """
 
     settings: Settings
     clock: Clock
     bundle: TrustBundle | None
+    house: HouseRules | None = NO_RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Every check, in the order in which one mends things: settings, trust, spools, store, log."""
+"""Every check, in the order in which one mends things: settings, trust, house rules, spools, store, log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger import wiring
-from ledger.cli.doctor import spool, trust
+from ledger.attribution.house import HouseRules
+from ledger.cli.doctor import rules, spool, trust
 from ledger.cli.doctor.check import Check, Here, Store, Topics, Trusted, guarded
 from ledger.errors import LedgerError
 from ledger.settings import Settings, unknown_variables
@@ -29,9 +30,15 @@ def examine(settings: Settings) -> Iterator[Check]:
         bundle = wiring.load_bundle(settings)
     except LedgerError as error:
         yield Check("trust", "wrong", "no trust bundle that verifies", str(error))
-    here = Here(settings=settings, clock=wiring.CLOCK, bundle=bundle)
+    house: HouseRules | None = None
+    try:
+        house = wiring.house_rules(settings)
+    except LedgerError as error:
+        yield Check("rules", "wrong", "no house rules: API and sentinel do not start with this file", str(error))
+    here = Here(settings=settings, clock=wiring.CLOCK, bundle=bundle, house=house)
     if bundle is not None:
         yield from _each("key", trust.CHECKS, Trusted(here=here, bundle=bundle))
+    yield from _each("rules", rules.CHECKS, here)
     yield from _each("spool", spool.CHECKS, here)
     yield from guarded("store", lambda: _store(here))
     yield from guarded("log", lambda: _log(here))
@@ -51,7 +58,7 @@ def _store(here: Here) -> Iterator[Check]:
         given = Store(here=here, connection=connection)
         yield from _each("store", store.FIRST, given)
         check_migrated(connection)
-        yield from _each("store", (*store.CHECKS, *findings.CHECKS), given)
+        yield from _each("store", (*store.CHECKS, *findings.CHECKS, *rules.STORED), given)
 
 
 def _log(here: Here) -> Iterator[Check]:

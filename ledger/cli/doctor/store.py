@@ -69,6 +69,16 @@ def judged(store: Store) -> Iterator[Check]:
         yield Check("trust", "ok", "the store was judged under this bundle")
 
 
+def rights(store: Store) -> Iterator[Check]:
+    """Whether what came of tokens and grants is known of every event: not of those that a release before stored."""
+    before = overview.seals_without_rights(store.connection)
+    if before:
+        detail = (
+            f"{before} seals were stored by a release that kept no rows of tokens and grants: their lineages lack them"
+        )
+        yield Check("store", "note", detail, "`answerable rebuild` makes the rows of all events anew")
+
+
 def years(store: Store) -> Iterator[Check]:
     """Whether the events of now, and soon, have a partition of their own."""
     now = datetime.fromtimestamp(store.here.clock.now() / 1e6, tz=UTC)
@@ -101,4 +111,4 @@ def _listed(years: Sequence[int]) -> str:
 
 FIRST: Final = (way, clock)
 """What can be looked at whatever tables there are."""
-CHECKS: Final = (judged, log_clock, years, roles)
+CHECKS: Final = (judged, log_clock, rights, years, roles)
