@@ -1,4 +1,4 @@
--- One id, whatever events it has.
+-- Ids, whatever events they have.
 with wanted as (
-    select %(id)s::uuid as id
+    select unnest(%(ids)s::uuid[]) as id
 )

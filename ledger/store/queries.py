@@ -145,13 +145,18 @@ def pseudonyms(connection: Connection, tenant: str, principal: str | None) -> tu
 
 def event_by_id(connection: Connection, reading: Reading, tenant: str, event_id: bytes) -> tuple[Node, ...]:
     """Every event of this id, for there may be two; raises ``NotFound``."""
-    with translated():
-        query = query_events("events_by_id.sql", bounded=False)
-        rows = connection.execute(query, {"tenant": tenant, "id": event_id.hex()}, binary=True).fetchall()
-    nodes = reading.nodes(connection, tenant, [row for row in rows if row[1] is not None])
+    nodes = _by_id(connection, reading, tenant, [event_id])
     if not nodes:
         raise NotFound(f"this ledger has no event {ids.text(event_id)}")
     return tuple(sorted(nodes, key=lambda node: node.digest))
+
+
+def _by_id(connection: Connection, reading: Reading, tenant: str, wanted: Sequence[bytes]) -> list[Node]:
+    query = query_events("events_by_id.sql", bounded=False)
+    given = {"tenant": tenant, "ids": [each.hex() for each in wanted]}
+    with translated():
+        rows = connection.execute(query, given, binary=True).fetchall()
+    return reading.nodes(connection, tenant, [row for row in rows if row[1] is not None])
 
 
 def events_of_action(
@@ -196,11 +201,25 @@ def replay(
 def execution_subgraph(
     connection: Connection, reading: Reading, tenant: str, execution_id: bytes, *, limits: Limits
 ) -> Subgraph:
-    """A run as a graph: its first events, up to ``limits.nodes``. Causes outside the run are shown as ends, not as missing."""
+    """A run as a graph: its first events, up to ``limits.nodes``, and as many of other runs as these cite: where it comes from,
+    and what it was allowed. Of those the causes are not asked for.
+    """
     page = replay(connection, reading, tenant, execution_id, limit=limits.nodes)
     inside = {node.event_id for node in page.events}
-    outside = {cause.event_id for node in page.events for cause in node.header.causes} - inside
-    return Subgraph(asked=page.events[0].event_id, nodes=page.events, cut=frozenset(outside), limits=limits)
+    cited = [cause.event_id for node in page.events for cause in node.header.causes if cause.event_id not in inside]
+    cited = list(dict.fromkeys(cited))
+    outside = _by_id(connection, reading, tenant, cited[: limits.nodes])
+    cut = set(cited[limits.nodes :])
+    if page.next is not None:
+        beyond = replay(connection, reading, tenant, execution_id, after=page.next, limit=1)
+        cut.update(node.event_id for node in beyond.events)
+    return Subgraph(
+        asked=page.events[0].event_id,
+        nodes=(*page.events, *outside),
+        nearby=frozenset(node.ref for node in outside),
+        cut=frozenset(cut),
+        limits=limits,
+    )
 
 
 _LATER: Final = b"and (e.occurred_at, e.event_id, e.digest) > (%(after_at)s, %(after_id)s::uuid, %(after_digest)s)"

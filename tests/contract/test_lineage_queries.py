@@ -36,6 +36,8 @@ d1 policy policy_decision decision=allow decision_id=d action=book action_id=x
 a2 flights api_action action_id=x phase=completed operation=book resource=r/1 observer=resource <- a1:same_action
 b1 other api_action action_id=y phase=completed operation=book observer=agent <- lost:started_by
 b2 other api_action action_id=z phase=completed operation=book observer=agent id=b1
+c1 other reasoning_step status=success visibility=full agent=other run=r2 <- a1:informed_by gone:informed_by
+c2 other reasoning_step status=success visibility=full agent=other run=r2 <- c1:informed_by d1:informed_by
 """
 
 
@@ -134,10 +136,25 @@ def test_a_run_is_replayed_in_order_and_page_by_page(
     assert named(story, first.events) == ["p1", "s1"]
     second = replay(connection, rows, TENANT, run, limit=2, after=first.next)
     assert (named(story, second.events), second.next) == (["a1"], None)
-    graph = graph_of(execution_subgraph(connection, rows, TENANT, run, limits=Limits()))
-    assert (graph.number_of_nodes(), graph.graph["truncated"]) == (3, False)
     with pytest.raises(NotFound):
         replay(connection, rows, TENANT, bytes(16))
+
+
+def test_a_run_is_drawn_with_what_it_cites_of_others_and_says_what_is_missing_or_cut(
+    connection: psycopg.Connection, rows: Reading, story: Story
+) -> None:
+    run = story.events["c1"].made.header.execution_id
+    assert run is not None
+
+    def drawn(nodes: int) -> tuple[list[str], list[str], bool]:
+        subgraph = execution_subgraph(connection, rows, TENANT, run, limits=Limits(nodes=nodes))
+        graph = graph_of(subgraph)
+        missing = sorted(held["missing"] for _, held in graph.nodes(data=True) if held["kind"] is None)
+        return named(story, list(subgraph.nodes)), missing, graph.graph["truncated"]
+
+    assert drawn(1000) == (["c1", "c2", "a1", "d1"], ["dangling_cause"], False)
+    assert drawn(2) == (["c1", "c2", "a1"], ["dangling_cause", "limit_reached"], True)
+    assert drawn(1) == (["c1", "a1"], ["limit_reached"], True)
 
 
 def test_a_key_is_a_hint_and_the_name_itself_decides(

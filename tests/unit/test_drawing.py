@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import shutil
 import stat
 from pathlib import Path
+from xml.etree import ElementTree
 
 import networkx
 import pytest
@@ -86,6 +89,19 @@ def test_what_dot_draws_is_what_comes_back(monkeypatch: pytest.MonkeyPatch, tmp_
     assert draw_svg("digraph { ä }") == "digraph { ä }".encode()
     with pytest.raises(DrawingFailed, match="too large"):
         draw_svg(" " * (2 << 20) + " ")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None and not os.environ.get("CI"), reason="Graphviz is not installed")
+def test_graphviz_itself_draws_what_we_write() -> None:
+    graph = networkx.MultiDiGraph(asked="a")
+    graph.add_node(
+        "a", kind="prompt", event_id="a", summary='say "\\N" <b>', service="app", occurred_at="now", findings=[]
+    )
+    graph.add_node("b", kind=None, missing="dangling_cause")
+    graph.add_edge("b", "a", key="started_by", grade=None)
+    drawn = ElementTree.fromstring(draw_svg(to_dot(graph)))  # noqa: S314 - our own program's
+    said = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert said == ["prompt", 'say "\\N" <b>', "app now", "missing: dangling_cause", "started_by", "not there"]
 
 
 def program(monkeypatch: pytest.MonkeyPatch, directory: Path, body: str) -> None:
