@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Contradiction, Severity
-from ledger.attribution.rules import accounts, approvals, delegations, duties, order, policies, taint, tokens
+from ledger.attribution.rules import accounts, approvals, delegations, duties, marks, order, policies, taint, tokens
 from ledger.attribution.rules.case import Case, Found
 
 
 class Rule(NamedTuple):
-    """``why`` is the reason for the severity, ``closes`` what would settle it, ``source`` where both sides are defined."""
+    """``why`` is the reason for the severity, ``closes`` what would settle it, ``source`` where both sides are defined.
+    ``needs`` are marks of which some event must bear one, else it finds nothing."""
 
     name: str
     severity: Severity
@@ -24,6 +25,7 @@ class Rule(NamedTuple):
     closes: str
     source: str
     find: Callable[[Case], Found]
+    needs: int
 
 
 SEVERITIES: Final[dict[Severity, str]] = {
@@ -43,6 +45,7 @@ RULES: Final = (
         "an allow of the same policy, or a person's override, that came after the denial and is cited",
         "schemas/policy_decision, schemas/oversight",
         policies.acted_after_deny,
+        marks.DENIED,
     ),
     Rule(
         "revoked_token",
@@ -52,6 +55,7 @@ RULES: Final = (
         "a revocation that says another time or another token; else revoke what came of it and undo what was done",
         "RFC 7009 §2; schemas/token_revocation",
         tokens.revoked_token,
+        marks.REVOKED,
     ),
     Rule(
         "other_than_approved",
@@ -61,6 +65,7 @@ RULES: Final = (
         "a person's edit from the approved parameters to these, or an approval of these",
         "schemas/oversight: bound_digest, edited_digest",
         approvals.other_than_approved,
+        marks.APPROVAL,
     ),
     Rule(
         "other_than_decided",
@@ -70,6 +75,7 @@ RULES: Final = (
         "a decision about these parameters, before it took effect",
         "schemas/policy_decision: parameter_digest, modified_parameter_digest",
         policies.other_than_decided,
+        marks.DECIDED_PARAMETERS,
     ),
     Rule(
         "approval_reused",
@@ -79,6 +85,7 @@ RULES: Final = (
         "an approval of its own for each action beyond those allowed",
         "schemas/oversight: uses_allowed",
         approvals.approval_reused,
+        marks.APPROVAL,
     ),
     Rule(
         "obligation_unmet",
@@ -88,6 +95,7 @@ RULES: Final = (
         "the approval, recorded and cited by the action",
         "schemas/policy_decision: obligations",
         policies.obligation_unmet,
+        marks.OBLIGED,
     ),
     Rule(
         "other_person",
@@ -97,6 +105,7 @@ RULES: Final = (
         "a grant of the token's subject to the person it was for, or a correction of who prompted",
         "RFC 8693 §1.1 (impersonation and delegation)",
         tokens.other_person,
+        marks.SUBJECT,
     ),
     Rule(
         "actor_mismatch",
@@ -106,6 +115,7 @@ RULES: Final = (
         "a registration that lists the actor among the agent's clients; else revoke the token",
         "RFC 8693 §4.1; schemas/agent_registration: client_ids",
         tokens.actor_mismatch,
+        marks.REGISTERED,
     ),
     Rule(
         "ended_grant",
@@ -115,6 +125,7 @@ RULES: Final = (
         "a grant given anew before it acted",
         "schemas/grant: action, expires_at",
         tokens.ended_grant,
+        marks.GRANT,
     ),
     Rule(
         "accounts_disagree",
@@ -124,6 +135,7 @@ RULES: Final = (
         "a correction by whichever account is wrong; the resource's own records tell which",
         "schemas/api_action: observer",
         accounts.accounts_disagree,
+        marks.SEEN | marks.PARAMETERS,
     ),
     Rule(
         "vouched_and_denied",
@@ -133,6 +145,7 @@ RULES: Final = (
         "a correction by whichever is wrong; whoever decides (policy point, approver, issuer, gateway) tells which",
         "schemas/policy_decision, oversight, token_issuance, api_action: observer",
         accounts.vouched_and_denied,
+        marks.DENIED,
     ),
     Rule(
         "agent_approved",
@@ -142,6 +155,7 @@ RULES: Final = (
         "an approval by a person, or a registration that says that the approver is no agent",
         "schemas/oversight: by; EU AI Act Art. 14",
         approvals.agent_approved,
+        marks.APPROVAL,
     ),
     Rule(
         "one_person_alone",
@@ -151,6 +165,7 @@ RULES: Final = (
         "an approval by somebody else, cited by the action",
         "the house rules: another_person; NIST SP 800-53 AC-5",
         duties.one_person_alone,
+        marks.ALWAYS,
     ),
     Rule(
         "delegation_wider",
@@ -160,6 +175,7 @@ RULES: Final = (
         "a grant that covers it, given before; else narrow what the issuer gives out and revoke this one",
         "RFC 8693 §1.1, §4.1, §4.4; schemas/grant: parent_grant_id",
         delegations.delegation_wider,
+        marks.HANDED_DOWN | marks.GRANT,
     ),
     Rule(
         "untrusted_influence",
@@ -169,6 +185,7 @@ RULES: Final = (
         "a person who approves exactly these parameters after the content was read; else look at what the content says",
         "schemas/observation, memory, prompt: trust; OWASP LLM01",
         taint.untrusted_influence,
+        marks.UNTRUSTED,
     ),
     Rule(
         "run_ended",
@@ -178,6 +195,7 @@ RULES: Final = (
         "a resumption of the run, recorded before; else end the agent and what it holds",
         "schemas/execution_control: action",
         order.run_ended,
+        marks.RUN,
     ),
     Rule(
         "completed_twice",
@@ -187,6 +205,7 @@ RULES: Final = (
         "a compensation of one of them; or the resource says that its second answer had no effect",
         "schemas/api_action: idempotency_key, effect",
         accounts.completed_twice,
+        marks.KEYED,
     ),
     Rule(
         "other_audience",
@@ -196,6 +215,7 @@ RULES: Final = (
         "a token for the system called; and a check of aud there, if it took this one",
         "RFC 9068 §4; RFC 7519 §4.1.3",
         tokens.other_audience,
+        marks.SEEN | marks.AUDIENCE,
     ),
     Rule(
         "expired_token",
@@ -205,6 +225,7 @@ RULES: Final = (
         "an issuance that states a later end, or a check of exp where it was presented",
         "RFC 7519 §4.1.4",
         tokens.expired_token,
+        marks.TOKEN_ENDS,
     ),
     Rule(
         "token_not_yet_valid",
@@ -214,6 +235,7 @@ RULES: Final = (
         "an issuance that states an earlier beginning, or a check of nbf where it was presented",
         "RFC 7519 §4.1.5",
         tokens.token_not_yet_valid,
+        marks.TOKEN_BEGINS,
     ),
     Rule(
         "approval_expired",
@@ -223,6 +245,7 @@ RULES: Final = (
         "an approval that held at the time",
         "schemas/oversight: expires_at",
         approvals.approval_expired,
+        marks.APPROVAL,
     ),
     Rule(
         "decision_expired",
@@ -232,6 +255,7 @@ RULES: Final = (
         "a decision that held at the time",
         "schemas/policy_decision: expires_at",
         policies.decision_expired,
+        marks.DECISION_ENDS,
     ),
     Rule(
         "decision_missing",
@@ -241,6 +265,7 @@ RULES: Final = (
         "the decision's own event; it may still be on its way",
         "schemas/api_action: decision_id",
         policies.decision_missing,
+        marks.RELIES,
     ),
     Rule(
         "effect_before_cause",
@@ -250,6 +275,7 @@ RULES: Final = (
         "a corrected clock; or the time at which each was appended, if it agrees with the causes",
         "schemas/event_header: causes, occurred_at",
         order.effect_before_cause,
+        marks.ALWAYS,
     ),
     Rule(
         "scope_missing",
@@ -259,6 +285,7 @@ RULES: Final = (
         "a token with the scope, or an agent that does not try",
         "RFC 6750 §3.1 (insufficient_scope)",
         tokens.scope_missing,
+        marks.SEEN,
     ),
 )
 """Every rule, the worst first."""
@@ -268,6 +295,7 @@ BY_NAME: Final = {rule.name: rule for rule in RULES}
 
 def contradictions(case: Case) -> tuple[Contradiction, ...]:
     """What the rules find, in their order: the worst first."""
+    borne = case.marks
     return tuple(
         Contradiction(
             rule=rule.name,
@@ -277,6 +305,7 @@ def contradictions(case: Case) -> tuple[Contradiction, ...]:
             closes=rule.closes,
         )
         for rule in RULES
+        if rule.needs & borne
         for detail, evidence in rule.find(case)
     )
 

@@ -11,7 +11,6 @@ from ledger.attribution.answer import (
     Answer,
     Authority,
     Class,
-    Contradiction,
     Coverage,
     Finding,
     Grade,
@@ -38,7 +37,9 @@ CLASSES: Final[tuple[Class, ...]] = ("attributed", "unattended", "external", "er
 
 
 class Verdict(NamedTuple):
-    """What an answer rests on, before anything of it is told: the accounts of what was asked about, the search, whose rights."""
+    """What an answer rests on, before anything of it is told: the accounts of what was asked about, the search, whose rights.
+
+    ``case`` is for the rules, which are asked for what contradicts it only where somebody wants to know."""
 
     asked: Sequence[Node]
     group: Sequence[Node]
@@ -47,18 +48,18 @@ class Verdict(NamedTuple):
     triggers: tuple[Trigger, ...]
     reasons: Sequence[str]
     class_: Class
-    contradictions: tuple[Contradiction, ...]
+    case: Case
 
 
-def judge(graph: Subgraph, links: Links, house: HouseRules = NO_RULES) -> Verdict:
+def judge(event_id: bytes, links: Links, house: HouseRules = NO_RULES) -> Verdict:
     """Who triggered the event asked about, over every account of the same action; raises ``KeyError`` where it is not there.
 
-    ``links`` are those of the same events; ``house`` are the rules of an organisation, for contradictions alone.
+    ``links`` are those of all that the answer is made from; ``house`` are the rules of an organisation, for contradictions alone.
     """
     index = links.index
-    asked = index.by_id.get(graph.asked, [])
+    asked = index.by_id.get(event_id, [])
     if not asked:
-        raise KeyError(graph.asked)
+        raise KeyError(event_id)
     effective = [node for node in asked if node.effective]
     starts = _starts(links, effective)
     group = _accounts(links, starts)
@@ -75,7 +76,7 @@ def judge(graph: Subgraph, links: Links, house: HouseRules = NO_RULES) -> Verdic
         began=triggers,
         house=house,
     )
-    return Verdict(asked, group, walk, rights, triggers, reasons, _class(triggers, reasons), contradictions(case))
+    return Verdict(asked, group, walk, rights, triggers, reasons, _class(triggers, reasons), case)
 
 
 def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
@@ -85,7 +86,7 @@ def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
     """
     links = Links(Index(graph))
     index = links.index
-    asked, group, walk, rights, triggers, reasons, class_, against = judge(graph, links, house)
+    asked, group, walk, rights, triggers, reasons, class_, case = judge(graph.asked, links, house)
     authority = read_authority(index, group, rights)
     actors = read_actors(index, rights)
     path = read_path(links, group or asked, walk, triggers, rights)
@@ -119,7 +120,7 @@ def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
         influences=read_influences(links, [step.node for step in path]),
         owners=owners,
         path=tuple(step.shown for step in path),
-        contradictions=against,
+        contradictions=contradictions(case),
         findings=read_findings(links),
         coverage=_coverage(links, walk, rights),
     )

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Contradiction, Trigger
+from ledger.attribution.contradictions import contradictions
 from ledger.attribution.explain import Verdict, class_of, judge
 from ledger.attribution.grades import weakest
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.links import Links
 from ledger.attribution.path import read_owners
-from ledger.attribution.pool import Pool
-from ledger.attribution.subgraph import Index, Ref, Subgraph
+from ledger.attribution.pool import Extent, Pool
+from ledger.attribution.rules.case import Case
+from ledger.attribution.subgraph import Index, Subgraph
 from ledger.attribution.triggers import beginnings
 from ledger.format.kinds import ApiAction
 
@@ -65,65 +67,70 @@ class Judgement(NamedTuple):
 
 
 class Bench:
-    """Judges events of one pool. Two accounts of an action mostly rest on the same events, whose links are made once."""
+    """Judges events of one pool. Their links are made once for all, where no question sees others than it would alone."""
 
     def __init__(self, pool: Pool, house: HouseRules = NO_RULES) -> None:
         self._pool, self._house = pool, house
-        self._made: dict[frozenset[Ref], Links] = {}
+        self.whole = Links(Index(pool.whole(), pool.names))
+        self._parts: dict[Extent, Links] = {}
 
     def judge(self, event_id: bytes) -> Judgement:
         """The judgement of one event; raises ``Overfull`` where it has to be asked alone, ``KeyError`` where it is not there."""
-        graph = self._pool.about(event_id)
-        links = self._links(graph)
-        verdict = judge(graph, links, self._house)
-        accusations = self._history(graph, verdict) if _is_first(graph, verdict) else ()
-        return judgement_of(graph, links, verdict, accusations)
+        links = self.links(event_id)
+        verdict = judge(event_id, links, self._house)
+        accusations = self._history(event_id, verdict) if _is_first(event_id, verdict) else ()
+        return judgement_of(event_id, links, verdict, accusations)
 
-    def _links(self, graph: Subgraph) -> Links:
-        key = frozenset(node.ref for node in graph.nodes)
-        if key not in self._made or self._made[key].index.graph.nearby != graph.nearby:
-            self._made[key] = Links(Index(graph, self._pool.names))
-        return self._made[key]
+    def links(self, event_id: bytes) -> Links:
+        """The links that its answer would be made from alone."""
+        extent = self._pool.extent(event_id)
+        links = self._parts.get(extent)
+        if links is None:
+            index = Index(self._pool.part(event_id, extent), self._pool.names)
+            links = self._parts[extent] = self.whole.within(index) or Links(index)
+        return links
 
-    def _history(self, graph: Subgraph, verdict: Verdict) -> tuple[Accusation, ...]:
+    def _history(self, event_id: bytes, verdict: Verdict) -> tuple[Accusation, ...]:
         """What contradicts an event, from when on and until when: the answer at each append time at which it may have changed."""
-        first = min(node.append_time for node in graph.nodes if node.event_id == graph.asked)
-        moments = sorted({node.append_time for node in graph.nodes if node.append_time > first})[-MOMENTS:]
+        case = verdict.case
+        nodes = case.names.graph.nodes
+        first = min(node.append_time for node in verdict.asked)
+        moments = sorted({node.append_time for node in nodes if node.append_time > first})[-MOMENTS:]
         held: dict[str, Accusation] = {}
         over: list[Accusation] = []
         for moment in (first, *moments):
             last = moment == (moments[-1] if moments else first)
-            now = {
-                each.rule: each for each in reversed((verdict if last else self._before(graph, moment)).contradictions)
-            }
+            found = contradictions(case if last else self._before(event_id, moment))
+            now = {each.rule: each for each in reversed(found)}
             over += [each._replace(closed_at=moment) for rule, each in held.items() if rule not in now]
             held = {
                 rule: _accusation(each, held[rule].opened_at if rule in held else moment) for rule, each in now.items()
             }
         return tuple(sorted((*over, *held.values()), key=lambda each: (each.opened_at, each.rule)))
 
-    def _before(self, graph: Subgraph, moment: int) -> Verdict:
-        before = self._pool.about(graph.asked, as_of=moment)
-        return judge(before, self._links(before), self._house)
+    def _before(self, event_id: bytes, moment: int) -> Case:
+        before = self._pool.part_as_of(event_id, moment)
+        return judge(event_id, Links(Index(before, self._pool.names)), self._house).case
 
 
 def judge_alone(graph: Subgraph, house: HouseRules = NO_RULES) -> Judgement:
     """The judgement of an event that meets a limit: of the answer alone; when its contradictions began is when their evidence
     was complete."""
     links = Links(Index(graph))
-    verdict = judge(graph, links, house)
+    verdict = judge(graph.asked, links, house)
     came: dict[bytes, int] = {}
     for node in graph.nodes:
         came[node.event_id] = min(node.append_time, came.get(node.event_id, node.append_time))
-    firsts = {each.rule: each for each in reversed(verdict.contradictions)} if _is_first(graph, verdict) else {}
+    found = contradictions(verdict.case) if _is_first(graph.asked, verdict) else ()
+    firsts = {each.rule: each for each in reversed(found)}
     accusations = tuple(
         _accusation(each, max(came[event] for event in (graph.asked, *each.evidence) if event in came))
         for _, each in sorted(firsts.items())
     )
-    return judgement_of(graph, links, verdict, accusations)
+    return judgement_of(graph.asked, links, verdict, accusations)
 
 
-def judgement_of(graph: Subgraph, links: Links, verdict: Verdict, accusations: tuple[Accusation, ...]) -> Judgement:
+def judgement_of(event_id: bytes, links: Links, verdict: Verdict, accusations: tuple[Accusation, ...]) -> Judgement:
     """The row of a verdict."""
     asked = min(verdict.asked, key=lambda node: (not node.effective, node.digest))
     accounts = verdict.group or verdict.asked
@@ -134,7 +141,7 @@ def judgement_of(graph: Subgraph, links: Links, verdict: Verdict, accusations: t
     people = [each for trigger in given for each in (trigger.who, trigger.owner)]
     untold = verdict.class_ in ("unattributed", "archived")
     return Judgement(
-        event_id=graph.asked,
+        event_id=event_id,
         kind=asked.kind,
         class_=verdict.class_,
         reason=verdict.reasons[0] if untold and verdict.reasons else None,
@@ -146,14 +153,14 @@ def judgement_of(graph: Subgraph, links: Links, verdict: Verdict, accusations: t
         system=fact.target_system if fact is not None else None,
         resource=fact.resource if fact is not None else None,
         occurred_at=asked.at,
-        unresolved=tuple(sorted(set(_unresolved(graph, links)))),
+        unresolved=tuple(sorted(set(_unresolved(links.index)))),
         accusations=accusations,
     )
 
 
-def _is_first(graph: Subgraph, verdict: Verdict) -> bool:
+def _is_first(event_id: bytes, verdict: Verdict) -> bool:
     """Whether the event is the first account of its action: what contradicts an action is said once."""
-    return bool(verdict.group) and verdict.group[0].event_id == graph.asked
+    return bool(verdict.group) and verdict.group[0].event_id == event_id
 
 
 def _givers(verdict: Verdict) -> Iterator[Trigger]:
@@ -163,12 +170,12 @@ def _givers(verdict: Verdict) -> Iterator[Trigger]:
             yield trigger
 
 
-def _unresolved(graph: Subgraph, links: Links) -> Iterator[bytes]:
+def _unresolved(index: Index) -> Iterator[bytes]:
     """Of whom nothing is known: the digests that any event names a person by, and that have no content which verifies."""
-    for name in links.index.answering:
+    for name in index.answering:
         if name.startswith("principal:"):
             digest = bytes.fromhex(name.removeprefix("principal:"))
-            known = graph.persons.get(digest)
+            known = index.graph.persons.get(digest)
             if known is None or known.state == "unresolved":
                 yield digest
 

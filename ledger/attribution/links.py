@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Link
@@ -60,11 +61,23 @@ class Missing(NamedTuple):
     why: str
 
 
+class Kept:
+    """What a walk found out about links, once: the parts of one whole share it."""
+
+    __slots__ = ("index", "leads", "led")
+
+    def __init__(self, whole: Index) -> None:
+        self.index = whole
+        self.led: frozenset[Ref] | None = None
+        self.leads: dict[Ref, list[Edge]] = {}
+
+
 class Links:
     """Every link of a subgraph, by the event it starts from; ``accounts`` groups the accounts of one thing."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
+        self.kept = Kept(index)
         self.out: dict[Ref, list[Edge]] = {}
         self.missing: dict[Ref, list[Missing]] = {}
         for nodes in index.by_id.values():
@@ -86,7 +99,27 @@ class Links:
                 self._caused.add(self.group(edge.source)[0].ref)
 
     def edges(self) -> Iterable[Edge]:
-        return (edge for edges in self.out.values() for edge in edges)
+        return (
+            edge
+            for nodes in self.index.by_id.values()
+            for node in nodes
+            if node.effective
+            for edge in self.out.get(node.ref, ())
+        )
+
+    def within(self, index: Index) -> Links | None:
+        """The links of a part that holds whatever its events lead to, as they would be if the part were all there is; None where
+        another account of one of its events stands outside, without which they are others.
+
+        Events nearby lead out of the part here. Nothing walks from them.
+        """
+        graph = index.graph
+        inside = {node.ref for node in graph.nodes} - graph.nearby
+        if any(edge.source.ref not in inside for ref in inside & self._into.keys() for edge in self._into[ref]):
+            return None
+        part = copy(self)
+        part.index = index
+        return part
 
     def of(self, node: Node, relations: frozenset[str]) -> list[Edge]:
         return [edge for edge in self.out.get(node.ref, ()) if edge.relation in relations]

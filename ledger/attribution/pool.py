@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.attribution.joins import names_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Named, Node, Ref, Subgraph
@@ -21,6 +21,13 @@ about are read."""
 
 class Overfull(Exception):
     """The question meets a limit, at which what was fetched for many is not what it would have fetched: it is asked alone."""
+
+
+class Extent(NamedTuple):
+    """What one question is answered from: the ids above an event, itself among them, and of what is looked at beside them."""
+
+    above: frozenset[bytes]
+    beside: frozenset[bytes]
 
 
 class Pool:
@@ -48,37 +55,86 @@ class Pool:
                 for name in named[0]:
                     self._answering.setdefault(name, []).append(node.event_id)
         for answers in self._answering.values():
-            answers[:] = sorted(dict.fromkeys(answers))
+            if len(answers) > 1:
+                answers[:] = sorted(dict.fromkeys(answers))
         self._next: dict[bytes, tuple[bytes, ...]] = {}
+        self._closures: dict[bytes, frozenset[bytes]] = {}
+        self._names_beside: dict[bytes, list[str]] = {}
 
-    def about(self, event_id: bytes, *, as_of: int | None = None) -> Subgraph:
-        """What a question about an event is answered from; raises ``Overfull``. With ``as_of`` of what came by that append time.
+    def whole(self) -> Subgraph:
+        """All of it: what follows from events wherever they stand is found out once for every question."""
+        return self._subgraph(b"", [node for nodes in self._by_id.values() for node in nodes], frozenset())
+
+    def extent(self, event_id: bytes) -> Extent:
+        """What a question about an event is answered from; raises ``Overfull``, and ``KeyError`` where it is not there."""
+        asked = self._by_id[event_id]
+        above = self._closure(event_id)
+        names = dict.fromkeys(name for each in above for name in self._beside(each))
+        actions = {node.fact.action_id for node in asked if isinstance(node.fact, ApiAction)}
+        if actions:
+            names |= dict.fromkeys(
+                name for each in above for node in self._by_id.get(each, ()) for name in _repeated(node, actions)
+            )
+        return Extent(above, frozenset(self._answers(names)) - above if names else _NOTHING)
+
+    def part(self, event_id: bytes, extent: Extent) -> Subgraph:
+        """The subgraph that one question would have had alone."""
+        above = [node for each in extent.above for node in self._by_id.get(each, ())]
+        beside = [node for each in extent.beside for node in self._by_id.get(each, ())]
+        return self._subgraph(event_id, above + beside, frozenset(node.ref for node in beside))
+
+    def part_as_of(self, event_id: bytes, moment: int) -> Subgraph:
+        """The same of what came by an append time.
 
         A name that more events answer to than are looked at is as crowded then as it is now.
         """
-        walked = self._walk(event_id, as_of)
-        above = [node for each in walked for node in self._seen(each, as_of)]
+        walked = self._walk(event_id, moment)
+        above = [node for each in walked for node in self._seen(each, moment)]
         met = {node.ref for node in above}
-        around = {node.ref: node for each in self._around(event_id, above) for node in self._seen(each, as_of)}
+        names = dict.fromkeys(surrounding(above, {event_id}))
+        around = {node.ref: node for each in self._answers(names) for node in self._seen(each, moment)}
         nearby = frozenset(around.keys() - met)
-        nodes = (*above, *(around[ref] for ref in sorted(nearby)))
-        if as_of is None and not above:
-            raise KeyError(event_id)
+        return self._subgraph(event_id, [*above, *(around[ref] for ref in nearby)], nearby, moment)
+
+    def _subgraph(
+        self, asked: bytes, nodes: Sequence[Node], nearby: frozenset[Ref], as_of: int | None = None
+    ) -> Subgraph:
         return Subgraph(
-            asked=event_id, nodes=nodes, persons=self._persons, nearby=nearby, limits=self._limits, as_of=as_of
+            asked=asked, nodes=nodes, persons=self._persons, nearby=nearby, limits=self._limits, as_of=as_of
         )
 
-    def _seen(self, event_id: bytes, as_of: int | None) -> list[Node]:
-        nodes = self._by_id.get(event_id, [])
-        return nodes if as_of is None else [node for node in nodes if node.append_time <= as_of]
+    def _closure(self, event_id: bytes) -> frozenset[bytes]:
+        """Every id above an event, and its own. What is above an event that was asked about before is not walked again."""
+        known = self._closures.get(event_id)
+        if known is None:
+            found, frontier = {event_id}, [event_id]
+            while frontier and known is None:
+                for each in self._above(frontier.pop()):
+                    if each not in found:
+                        above = self._closures.get(each)
+                        if above is None:
+                            found.add(each)
+                            frontier.append(each)
+                        elif event_id in above:  # each is above the other: accounts of one thing
+                            known = above
+                            break
+                        else:
+                            found |= above
+                if len(found) >= self._limits.nodes:
+                    raise Overfull
+            known = self._closures[event_id] = known or frozenset(found)
+        return known
 
-    def _walk(self, event_id: bytes, as_of: int | None) -> list[bytes]:
-        """Every id above an event, the nearest first."""
+    def _seen(self, event_id: bytes, moment: int) -> list[Node]:
+        return [node for node in self._by_id.get(event_id, ()) if node.append_time <= moment]
+
+    def _walk(self, event_id: bytes, moment: int) -> list[bytes]:
+        """Every id that was above an event."""
         walked, frontier = {event_id: None}, [event_id]
         while frontier:
             reached: list[bytes] = []
             for each in frontier:
-                if as_of is None or self._seen(each, as_of):
+                if self._seen(each, moment):
                     reached += self._above(each)
             frontier = [each for each in dict.fromkeys(reached) if each not in walked]
             walked.update(dict.fromkeys(frontier))
@@ -107,11 +163,24 @@ class Pool:
         place = bisect_right(answers, event_id)
         return answers[max(place - bound, 0) : place + bound]
 
-    def _around(self, event_id: bytes, nodes: Sequence[Node]) -> Iterable[bytes]:
-        for name in dict.fromkeys(surrounding(nodes, {event_id})):
+    def _beside(self, event_id: bytes) -> list[str]:
+        """The names that surround an event whoever asks, as far as anything answers to them."""
+        names = self._names_beside.get(event_id)
+        if names is None:
+            found = surrounding(self._by_id.get(event_id, ()), ())
+            names = self._names_beside[event_id] = [
+                each for each in found if each in self._answering or each in self._crowded
+            ]
+        return names
+
+    def _answers(self, names: Iterable[str]) -> Iterable[bytes]:
+        for name in names:
             if name in self._crowded:
                 raise Overfull
             yield from self._answering.get(name, ())
+
+
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
@@ -123,8 +192,7 @@ def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
     for node in known:
         if node.header.execution_id is not None:
             names.append(f"run_state:{node.header.execution_id.hex()}")
-        if isinstance(node.fact, ApiAction) and node.fact.action_id in actions:
-            names += [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
+        names += _repeated(node, actions)
         if node.header.agent_id is not None:
             names.append(f"agent:{node.header.agent_id}")
         payload = node.payload
@@ -137,4 +205,11 @@ def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
     return names
 
 
-__all__ = ["SURROUNDING", "Overfull", "Pool", "surrounding"]
+def _repeated(node: Node, actions: Collection[str]) -> list[str]:
+    """The name under which an account of one of ``actions`` may have been carried out before."""
+    if not isinstance(node.fact, ApiAction) or node.fact.idempotency_key is None or node.fact.action_id not in actions:
+        return []
+    return [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
+
+
+__all__ = ["SURROUNDING", "Extent", "Overfull", "Pool", "surrounding"]

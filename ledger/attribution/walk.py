@@ -42,19 +42,21 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
     """The triggers above ``starts``. Each is graded by its own word, and the weakest link of its surest way."""
     found: dict[Ref, Found] = {}
     seen: dict[Ref, Node] = {}
-    ends: list[tuple[Node, str]] = []
     led = led_on(links)
     leads = _leads(links, led)
+    way: _Way = {}
+    refused = RANK["corroborated"]
     for least in (RANK["corroborated"], RANK["sealed"], RANK["asserted"], RANK["inferred"]):
-        way = _search(links, leads, starts, least)
+        if refused < least:  # the same again
+            continue
+        way, refused = _search(links, leads, starts, least)
         for ref, (node, _, _) in way.items():
             seen[ref] = node
-            if is_trigger(node) and ref not in found:
+            if ref not in found and is_trigger(node):
                 edges = _way_to(way, ref)
                 grade = weakest([*(edge.grade for edge in edges), grade_of_claim(node)])
                 found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
-        if least == 0:
-            ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, leads, node, depth))]
+    ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, leads, node, depth))]
     origins = (_origin(links, leads, one, words=place < WORDS) for place, one in enumerate(found.values()))
     kept = [each for each in origins if each is not None]
     return Walk(tuple(kept), tuple(ends), tuple(seen.values()), led)
@@ -110,7 +112,7 @@ _Leads = Callable[[Node], list[Edge]]
 
 def _leads(links: Links, led: Container[Ref]) -> _Leads:
     """``leads_up`` of each event, found once: every search asks again."""
-    found: dict[Ref, list[Edge]] = {}
+    found = links.kept.leads
 
     def leads(node: Node) -> list[Edge]:
         edges = found.get(node.ref)
@@ -123,9 +125,15 @@ def _leads(links: Links, led: Container[Ref]) -> _Leads:
 
 def led_on(links: Links) -> frozenset[Ref]:
     """The groups of accounts, by their first, from which more than circumstance leads to a trigger."""
+    if links.kept.led is None:
+        links.kept.led = _led_on(links)
+    return links.kept.led
+
+
+def _led_on(links: Links) -> frozenset[Ref]:
     below: dict[Ref, set[Ref]] = {}
     triggers: dict[Ref, None] = {}
-    for node in (each for nodes in links.index.by_id.values() for each in nodes if each.effective):
+    for node in (each for nodes in links.kept.index.by_id.values() for each in nodes if each.effective):
         own = links.group(node)[0].ref
         if is_trigger(node):
             triggers[own] = None
@@ -201,7 +209,9 @@ _Way = dict[Ref, tuple[Node, Edge | None, int]]
 """By event: the event, the link that led to it, and how many links from the start."""
 
 
-def _search(links: Links, leads: _Leads, starts: Iterable[Node], least: int) -> _Way:
+def _search(links: Links, leads: _Leads, starts: Iterable[Node], least: int) -> tuple[_Way, int]:
+    """What links of a grade that is not below ``least`` lead to, and the best grade among those that it did not follow."""
+    refused = -1
     way: _Way = {node.ref: (node, None, 0) for node in starts}
     queue = deque(way)
     while queue:
@@ -209,10 +219,15 @@ def _search(links: Links, leads: _Leads, starts: Iterable[Node], least: int) -> 
         if depth == links.index.graph.limits.depth:
             continue
         for edge in leads(node):
-            if RANK[edge.grade] >= least and edge.target.ref not in way:
-                way[edge.target.ref] = (edge.target, edge, depth + 1)
-                queue.append(edge.target.ref)
-    return way
+            ref = edge.target.ref
+            if ref in way:
+                continue
+            if (rank := RANK[edge.grade]) < least:
+                refused = max(refused, rank)
+                continue
+            way[ref] = (edge.target, edge, depth + 1)
+            queue.append(ref)
+    return way, refused
 
 
 def _way_to(way: _Way, ref: Ref) -> tuple[Edge, ...]:

@@ -11,6 +11,7 @@ from ledger.attribution.answer import Grade, Party, Trigger
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
+from ledger.attribution.rules.marks import marks_of
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.format.event import TO_TRIGGERS
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
@@ -52,6 +53,14 @@ class Case:
     def complete(self) -> bool:
         """Whether nothing that was looked for was left out by a limit: only then does absence say something."""
         return not self.names.graph.cut
+
+    @cached_property
+    def marks(self) -> int:
+        """The marks that any event fetched bears: they tell which rules may find something."""
+        borne = 0
+        for node in self.names.graph.nodes:
+            borne |= marks_of(node)
+        return borne
 
     @cached_property
     def accounts(self) -> list[tuple[Node, ApiAction]]:
