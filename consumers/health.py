@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
@@ -47,7 +47,7 @@ class Health:
         self.rejected: Counts[str] = Counts()
         self._worker = worker
         self._records = self._counter("records", "Records committed").labels(worker)
-        self._events = self._counter("events", "Events materialized").labels(worker)
+        self._events = self._counter("events", "Events materialized; of a sentinel, judged").labels(worker)
         self._copies = self._counter("copies", "Records whose seal was there before").labels(worker)
         self._rejected = self._counter("rejected", "Records and events refused", "reason")
         self._findings = self._counter("findings", "Findings opened", "name")
@@ -61,6 +61,7 @@ class Health:
         commit = "When the last commit was made, since 1970"
         self._committed = self._gauge("last_commit_timestamp_seconds", commit).labels(worker)
         self._overdue: Gauge | None = None
+        self._contradictions: Gauge | None = None
         self._show(self.snapshot.state)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -119,6 +120,16 @@ class Health:
             meaning = "Chains whose promised seal did not come"
             self._overdue = Gauge("answerable_chains_overdue", meaning, registry=self.registry)
         self._overdue.set(chains)
+
+    def contradictions(self, counts: Mapping[str, int]) -> None:
+        """How many contradictions are open, by severity. A worker that does not look has no such figure."""
+        if self._contradictions is None:
+            meaning = "Contradictions that nothing has closed"
+            self._contradictions = Gauge(
+                "answerable_contradictions_open", meaning, ["severity"], registry=self.registry
+            )
+        for severity, count in counts.items():
+            self._contradictions.labels(severity).set(count)
 
     def quarantine(self) -> None:
         self._quarantined.inc()

@@ -5,8 +5,10 @@ It never touches ingestion: it reads committed rows, and what it finds follows f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from threading import Event
+from typing import Final
 
 import structlog
 
@@ -14,6 +16,9 @@ from consumers.health import Health
 from consumers.worker import Pace, insist
 from ledger.ports import Clock, Tally
 from ledger.store.sentinel import PostgresSentinel
+
+COUNT_SECONDS: Final = 10.0
+"""Between two counts of what is open."""
 
 
 class Sentinel:
@@ -24,6 +29,7 @@ class Sentinel:
     ) -> None:
         self.health = health if health is not None else Health("sentinel")
         self._store, self._clock, self._pace = store, clock, pace or Pace()
+        self._count_at = 0.0
         self._say = structlog.get_logger(worker="answerable-sentinel")
 
     def run(self, stop: Event) -> None:
@@ -44,10 +50,15 @@ class Sentinel:
                 stop.wait(self._pace.poll_seconds)
 
     def _look_around(self) -> None:
-        """How far behind it is: events to be swept or judged, and the age of the earliest record not judged by."""
+        """How far behind it is: events to be swept or judged, and the age of the earliest record not judged by. Now and then also
+        how much is open.
+        """
         far = self._store.behind()
         age = 0.0 if far.since is None else max(0.0, (self._clock.now() - far.since) / 1e6)
         self.health.lag(far.unswept + far.stale, age)
+        if time.monotonic() >= self._count_at:
+            self._count_at = time.monotonic() + COUNT_SECONDS
+            self.health.contradictions(self._store.contradictions())
 
 
 _NONE: Mapping[str, int] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from ledger.attribution.contradictions import SEVERITIES
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.judgement import KINDS, Judgement
 from ledger.format.codec import Schemas
@@ -81,8 +82,17 @@ class PostgresSentinel:
         with translated(), within(STEP_SECONDS, self._connection):
             return behind(self._connection)
 
+    def contradictions(self) -> Mapping[str, int]:
+        """How many contradictions are open in the whole store, by severity; each severity is there."""
+        with translated(), within(STEP_SECONDS, self._connection):
+            counts: dict[str, int] = dict(self._connection.execute(_OPEN).fetchall())
+        return {severity: counts.get(severity, 0) for severity in SEVERITIES}
+
     def close(self) -> None:
         self._connection.close()
+
+
+_OPEN: Final = "select severity, count(*) from contradictions where closed_at is null group by 1"
 
 
 class Behind(NamedTuple):

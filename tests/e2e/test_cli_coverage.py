@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ledger.attribution.house import NO_RULES, HouseRules
@@ -58,6 +59,17 @@ def test_a_slice_that_is_all_attributed_is_exit_0_and_a_choice_that_is_none_is_m
     run("coverage", "--agent", "https://issuer.example#travel-agent", status=0)
     assert "--by takes one of agent" in run("coverage", "--by", "colour", status=2).stderr
     assert "--kind takes one of api_action" in run("coverage", "--kind", "prompt", status=2).stderr
+
+
+def test_the_commands_of_the_page_run_and_a_judgement_that_somebody_changed_is_found(run: Run, url: str) -> None:
+    judge(url)
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    check, covered = page.partition("## The sentinel")[2].partition("```sh\n")[2].partition("```")[0].splitlines()
+    assert "3 judgements are what the events say" in run(*check.split()[1:]).stderr
+    assert "unattributed" in run(*covered.split()[1:], status=1).stdout
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("update judgements set class = 'attributed', reason = null")
+    assert "stored attributed, and the events say unattributed, no_trigger" in run(*check.split()[1:], status=1).stdout
 
 
 def checks(run: Run) -> list[dict[str, str]]:

@@ -34,6 +34,7 @@ def worked() -> Health:
     health.done(tally, 1_700_000_000_000_000)
     health.overdue(4)
     health.lag(5, 2.5)
+    health.contradictions({"critical": 1, "high": 0})
     return health
 
 
@@ -113,8 +114,27 @@ def test_a_worker_s_figures_are_what_it_did() -> None:
     assert states == {state: float(state == "starting") for state in STATES}
 
 
-def test_who_does_not_count_overdue_chains_says_nothing_of_them() -> None:
-    assert Health("contents").registry.get_sample_value("answerable_chains_overdue") is None
+def test_who_does_not_count_overdue_chains_or_contradictions_says_nothing_of_them() -> None:
+    served = exposition(Health("contents").registry)
+    assert "answerable_chains_overdue" not in served
+    assert "answerable_contradictions_open" not in served
+
+
+def test_contradictions_are_told_by_severity_and_those_that_closed_are_gone() -> None:
+    health = Health("sentinel")
+    for critical, high in ((2, 1), (0, 1)):
+        health.contradictions({"critical": critical, "high": high})
+        value = health.registry.get_sample_value
+        assert value("answerable_contradictions_open", {"severity": "critical"}) == critical
+        assert value("answerable_contradictions_open", {"severity": "high"}) == high
+
+
+def test_dashboard_and_alerts_show_how_far_the_sentinel_is_how_fast_and_what_is_open() -> None:
+    for kind in ("panel", "alert"):
+        asked = " ".join(expression for name, expression in queries().items() if name.startswith(kind))
+        assert 'answerable_worker_lag_seconds{worker="sentinel"}' in asked
+        assert "answerable_contradictions_open" in asked
+    assert 'rate(answerable_worker_events_total{worker="sentinel"}' in str(queries())
 
 
 def test_a_recorder_s_figures_are_those_of_its_health(recorder: Recorder) -> None:
