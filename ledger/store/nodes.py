@@ -123,12 +123,12 @@ class Reading:
         given = {"tenant": tenant, "digests": list(digests), "events": events}
         claims = connection.execute(_ERASING, given).fetchall()
         named: dict[Ref, Collection[bytes]] = {}
-        for event_id in {row[1] for row in claims}:
-            query = query_events("events_by_id.sql", bounded=False)
-            rows = connection.execute(query, {"tenant": tenant, "id": event_id.hex}, binary=True).fetchall()
-            for node in self.nodes(connection, tenant, [row for row in rows if row[4] is not None]):
-                if node.kind == "content_erasure" and node.effective and node.payload is not None:
-                    named[node.ref] = node.payload["events" if events else "contents"]
+        query = query_events("events_by_id.sql", bounded=False)
+        wanted = {"tenant": tenant, "ids": list({row[1] for row in claims})}
+        rows = connection.execute(query, wanted, binary=True).fetchall() if claims else []
+        for node in self.nodes(connection, tenant, [row for row in rows if row[4] is not None]):
+            if node.kind == "content_erasure" and node.effective and node.payload is not None:
+                named[node.ref] = node.payload["events" if events else "contents"]
         return {digest for digest, event_id, by in claims if digest in named.get(Ref(event_id.bytes, by), ())}
 
     def _node(
