@@ -16,7 +16,7 @@ from api.metrics import Measured, Metrics
 from api.openapi import serve_document
 from api.problems import install
 from api.pulse import Pulse, Tempo
-from api.routes import answers, coverage, events, questions, records, token_usage, tokens
+from api.routes import answers, coverage, events, questions, records, replays, token_usage, tokens
 from api.store import Store
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.graphviz import draw_svg
@@ -37,6 +37,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     coverage.router,
     events.router,
     questions.router,
+    replays.router,
     records.router,
     tokens.router,
     token_usage.router,

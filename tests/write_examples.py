@@ -208,6 +208,11 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield graph, "not-drawn", of(f"/v1/executions/{run}/graph?format=svg")
     yield graph, "not-found", of(f"/v1/executions/{UNKNOWN}/graph")
     yield graph, "invalid-request", of("/v1/executions/run-1/graph")
+    steps = f"{execution}/replay"
+    yield steps, "steps", of(f"/v1/executions/{run}/replay?as_of={AS_OF}&nodes=1000&silence=600&limit=50")
+    yield steps, "page", of(f"/v1/executions/{run}/replay?limit=1")
+    yield steps, "not-found", of(f"/v1/executions/{UNKNOWN}/replay")
+    yield steps, "invalid-request", of(f"/v1/executions/{run}/replay?silence=0")
     diff = "/v1/executions/{a}/diff/{b}"
     again = ids.text(story().events["p2"].made.header.execution_id or b"")
     yield diff, "difference", of(f"/v1/executions/{run}/diff/{again}")

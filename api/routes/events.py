@@ -73,12 +73,12 @@ def find(
         until=read_time(until, "until"),
     )
     scope = ("events", caller.tenant, *search)
-    after = _read(scope, cursor)
+    after = read_place(scope, cursor)
     with request.app.state.store.connection() as connection:
         reading = request.app.state.reading
         page = queries.find_events(connection, reading, caller.tenant, search, after=after, limit=limit)
         items = _shown(request, connection, caller.tenant, page.events, payload=False)
-    return JSONResponse({"items": items, "next": _write(scope, page.next), "truncated": list(page.truncated)})
+    return JSONResponse({"items": items, "next": write_place(scope, page.next), "truncated": list(page.truncated)})
 
 
 @router.get(
@@ -120,12 +120,12 @@ def execution(
     """The events of a run in the order in which they occurred."""
     wanted = read_id(execution_id, "execution id")
     scope = ("execution", caller.tenant, wanted.hex())
-    after = _read(scope, cursor)
+    after = read_place(scope, cursor)
     with request.app.state.store.connection() as connection:
         reading = request.app.state.reading
         page = queries.replay(connection, reading, caller.tenant, wanted, after=after, limit=limit)
         items = _shown(request, connection, caller.tenant, page.events)
-    body = {"execution_id": execution_id.lower(), "items": items, "next": _write(scope, page.next)}
+    body = {"execution_id": execution_id.lower(), "items": items, "next": write_place(scope, page.next)}
     return JSONResponse(body)
 
 
@@ -158,7 +158,8 @@ def _shown(
     return [show_event(node, persons, payload=payload) for node in nodes]
 
 
-def _read(scope: Sequence[object], cursor: str | None) -> queries.Cursor | None:
+def read_place(scope: Sequence[object], cursor: str | None) -> queries.Cursor | None:
+    """Where a list of events goes on; raises ``InvalidRequest``."""
     if cursor is None:
         return None
     event_id, digest, at = read_cursor(scope, cursor, _SHAPE)
@@ -171,5 +172,6 @@ def _read(scope: Sequence[object], cursor: str | None) -> queries.Cursor | None:
     return place
 
 
-def _write(scope: Sequence[object], cursor: queries.Cursor | None) -> str | None:
+def write_place(scope: Sequence[object], cursor: queries.Cursor | None) -> str | None:
+    """The cursor of the next page."""
     return None if cursor is None else write_cursor(scope, [cursor.event_id.hex(), cursor.digest.hex(), cursor.at])

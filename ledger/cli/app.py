@@ -15,6 +15,7 @@ from ledger.cli import (
     imports,
     keys,
     questions,
+    replay,
     token_usage,
     tokens,
     touched,
@@ -37,6 +38,7 @@ app = typer.Typer(
 ask.register(app)
 token_usage.register(app)
 questions.register(app)
+replay.register(app)
 coverage.register(app)
 touched.register(app)
 imports.register(app)

@@ -1,4 +1,4 @@
-"""The verbs that ask the store: ``who-triggered``, ``lineage``, ``find`` and ``replay``."""
+"""The verbs that ask the store: ``who-triggered``, ``lineage``, ``find`` and ``graph``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ def register(app: typer.Typer) -> None:
     app.command("who-triggered")(who_triggered)
     app.command()(lineage)
     app.command()(find)
-    app.command()(replay)
     app.command()(graph)
 
 
@@ -165,23 +164,6 @@ def find(
             page = queries.events_of_action(connection, rows, settings.tenant, action, limit=limit)
         else:
             page = queries.find_events(connection, rows, settings.tenant, search, limit=limit)
-        _show(connection, rows, page, settings, as_json=as_json)
-
-
-def replay(
-    ctx: typer.Context,
-    execution: Annotated[str, typer.Argument(metavar="EXECUTION", help="The execution's id.")],
-    limit: Limit = 1000,
-    tenant: Tenant = None,
-    as_json: Json = False,
-    utc: Utc = False,
-) -> None:
-    """Tells a run step by step, in the order in which it happened. Exit 1 where there is none of this id."""
-    settings = settings_of(ctx, tenant=tenant, utc=utc)
-    wanted = event_id(execution, "execution")
-    with wiring.running(settings), wiring.reading(settings) as connection:
-        rows = wiring.open_reading(settings)
-        page = queries.replay(connection, rows, settings.tenant, wanted, limit=limit)
         _show(connection, rows, page, settings, as_json=as_json)
 
 

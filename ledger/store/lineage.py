@@ -176,15 +176,15 @@ class Question:
     def fetch(self, file: str, **given: object) -> set[bytes]:
         query = query_events(file, self.as_of is not None)
         parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
-        walked = set()
-        new: dict[tuple[bytes, bytes], Row] = {}
-        for row in self.connection.execute(query, parameters, binary=True):
-            walked.add(row[0].bytes)
-            if row[1] is not None and (row[0].bytes, row[1]) not in self.rows:
-                new[row[0].bytes, row[1]] = row
+        found = self.connection.execute(query, parameters, binary=True).fetchall()
+        self.take([row for row in found if row[1] is not None])
+        return {row[0].bytes for row in found}
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """Decodes rows that are not among those fetched yet."""
+        new = {(row[0].bytes, row[1]): row for row in rows if (row[0].bytes, row[1]) not in self.rows}
         self.rows |= new
         self.decoded |= zip(new, self.reading.nodes(self.connection, self.tenant, list(new.values())), strict=True)
-        return walked
 
     def surroundings(self, near: bytes) -> None:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and

@@ -15,7 +15,7 @@ from ledger.attribution.subgraph import Limits, Node, Subgraph
 from ledger.errors import NotFound
 from ledger.format import ids
 from ledger.store.connect import translated
-from ledger.store.nodes import Reading, query_events, query_file
+from ledger.store.nodes import Reading, Row, query_bounded, query_events, query_file
 from ledger.store.seals import CHANGED
 
 Connection = psycopg.Connection[Any]
@@ -90,7 +90,7 @@ def find_events(
             if len(rows) <= limit:
                 break
             after = Cursor(nodes[-1].event_id, nodes[-1].digest)
-    return _paged(found, limit, truncated)
+    return paged(found, limit, truncated)
 
 
 def _find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | None) -> bytes:
@@ -188,14 +188,31 @@ def replay(
     limit: int = 100,
 ) -> Page:
     """The events of a run in the order in which they occurred; raises ``NotFound`` where there is none at all."""
-    given = {"tenant": tenant, "execution": execution_id.hex(), "limit": limit + 1, "as_of": None, **_after(after)}
-    query = query_file("events_replay.sql").replace(b"/*after*/", _LATER if after is not None else b"")
     with translated():
-        rows = connection.execute(query + query_file("events_found.sql") + _IN_TIME, given, binary=True).fetchall()
-    nodes = reading.nodes(connection, tenant, rows)
+        nodes = reading.nodes(
+            connection, tenant, run_rows(connection, tenant, execution_id, after=after, limit=limit + 1)
+        )
     if not nodes and after is None:
         raise NotFound(f"this ledger has no execution {ids.text(execution_id)}")
-    return _paged(nodes, limit)
+    return paged(nodes, limit)
+
+
+def run_rows(
+    connection: Connection,
+    tenant: str,
+    execution_id: bytes,
+    *,
+    after: Cursor | None = None,
+    limit: int,
+    back: bool = False,
+    as_of: int | None = None,
+) -> list[Row]:
+    """Rows of the events of a run, in order of time from ``after`` on; ``back``: the ``limit`` up to it, itself among them."""
+    given = {"tenant": tenant, "execution": execution_id.hex(), "limit": limit, "as_of": as_of, **_after(after)}
+    query = query_bounded("events_replay.sql", as_of is not None)
+    place = b"" if after is None else _UNTIL if back else _LATER
+    query = query.replace(b"/*place*/", place).replace(b"/*back*/", b"desc" if back else b"")
+    return connection.execute(query + query_file("events_found.sql") + _IN_TIME, given, binary=True).fetchall()
 
 
 def execution_subgraph(
@@ -223,6 +240,7 @@ def execution_subgraph(
 
 
 _LATER: Final = b"and (e.occurred_at, e.event_id, e.digest) > (%(after_at)s, %(after_id)s::uuid, %(after_digest)s)"
+_UNTIL: Final = _LATER.replace(b">", b"<=")
 _IN_TIME: Final = b" order by e.occurred_at, e.event_id, e.digest"
 
 
@@ -236,7 +254,8 @@ def _after(after: Cursor | None) -> dict[str, Any]:
     return {"after_id": after.event_id.hex(), "after_digest": after.digest, "after_at": after.at}
 
 
-def _paged(nodes: Sequence[Node], limit: int, truncated: tuple[str, ...] = ()) -> Page:
+def paged(nodes: Sequence[Node], limit: int, truncated: tuple[str, ...] = ()) -> Page:
+    """A page of ``nodes``, which are one more than ``limit`` where there are more."""
     shown = list(nodes[:limit])
     last = shown[-1] if len(nodes) > limit else None
     return Page(shown, Cursor(last.event_id, last.digest, last.at) if last is not None else None, truncated)

@@ -151,3 +151,20 @@ def test_a_store_that_was_tampered_with_is_mended_and_told(run: Run, url: str, t
 
 def test_nothing_that_an_event_says_moves_the_terminal(run: Run, told: Story) -> None:
     assert "\x1b" not in run("who-triggered", told.outcome).output
+
+
+def test_a_run_is_replayed_page_by_page_with_what_it_holds(run: Run, told: Story) -> None:
+    (shown,) = json.loads(run("find", "--action", "book-1", "--json").stdout)["items"][:1]
+    execution = shown["execution_id"]
+    whole = json.loads(run("replay", execution, "--json").stdout)
+    steps = [step["event"]["event_id"] for step in whole["items"]]
+    assert whole["after"] is None
+    first = json.loads(run("replay", execution, "--limit", "1", "--json").stdout)
+    assert first["after"] == steps[0]
+    rest = json.loads(run("replay", execution, "--after", steps[0], "--json").stdout)
+    assert first["items"] + rest["items"] == whole["items"]
+    said = run("replay", execution, "--limit", "1", "--utc")
+    assert "held after the last step:" in said.stdout
+    assert f"--after {steps[0]}" in said.stderr
+    assert "has no event" in run("replay", execution, "--after", UNKNOWN, status=1).stderr
+    assert "is no event id" in run("replay", execution, "--after", "book-1", status=2).stderr

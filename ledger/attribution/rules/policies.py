@@ -10,7 +10,7 @@ from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended, is
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Oversight, PolicyDecision
 
-_APPROVAL: Final = frozenset({"approval", "human_approval", "require_approval", "approve"})
+DEMANDS_APPROVAL: Final = frozenset({"approval", "human_approval", "require_approval", "approve"})
 """Obligations that a person's approval meets."""
 
 
@@ -123,5 +123,5 @@ def obligation_unmet(case: Case) -> Found:
     if approved or hidden or not case.took_effect or not case.complete:
         return
     for node, fact in case.decisions:
-        if fact.decision != "deny" and _APPROVAL & set(fact.obligations) and not _decided_anew(case, node, fact):
+        if fact.decision != "deny" and DEMANDS_APPROVAL & set(fact.obligations) and not _decided_anew(case, node, fact):
             yield "the decision holds only with an approval, and none is cited", [node, *case.took_effect]

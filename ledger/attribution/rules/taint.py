@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ledger.attribution.house import fits
-from ledger.attribution.links import Edge
+from ledger.attribution.links import Edge, Links
 from ledger.attribution.rules.case import APPROVES, Case, Found
 from ledger.attribution.subgraph import Node, Ref
 from ledger.format.event import AUTHORIZED_BY
@@ -31,11 +31,11 @@ def untrusted_influence(case: Case) -> Found:
     if not done:
         return
     cleared = max((node.at for node, fact in case.oversights if _binds(case, fact)), default=None)
-    for way in _ways(case):
+    for way in untrusted_ways(case.links, case.group):
         source = way[0]
         if cleared is None or source.at > cleared:
             passed = ", ".join(each.kind for each in way[1:-1])
-            detail = f"untrusted content ({_what(source)}) led to it" + (f" by way of {passed}" if passed else "")
+            detail = f"untrusted content ({what(source)}) led to it" + (f" by way of {passed}" if passed else "")
             yield detail, [*way, *done]
 
 
@@ -48,20 +48,26 @@ def _binds(case: Case, fact: Oversight) -> bool:
     )
 
 
-def _ways(case: Case) -> Iterator[list[Node]]:
-    """The shortest way from each untrusted content to an account, in order. It ends at what people trusted or approved."""
-    before: dict[Ref, Node | None] = {node.ref: None for node in case.group}
-    frontier = list(case.group)
+def untrusted_ways(
+    links: Links, starts: Sequence[Node], before: dict[Ref, Node | None] | None = None
+) -> Iterator[list[Node]]:
+    """The shortest way from each untrusted content to one of ``starts``, in order. It ends at what people trusted or approved.
+
+    With ``before``, which the next call may go on with, whatever was met is not gone through again.
+    """
+    before = {} if before is None else before
+    before.update((node.ref, None) for node in starts)
+    frontier = list(starts)
     while frontier:
         found: list[Node] = []
         for node in frontier:
-            for edge in case.links.out.get(node.ref, ()):
-                if edge.target.ref in before or not _carries(case, edge):
+            for edge in links.out.get(node.ref, ()):
+                if edge.target.ref in before or not _carries(links, edge):
                     continue
                 before[edge.target.ref] = node
-                if _untrusted(edge.target):
+                if is_untrusted(edge.target):
                     yield _back(before, edge.target)
-                elif not _ends(edge.target):
+                elif not ends_taint(edge.target):
                     found.append(edge.target)
         frontier = found
 
@@ -73,27 +79,29 @@ def _back(before: dict[Ref, Node | None], source: Node) -> list[Node]:
     return way
 
 
-def _carries(case: Case, edge: Edge) -> bool:
+def _carries(links: Links, edge: Edge) -> bool:
     """Whether content goes along a link: one that a service states, or a memory, if whatever was written to it was untrusted."""
     if edge.join is None:
         return edge.relation != AUTHORIZED_BY
     if edge.join != "memory":
         return False
-    writes = [each.target for each in case.links.out.get(edge.source.ref, ()) if each.join == "memory"]
-    return len(writes) == 1 or all(map(_untrusted, writes))
+    writes = [each.target for each in links.out.get(edge.source.ref, ()) if each.join == "memory"]
+    return len(writes) == 1 or all(map(is_untrusted, writes))
 
 
-def _untrusted(node: Node) -> bool:
+def is_untrusted(node: Node) -> bool:
+    """Whether nobody vouches for what the event brought in."""
     return isinstance(node.fact, (Prompt, Memory, Observation)) and node.fact.trust == "untrusted"
 
 
-def _ends(node: Node) -> bool:
+def ends_taint(node: Node) -> bool:
     """A person's own words end the way: what they had read before is not what the agent read."""
     fact = node.fact
     return isinstance(fact, Prompt) and fact.trigger_kind == "human" and fact.trust == "trusted"
 
 
-def _what(node: Node) -> str:
+def what(node: Node) -> str:
+    """What was read or said, in a few words."""
     match node.fact:
         case Prompt(trigger_kind=kind, channel=channel):
             return f"{kind} prompt" + (f" over {channel}" if channel else "")
