@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
+from api.json_body import JsonBody
 from api.problems import responses
 from ledger.attribution.drawing import DOT, GRAPHML, SVG, to_dot, to_graphml
 from ledger.attribution.graph import node_link
@@ -39,4 +40,4 @@ def graph_response(request: Request, graph: networkx.MultiDiGraph, wanted: str) 
         # An SVG that is opened by itself is a document: it may run nothing.
         inert = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
         return Response(request.app.state.draw(to_dot(graph)), media_type=SVG, headers=inert)
-    return JSONResponse(node_link(graph))
+    return JsonBody(node_link(graph))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from api import faults, metrics
 from api.access import Visitor, Watcher
 from api.faults import Fault
+from api.json_body import JsonBody
 from api.problems import responses
 from api.pulse import WAIT_SECONDS, Pulse
 from api.store import Store
@@ -74,7 +75,7 @@ class Health(BaseModel):
 @router.get("/v1/health/live", response_model=Live, responses=responses(), summary="Does the process answer?")
 async def live() -> Response:
     """200 as long as the process answers at all: restart it when it does not. Looks at nothing else, needs no token."""
-    return JSONResponse({"status": "live"})
+    return JsonBody({"status": "live"})
 
 
 @router.get(
@@ -90,7 +91,7 @@ def ready(request: Request) -> Response:
     """
     _, wrong = faults.look_at_store(request.app.state.store, WAIT_SECONDS)
     status = "down" if wrong else "ready"
-    return JSONResponse({"status": status, "wrong": [_shown(each) for each in wrong]}, 503 if wrong else 200)
+    return JsonBody({"status": status, "wrong": [_shown(each) for each in wrong]}, 503 if wrong else 200)
 
 
 @router.get(
@@ -125,7 +126,7 @@ def health(request: Request, visitor: Visitor) -> Response:
     if visitor is not None:
         body |= {"lag_records": pulse.sample.records, "lag_seconds": pulse.sample.seconds}
         body |= _counts(state.store, visitor.tenant, whole=visitor.may("watch")) if not down else {}
-    return JSONResponse(body, 503 if down else 200)
+    return JsonBody(body, 503 if down else 200)
 
 
 def _counts(store: Store, tenant: str, *, whole: bool) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
 from api.access import Reader
 from api.answer_models import Answer, Digest, Grade, Time
 from api.graphs import Format, graph_response, graph_responses
+from api.json_body import JsonBody
 from api.parameters import AsOf, EventId, read_id, read_time
 from api.problems import responses
 from ledger import ask
@@ -87,7 +88,7 @@ def who_triggered(
     answer = ask.who_triggered(
         state.lineage, caller.tenant, wanted, as_of=time, limits=Limits(nodes=nodes), house=state.house
     )
-    return JSONResponse(to_json(answer))
+    return JsonBody(to_json(answer))
 
 
 @router.get(

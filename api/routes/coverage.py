@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from api.access import Reader
 from api.answer_models import Time
+from api.json_body import JsonBody
 from api.parameters import TEXT_MOST, read_text, read_time
 from api.problems import InvalidRequest, responses
 from ledger.coverage_view import show_coverage
@@ -100,4 +101,4 @@ def covered(
     )
     with request.app.state.store.connection() as connection:
         found = coverage(connection, caller.tenant, wanted, by=by)
-    return JSONResponse(show_coverage(found, by))
+    return JsonBody(show_coverage(found, by))

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from api.access import Reader
 from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.event_models import EventList, Events, Execution
 from api.graphs import Format, graph_response, graph_responses
+from api.json_body import JsonBody
 from api.parameters import PAGE, TEXT_MOST, Cursor, EventId, Limit, read_id, read_text, read_time
 from api.problems import InvalidRequest, responses
 from api.routes.answers import Graph, Nodes
@@ -78,7 +79,7 @@ def find(
         reading = request.app.state.reading
         page = queries.find_events(connection, reading, caller.tenant, search, after=after, limit=limit)
         items = _shown(request, connection, caller.tenant, page.events, payload=False)
-    return JSONResponse({"items": items, "next": write_place(scope, page.next), "truncated": list(page.truncated)})
+    return JsonBody({"items": items, "next": write_place(scope, page.next), "truncated": list(page.truncated)})
 
 
 @router.get(
@@ -89,7 +90,7 @@ def event(request: Request, caller: Reader, event_id: EventId) -> Response:
     wanted = read_id(event_id, "event id")
     with request.app.state.store.connection() as connection:
         found = queries.event_by_id(connection, request.app.state.reading, caller.tenant, wanted)
-        return JSONResponse({"items": _shown(request, connection, caller.tenant, found)})
+        return JsonBody({"items": _shown(request, connection, caller.tenant, found)})
 
 
 @router.get(
@@ -105,7 +106,7 @@ def action(request: Request, caller: Reader, action_id: ActionId) -> Response:
         reading = request.app.state.reading
         page = queries.events_of_action(connection, reading, caller.tenant, wanted, limit=ACCOUNTS_MOST)
         items = _shown(request, connection, caller.tenant, page.events)
-    return JSONResponse({"items": items, "truncated": list(page.truncated)})
+    return JsonBody({"items": items, "truncated": list(page.truncated)})
 
 
 @router.get(
@@ -126,7 +127,7 @@ def execution(
         page = queries.replay(connection, reading, caller.tenant, wanted, after=after, limit=limit)
         items = _shown(request, connection, caller.tenant, page.events)
     body = {"execution_id": execution_id.lower(), "items": items, "next": write_place(scope, page.next)}
-    return JSONResponse(body)
+    return JsonBody(body)
 
 
 @router.get(

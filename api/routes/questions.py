@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from api.access import Reader
 from api.cursors import BAD_CURSOR, read_cursor, write_cursor
+from api.json_body import JsonBody
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_id, read_text, read_time
 from api.problems import InvalidRequest, responses
 from api.question_models import AgentDetail, Agents, RunDifference, Touched
@@ -37,9 +38,7 @@ def diff(request: Request, caller: Reader, a: RunId, b: RunId) -> Response:
     """Steps aligned by kind, operation, causal structure and order; never by name alone. Bounded by `limits`."""
     wanted = read_id(a, "first execution id"), read_id(b, "second execution id")
     with request.app.state.store.connection() as connection:
-        return JSONResponse(
-            difference_json(difference_of(connection, request.app.state.reading, caller.tenant, *wanted))
-        )
+        return JsonBody(difference_json(difference_of(connection, request.app.state.reading, caller.tenant, *wanted)))
 
 
 AgentId = Annotated[
@@ -86,7 +85,7 @@ def agents(
         )
     more = None if page.next is None else write_cursor(scope, (page.next,))
     items = [agent_json(each) for each in page.agents]
-    return JSONResponse({"items": items, "next": more, "truncated": list(page.truncated)})
+    return JsonBody({"items": items, "next": more, "truncated": list(page.truncated)})
 
 
 @router.get(
@@ -100,7 +99,7 @@ def agent(request: Request, caller: Reader, agent_id: AgentId, as_of: AsOf = Non
     wanted, time = read_text(agent_id, "agent id") or "", read_time(as_of)
     with request.app.state.store.connection() as connection:
         found = agent_by_id(connection, request.app.state.reading, caller.tenant, wanted, as_of=time)
-    return JSONResponse({**agent_json(found), "history": history_json(found)})
+    return JsonBody({**agent_json(found), "history": history_json(found)})
 
 
 Thing = Annotated[What, Path(description="What it is that touched others.")]
@@ -140,9 +139,7 @@ def touched_by(
     if not page.starts and cursor is None:
         raise NotFound(f"this ledger holds nothing of the {what} {wanted!r}")
     more = None if page.before is None else write_cursor(scope, (page.before.hex(),))
-    return JSONResponse(
-        {**touched_json(what, wanted, page), "next": more, "limits": {"nodes": nodes, "starts": STARTS}}
-    )
+    return JsonBody({**touched_json(what, wanted, page), "next": more, "limits": {"nodes": nodes, "starts": STARTS}})
 
 
 def _event_id(text: str) -> bytes:

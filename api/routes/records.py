@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from api.access import Reader
 from api.answer_models import Digest, EventId, Time
 from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
+from api.json_body import JsonBody
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_text, read_time
 from api.problems import InvalidRequest, responses
 from ledger.attribution.contradictions import BY_NAME
@@ -127,7 +128,7 @@ def chains(
     with request.app.state.store.connection() as connection:
         rows = overview.chains(connection, caller.tenant, service=service, after=after, limit=limit + 1)
     more = write_cursor(scope, [rows[limit - 1].id]) if len(rows) > limit else None
-    return JSONResponse({"items": [_chain(row) for row in rows[:limit]], "next": more})
+    return JsonBody({"items": [_chain(row) for row in rows[:limit]], "next": more})
 
 
 @router.get("/findings", response_model=Findings, responses=responses(401, 403, 503), summary="What is wrong")
@@ -168,7 +169,7 @@ def findings(
         "looked": page.looked,
         "as_of": rfc3339(now),
     }
-    return JSONResponse(body)
+    return JsonBody(body)
 
 
 def _read_place(scope: Sequence[object], cursor: str) -> tuple[At, int]:

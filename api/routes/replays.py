@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from api.access import Reader
+from api.json_body import JsonBody
 from api.parameters import PAGE, AsOf, Cursor, Limit, read_id, read_time
 from api.problems import responses
 from api.replay_models import Replay
@@ -68,4 +69,4 @@ def replay(
             as_of=time,
             limits=Limits(nodes=nodes),
         )
-    return JSONResponse({**replay_json(page), "next": write_place(scope, page.next)})
+    return JsonBody({**replay_json(page), "next": write_place(scope, page.next)})

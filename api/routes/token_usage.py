@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from api.access import Reader
+from api.json_body import JsonBody
 from api.parameters import AsOf, read_time
 from api.problems import InvalidRequest, responses
 from api.token_models import TokenUsage
@@ -49,4 +50,4 @@ def usage(
     state = request.app.state
     with state.store.connection() as connection:
         found = token_usage(connection, state.reading, caller.tenant, span, by=by, now=now, as_of=time)
-    return JSONResponse(to_json(found))
+    return JsonBody(to_json(found))

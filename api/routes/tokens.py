@@ -6,10 +6,11 @@ from typing import Annotated, Final
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from api.access import Reader
 from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
+from api.json_body import JsonBody
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_text, read_time
 from api.problems import InvalidRequest, responses
 from api.token_models import TokenLineage
@@ -128,7 +129,7 @@ def _answer(
             as_of=time,
         )
     more = None if page.next is None else write_cursor(scope, [page.next.hex(), now])
-    return JSONResponse({**to_json(page.lineage), "next": more})
+    return JsonBody({**to_json(page.lineage), "next": more})
 
 
 def _read_place(scope: tuple[object, ...], cursor: str) -> tuple[bytes, int]:

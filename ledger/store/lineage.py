@@ -27,22 +27,12 @@ from ledger.errors import NotFound
 from ledger.format import ids
 from ledger.format.kinds import content_digests
 from ledger.store.connect import translated
-from ledger.store.nodes import CHAIN, Reading, Row, query_events, query_file
+from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
 from ledger.store.observed import continuations
 from ledger.store.persons import persons_named
 
 Connection = psycopg.Connection[Any]
 
-_FINDINGS: Final = """
-with held as (
-    select event_id, chain, number, name, digest from findings f
-     where case when %(as_of)s::bigint is null then f.closed_at is null
-                else f.opened_at <= %(as_of)s and (f.closed_at is null or f.closed_at > %(as_of)s) end
-       and (f.event_id = any(%(ids)s::uuid[]) or f.event_id is null and f.chain = any(%(chains)s) and f.number is not null)
-)
-select event_id, null::bigint, null::bigint, name, digest from held where event_id is not null
-union all
-select null, chain, number, name, digest from held where event_id is null"""
 _REFUSED: Final = """
 select r.reason, r.detail, r.raw from (
     select reason, detail, raw from rejected
@@ -229,7 +219,8 @@ class Question:
         }
         by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
         by_seal: dict[tuple[int, int], list[str]] = {}
-        for event_id, chain, number, name, digest in self.connection.execute(_FINDINGS, given):
+        query = query_bounded("lineage_findings.sql", self.as_of is not None)
+        for event_id, chain, number, name, digest in self.connection.execute(query, given):
             if event_id is not None:
                 by_event.setdefault(event_id.bytes, []).append((name, digest))
             else:
@@ -253,7 +244,8 @@ class Question:
     def chains(self, now: int) -> tuple[ChainCoverage, ...]:
         """How far each chain met is known at ``now``. A chain that another one continues promises nothing any more."""
         given = {"chains": list({row[CHAIN] for row in self.rows.values()} - {None}), "as_of": self.as_of}
-        found = [_coverage(row, now) for row in self.connection.execute(query_file("lineage_around.sql"), given)]
+        query = query_bounded("lineage_around.sql", self.as_of is not None)
+        found = [_coverage(row, now) for row in self.connection.execute(query, given)]
         silent = [each for each in found if each.silent_since is not None]
         if not silent:
             return tuple(found)

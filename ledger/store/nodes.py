@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
 from ledger.attribution.subgraph import Node, Ref
 from ledger.errors import ConfigurationError, VerificationError
+from ledger.format.batch import Seal
 from ledger.format.codec import Schemas, SchemaUnknown
 from ledger.format.event import EventHeader, decode_header
 from ledger.format.hashing import ZERO16, ZERO32, event_digest, payload_digest
 from ledger.format.kinds import KINDS, from_avro
+from ledger.store.met import Met, Shelf
 from ledger.store.seals import CHANGED, Seals, VerifiedSeal
 from ledger.trust.bundle import Authority, TrustBundle
 
@@ -67,17 +69,40 @@ def query_bounded(name: str, bounded: bool) -> bytes:
 
 
 def _bounded(text: bytes, bounded: bool) -> bytes:
+    if not bounded:  # a plan that is made with the parameter costs as much each time as the question itself
+        text = text.replace(b"%(as_of)s", b"null")
     for mark, condition in ((b"/*seen*/", _SEEN), (b"/*visible*/", _VISIBLE)):
         text = text.replace(mark, condition.encode() if bounded else b"")
     return text
 
 
+class _Page(NamedTuple):
+    """What rows that are read together are held against. ``judged`` is what each seal's key may say, by kind: whether it is an
+    importer's, and why its word does not count."""
+
+    tenant: str
+    shelf: Shelf
+    seals: Mapping[bytes, VerifiedSeal | str]
+    erased: Collection[bytes]
+    judged: dict[tuple[bytes, int, str], tuple[bool, str | None]]
+
+    def judge(self, row: Row, seal: Seal, kind: str) -> tuple[bool, str | None]:
+        key = row[8], row[9], kind
+        found = self.judged.get(key)
+        if found is None:
+            authority = self.shelf.bundle.authority(seal.key_id, seal.tenant, seal.service, row[9])
+            importer = isinstance(authority, Authority) and authority.role == "importer"
+            found = self.judged[key] = importer, _refused(authority, kind)
+        return found
+
+
 class Reading:
-    """Reads rows. It keeps the seals that it has verified: one for a process that answers many questions."""
+    """Reads rows. It keeps what it has verified, seals and events: one for a process that answers many questions."""
 
     def __init__(self, schemas: Schemas, ledger: str, bundle: Callable[[], TrustBundle | None]) -> None:
         self.schemas = schemas
         self._seals = Seals(schemas, ledger)
+        self._met = Met()
         self._bundle = bundle
 
     @property
@@ -89,34 +114,39 @@ class Reading:
         """The events in ``rows``, each of which has one; raises ``ConfigurationError`` where there is no trust bundle."""
         if not rows:
             return []
-        bundle, seals, erased = self._around(connection, tenant, rows)
-        return [self._node(connection, tenant, row, seals.get(row[8], CHANGED), erased, bundle) for row in rows]
+        shelf = self._met.under(self._trusted())
+        found = [shelf.find(tenant, row) for row in rows]
+        new = [row for row, node in zip(rows, found, strict=True) if node is None]
+        page = self._page(connection, tenant, new, shelf)
+        read = iter([self._node(connection, row, page) for row in new])
+        return [next(read) if node is None else node for node in found]
 
     def headers(self, connection: Connection, tenant: str, rows: Sequence[Row]) -> list[EventHeader | str]:
         """What each event says in its header, or the name of what is wrong with its row. Payloads are hashed, not decoded."""
         if not rows:
             return []
-        _, seals, erased = self._around(connection, tenant, rows)
+        page = self._page(connection, tenant, rows, self._met.under(self._trusted()))
         found: list[EventHeader | str] = []
         for row in rows:
-            sealed = seals.get(row[8], CHANGED)
+            sealed = page.seals.get(row[8], CHANGED)
             header = sealed if isinstance(sealed, str) else self._header(tenant, row, sealed)
-            intact = isinstance(header, EventHeader) and _intact(row, header, erased)
+            intact = isinstance(header, EventHeader) and _intact(row, header, page.erased)
             found.append(header if header is not None and (intact or isinstance(header, str)) else CHANGED)
         return found
 
-    def _around(
-        self, connection: Connection, tenant: str, rows: Sequence[Row]
-    ) -> tuple[TrustBundle, Mapping[bytes, VerifiedSeal | str], Collection[bytes]]:
-        """What rows are held against: the bundle of now, the seals that they name, and which of them are erased."""
+    def _trusted(self) -> TrustBundle:
         bundle = self._bundle()
         if bundle is None:
             raise ConfigurationError(
                 "the trust bundle cannot be read, so no event can be verified; see `answerable doctor`"
             )
-        seals = self._seals.of(connection, {(row[8], row[7]) for row in rows if row[8] is not None}, bundle)
+        return bundle
+
+    def _page(self, connection: Connection, tenant: str, rows: Sequence[Row], shelf: Shelf) -> _Page:
+        seals = self._seals.of(connection, {(row[8], row[7]) for row in rows if row[8] is not None}, shelf.bundle)
         gone = {row[1] for row in rows if row[4] is None}
-        return bundle, seals, self.erased(connection, tenant, gone, events=True) if gone else gone
+        erased = self.erased(connection, tenant, gone, events=True) if gone else gone
+        return _Page(tenant, shelf, seals, erased, {})
 
     def erased(self, connection: Connection, tenant: str, digests: Collection[bytes], *, events: bool) -> set[bytes]:
         """Which of these events or contents an event names that verifies, has an effect and erases them."""
@@ -131,27 +161,21 @@ class Reading:
                 named[node.ref] = node.payload["events" if events else "contents"]
         return {digest for digest, event_id, by in claims if digest in named.get(Ref(event_id.bytes, by), ())}
 
-    def _node(
-        self,
-        connection: Connection,
-        tenant: str,
-        row: Row,
-        sealed: VerifiedSeal | str,
-        erased: Collection[bytes],
-        bundle: TrustBundle,
-    ) -> Node:
+    def _node(self, connection: Connection, row: Row, page: _Page) -> Node:
+        sealed = page.seals.get(row[8], CHANGED)
         if isinstance(sealed, str):
             return _unproven(row, sealed)
-        header = self._header(tenant, row, sealed)
+        header = self._header(page.tenant, row, sealed)
         if header is None:
             return _unproven(row, CHANGED)
-        seal, append_time, sightings = sealed.seal, row[9], row[11]
-        payload, finding = self._payload(row, header, erased)
-        authority = bundle.authority(seal.key_id, seal.tenant, seal.service, append_time)
-        refused = _refused(authority, header.kind)
+        seal, sightings = sealed.seal, row[11]
+        payload, finding = self._payload(row, header, page.erased)
+        importer, refused = page.judge(row, seal, header.kind)
+        lasting = payload is not None and refused is None
+        bundle = page.shelf.bundle
         if refused is not None and row[5] and sightings > 1 and self._allowed(connection, row, header.kind, bundle):
             refused = None
-        return Node(
+        node = Node(
             ref=Ref(header.event_id, row[1]),
             header=header,
             payload=payload,
@@ -159,15 +183,18 @@ class Reading:
             service=seal.service,
             key_id=seal.key_id,
             chain_id=seal.chain_id,
-            importer=isinstance(authority, Authority) and authority.role == "importer",
+            importer=importer,
             effective=refused is None,
             number=seal.seal_number,
             sequence=seal.first_sequence + row[6],
             sealed_at=seal.sealed_at,
-            append_time=append_time,
+            append_time=row[9],
             sightings=sightings,
             findings=tuple(each for each in (refused, finding) if each is not None),
         )
+        if lasting:
+            page.shelf.keep(page.tenant, row, node)
+        return node
 
     def _allowed(self, connection: Connection, row: Row, kind: str, bundle: TrustBundle) -> bool:
         """Whether the event stands under another seal too, whose key may state it."""

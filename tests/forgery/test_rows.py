@@ -20,9 +20,10 @@ from ledger.format.hashing import ZERO16, event_digest, event_prefix, seal_diges
 from ledger.format.merkle import tree_head
 from ledger.schema_files import load_schemas
 from ledger.store import queries
+from ledger.store.nodes import Reading
 from ledger.trust.bundle import TrustBundle
 from tests.attribution.scenario import Story, read_scenario
-from tests.attribution.stored import lineage, reading, store, trusts
+from tests.attribution.stored import lineage, reading, store, trust_of, trusts
 from tests.e2e.test_api import serving
 from tests.sealing import LEDGER as SEEDED_LEDGER
 from tests.seeded import ACME, bundle, seed
@@ -225,6 +226,52 @@ def test_a_changed_row_answers_nothing_and_the_answer_says_so(
         page = queries.find_events(connection, reading(store_of.url), TENANT, queries.Search(kind="prompt"))
     (node,) = page.events
     assert (node.kind, node.payload, node.service, node.header.principal, node.effective) == ("", None, "", None, False)
+
+
+ROWS_CHANGED = [
+    each for each in CHANGES if each not in (signature_changed, seal_changed, leaves_changed, leaves_garbled)
+]
+"""Those that change no seal alone: a seal that verified is kept by its digest, and need not be there any more."""
+
+
+@pytest.mark.parametrize("change", ROWS_CHANGED, ids=lambda each: each.__name__)
+def test_what_was_read_before_is_not_believed_of_a_row_that_was_changed_since(
+    store_of: Tampered, change: Callable[[Tampered], None]
+) -> None:
+    source, event_id = lineage(store_of.url), store_of.story.events["a1"].made.event_id
+    for _ in range(2):
+        assert who_triggered(source, TENANT, event_id).class_ == "attributed"
+    change(store_of)
+    answer = who_triggered(source, TENANT, event_id)
+    assert (answer.class_, answer.triggers) == ("unattributed", ())
+    assert "row_changed" in {each.name for each in answer.findings}
+
+
+@pytest.mark.parametrize("what", ["payload", "salt", "both taken away"])
+def test_a_payload_that_was_read_before_is_not_said_by_a_row_that_has_it_no_more(store_of: Tampered, what: str) -> None:
+    source, event_id = lineage(store_of.url), store_of.story.events["a1"].made.event_id
+    assert who_triggered(source, TENANT, event_id).operation == "book"
+    if what == "both taken away":
+        store_of.change("a1", "payload = null, salt = %s", ZERO16)
+    else:
+        store_of.change("a1", f"{what} = %s", flipped(store_of.row("a1", f"e.{what}")[0]))
+    answer = who_triggered(source, TENANT, event_id)
+    assert (answer.operation, {each.name for each in answer.findings}) == (None, {"row_changed"})
+
+
+def test_an_event_that_was_read_before_counts_no_more_once_its_key_is_revoked(store_of: Tampered) -> None:
+    trust = trust_of(STORY)
+    bundles = [trust.bundle]
+    rows = Reading(SCHEMAS, LEDGER, lambda: bundles[-1])
+    event_id = store_of.story.events["p1"].made.event_id
+    with psycopg.connect(store_of.url, autocommit=True) as connection:
+        (node,) = queries.event_by_id(connection, rows, TENANT, event_id)
+        (again,) = queries.event_by_id(connection, rows, TENANT, event_id)
+        assert node.effective
+        assert again is node  # it was not read a second time
+        bundles.append(trust.revoke(signer("agent"), since=0).bundle)
+        (after,) = queries.event_by_id(connection, rows, TENANT, event_id)
+    assert (after.effective, after.findings) == (False, ("revoked_key",))
 
 
 def test_what_was_asked_about_may_be_the_changed_row(store_of: Tampered) -> None:

@@ -93,11 +93,13 @@ def strings_at(types: tuple[type, ...]) -> Callable[[tuple[Any, ...]], tuple[str
 
 def from_datum(plan: Plan, datum: Mapping[str, Any]) -> Part:
     """The value in a decoded datum. Fields unknown to the class are left out, missing ones get their default."""
-    given: dict[str, Any] = {}
-    for field in plan.fields:
-        if field.name in datum:
-            held = datum[field.name]
-            given[field.name] = tuple(held) if field.many else held
+    if (*datum,) == plan.names:  # as nearly always: it is of the newest schema
+        given = {**datum}
+        for i in plan.arrays:
+            given[plan.names[i]] = tuple(given[plan.names[i]])
+    else:
+        given = {field.name: datum[field.name] for field in plan.fields if field.name in datum}
+        given |= {field.name: tuple(given[field.name]) for field in plan.fields if field.many and field.name in given}
     for _, name, many, part in plan.parts:
         if held := given.get(name):
             given[name] = tuple(from_datum(part, each) for each in held) if many else from_datum(part, held)
