@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Final
 
 import psycopg
@@ -53,15 +54,16 @@ class Store:
 
     @contextmanager
     def connection(self, wait: float | None = None) -> Iterator[psycopg.Connection]:
-        """A connection for one question; a driver's failure is ``BackendError``.
+        """A connection for one question; a driver's failure is ``BackendError``. What it waits, it has less for the question.
 
         It is had within ``wait`` seconds, or those of the store where they are fewer.
         """
+        began = monotonic()
         try:
             with (
                 translated(),
                 self._pool.connection(min(wait or self._wait, self._wait)) as connection,
-                within(self._question, connection),
+                within(self._question - (monotonic() - began), connection),
             ):
                 yield connection
         except PoolTimeout:

@@ -30,6 +30,7 @@ from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
 from ledger.store.observed import continuations
 from ledger.store.persons import persons_named
+from ledger.store.seals import CHANGED
 
 Connection = psycopg.Connection[Any]
 
@@ -66,6 +67,8 @@ class PostgresLineage:
         with translated(), self._connect() as connection:
             question = Question(connection, self._reading, tenant, limits, as_of)
             walked = question.walk("lineage_up.sql", [event_id])
+            if as_of is not None:
+                question.keep_reached(event_id)
             return self._complete(question, event_id, walked)
 
     def below(
@@ -175,6 +178,28 @@ class Question:
         new = {(row[0].bytes, row[1]): row for row in rows if (row[0].bytes, row[1]) not in self.rows}
         self.rows |= new
         self.decoded |= zip(new, self.reading.nodes(self.connection, self.tenant, list(new.values())), strict=True)
+
+    def keep_reached(self, start: bytes) -> None:
+        """Drops what no event fetched leads to. A name leads to an id, for which another event stood at an earlier time than the
+        one that bears the name. Rows that cannot be read stay: what they led to is not known.
+        """
+        answering: dict[str, set[bytes]] = {}
+        leading: dict[bytes, list[Node]] = {}
+        for node in self.decoded.values():
+            leading.setdefault(node.event_id, []).append(node)
+            for name in names_of(node.header, node.payload)[0] if node.effective else ():
+                answering.setdefault(name, set()).add(node.event_id)
+        reached: set[bytes] = set()
+        ahead = {start, *(node.event_id for node in self.decoded.values() if CHANGED in node.findings)}
+        while ahead:
+            reached |= ahead
+            nodes = [node for event_id in ahead for node in leading.get(event_id, ()) if node.effective]
+            ahead = {cause.event_id for node in nodes for cause in node.header.causes}
+            for node in nodes:
+                ahead = ahead.union(*(answering.get(name, ()) for name in names_of(node.header, node.payload)[1]))
+            ahead -= reached
+        for ref in [ref for ref in self.rows if ref[0] not in reached]:
+            del self.rows[ref], self.decoded[ref]
 
     def surroundings(self, near: bytes) -> None:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and

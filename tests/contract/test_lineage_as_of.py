@@ -88,6 +88,26 @@ def test_events_that_came_later_do_not_crowd_out_those_that_were_there(told: tup
     assert ask(told, "a1", limits=few).reasons == ("ambiguous_join",)
 
 
+def test_a_name_that_only_a_later_event_of_the_same_id_bears_leads_nowhere_yet(postgres: Databases) -> None:
+    url = postgres.fresh()
+    story = read_scenario("""
+person alice Alice
+o1 other prompt trigger_kind=human trust=trusted principal=alice run=r9
+a1 agent api_action action_id=x phase=intended operation=book observer=agent run=r1
+p1 agent prompt trigger_kind=human trust=trusted principal=alice run=r1 id=o1
+""")
+    store(url, story)
+    asked = story.events["a1"].made.event_id
+
+    def above(until: str) -> set[bytes]:
+        found = lineage(url).above(story.tenant, asked, as_of=story.node(until).append_time)
+        return {node.digest for node in found.nodes}
+
+    assert above("a1") == {story.events["a1"].made.digest}
+    assert above("p1") == {story.events[each].made.digest for each in ("o1", "a1", "p1")}
+    postgres.drop(url)
+
+
 def test_coverage_is_of_then(told: tuple[str, Story]) -> None:
     chains = {each.service: each for each in ask(told, "a1", until="a1").coverage.chains}
     now = {each.service: each for each in ask(told, "a1").coverage.chains}

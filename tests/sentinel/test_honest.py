@@ -23,7 +23,9 @@ JUDGED = 9
 """Events of consequence of one execution."""
 
 
-@pytest.mark.parametrize("executions", [1000, pytest.param(EXECUTIONS, marks=pytest.mark.prove)])
+@pytest.mark.parametrize(
+    "executions", [1000, pytest.param(EXECUTIONS, marks=[pytest.mark.prove, pytest.mark.timeout(7200)])]
+)
 def test_an_honest_load_yields_no_finding_and_each_event_is_attributed(postgres: Databases, executions: int) -> None:
     url = postgres.fresh(migrate)
     trust = Trust()
