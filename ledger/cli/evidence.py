@@ -1,16 +1,16 @@
-"""The verbs about the record itself: ``archive`` and ``rebuild``."""
+"""The verbs about the record itself: ``archive``, ``rebuild`` and ``purge-refused``."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ledger import wiring
 from ledger.cli.invocation import NO, Json, exit_with, settings_of
-from ledger.cli.output import clean, console, emit, progress
+from ledger.cli.output import clean, console, emit, progress, show_time, tell
 from ledger.ports import CONTENTS, EVENTS, Log, Tally
 from ledger.settings import Settings
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Adds the verbs."""
     app.command()(archive)
     app.command()(rebuild)
+    app.command()(purge_refused)
 
 
 def archive(
@@ -86,6 +87,30 @@ def rebuild(
             console().print(f"the store was not what the log says: it was {before.digest.hex()}", style="bold red")
     if differs:
         exit_with(NO)
+
+
+def purge_refused(
+    ctx: typer.Context,
+    days: Annotated[int, typer.Option(help="Keep what came within so many days, by the log's clock.", min=0)] = 30,
+    as_json: Json = False,
+) -> None:
+    """Takes the bytes of old refused records out of the store that no erasure can reach: what does not decode, what is kept of
+    an oversized record, refused contents. Reason, position and digest stay. The log is not touched.
+    """
+    from ledger.store.connect import connect
+    from ledger.store.purging import purge
+
+    settings = settings_of(ctx)
+    before = wiring.CLOCK.now() - days * DAY
+    with wiring.running(settings), connect(wiring.store_url(settings)) as connection:
+        count = purge(connection, before)
+    if as_json:
+        emit({"purged": count, "before": show_time(before, utc=True)})
+    else:
+        tell(f"the bytes of {count} refused records from before {show_time(before, utc=settings.utc)} are gone")
+
+
+DAY: Final = 86_400_000_000
 
 
 def _ends(log: Log) -> dict[tuple[str, int], int]:

@@ -66,6 +66,8 @@ _ERASED_IDS: Final = (
     " join events e on e.tenant = x.tenant and e.digest = x.digest"
 )
 _EVENT: Final = (Column("event_id", "e.event_id", "uuid"), Column("digest", "e.digest", "hex"))
+_UNLESS_PURGED: Final = "case when r.reason not in ('malformed', 'oversize') then r.raw end"
+"""Bytes that may be purged, and from which nothing follows, are no part of the state; their digest and length are."""
 _SIGHTED: Final = (
     "(select event_id, digest, seal, at from events union all select event_id, digest, seal, at from sightings)"
 )
@@ -153,9 +155,12 @@ ROWS: Final = (
     Rows(
         "rejected",
         (Column("raw_digest", "r.raw_digest", "hex"), Column("record_key", "r.record_key", "hex")),
-        _of(
-            "r", "reason", "detail", "append_time", "partition", "log_offset", "copies", "seal_digest", "key_id", "tenant",
-            "service", "raw", "raw_length",
+        (
+            *_of(
+                "r", "reason", "detail", "append_time", "partition", "log_offset", "copies", "seal_digest", "key_id", "tenant",
+                "service", "raw_length",
+            ),
+            Column("raw", _UNLESS_PURGED),
         ),
         "rejected r where r.topic = 'ledger.events' and r.at = -1",
     ),

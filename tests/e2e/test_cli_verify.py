@@ -9,9 +9,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from ledger.store.digest import state_digest
 from tests.e2e.conftest import Run
 from tests.seeded import Story
 
+ROOT = Path(__file__).parents[2]
 CUT = b"""
 delete from answerable_log.records r using answerable_log.topics t where t.number = r.topic and t.topic = 'ledger.events'
     and (key, "offset") in (select key, max("offset") from answerable_log.records group by key)"""
@@ -91,3 +93,16 @@ def test_heads_that_are_none_are_misuse_told_in_one_sentence(
     path.write_bytes(content)
     said = run("verify", "--against", str(path), status=0 if told_of is None else 2).stderr
     assert told_of is None or (told_of in said and said.count("\n") == 1)
+
+
+def test_purging_what_was_refused_says_how_much_is_gone_and_leaves_the_state_as_it_was(run: Run, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "insert into rejected (topic, partition, log_offset, at, append_time, reason, detail, raw, raw_digest, raw_length)"
+            " values ('ledger.events', 0, 77, -1, 5, 'malformed', '', 'bytes', sha256('bytes'), 5)"
+        )
+    before = state_digest(url)
+    command = (ROOT / "docs" / "operations.md").read_text().partition("answerable purge-refused")[2].splitlines()[0]
+    assert "the bytes of 1 refused records from before 20" in run("--utc", "purge-refused", *command.split()).stderr
+    assert json.loads(run("purge-refused", "--json").stdout)["purged"] == 0
+    assert state_digest(url) == before
