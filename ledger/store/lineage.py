@@ -238,7 +238,7 @@ class Question:
         """The events fetched, with the findings about each."""
         chains = {row[CHAIN] for row in self.rows.values()}
         given = {
-            "ids": [event_id.hex() for event_id, _ in self.rows],
+            "ids": f"{{{','.join([event_id.hex() for event_id, _ in self.rows])}}}",
             "chains": list(chains - {None}),
             "as_of": self.as_of,
         }
