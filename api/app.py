@@ -17,7 +17,8 @@ from api.openapi import serve_document
 from api.problems import install
 from api.pulse import Pulse, Tempo
 from api.routes import answers, coverage, events, questions, records, replays, token_usage, tokens
-from api.store import Store
+from api.store import SIZE, WAIT_SECONDS, Store
+from api.turns import Turns
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.graphviz import draw_svg
 from ledger.ports import Log
@@ -88,6 +89,7 @@ def create_app(
     install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(Turns, at_once=SIZE, wait=WAIT_SECONDS)
     app.add_middleware(Measured, metrics=app.state.metrics)
     app.add_middleware(Door, local=not tokens.required)
     serve_document(app)

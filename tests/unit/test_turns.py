@@ -1,0 +1,133 @@
+"""Requests take turns: so many at once, the others in the order in which they came, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import pytest
+
+from api.turns import Turns
+
+Message = MutableMapping[str, Any]
+PATH = "/v1/events/x/who-triggered"
+
+
+class Kitchen:
+    """An application whose answers are ready when the test says so; ``begun`` are those it works on, in order."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ready: dict[str, asyncio.Event] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:  # noqa: ARG002 - as an application is called
+        name = scope["query_string"].decode()
+        self.begun.append(name)
+        await self.ready.setdefault(name, asyncio.Event()).wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": name.encode()})
+
+    def finish(self, name: str) -> None:
+        self.ready.setdefault(name, asyncio.Event()).set()
+
+
+async def _ask(app: Turns, name: str, path: str = PATH, *, reads: asyncio.Event | None = None) -> int:
+    """The status of the answer; a client that reads only once ``reads`` is set."""
+    statuses = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+        elif reads is not None:
+            await reads.wait()
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    await app({"type": "http", "path": path, "query_string": name.encode()}, receive, send)
+    return statuses[0]
+
+
+async def _settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_those_who_wait_have_their_turn_in_the_order_in_which_they_came() -> None:
+    async def story() -> None:
+        kitchen = Kitchen()
+        app = Turns(kitchen, at_once=2, wait=60)
+        asked = [asyncio.create_task(_ask(app, name)) for name in "abcd"]
+        await _settle()
+        assert kitchen.begun == ["a", "b"]
+        kitchen.finish("b")
+        await _settle()
+        assert kitchen.begun == ["a", "b", "c"]
+        for name in "acd":
+            kitchen.finish(name)
+        assert await asyncio.gather(*asked) == [200] * 4
+        assert kitchen.begun == ["a", "b", "c", "d"]
+
+    asyncio.run(story())
+
+
+def test_one_whose_turn_does_not_come_in_time_is_told_to_come_again() -> None:
+    async def story() -> None:
+        kitchen = Kitchen()
+        app = Turns(kitchen, at_once=1, wait=0.01)
+        first = asyncio.create_task(_ask(app, "a"))
+        await _settle()
+        assert await _ask(app, "b") == 503
+        kitchen.finish("a")
+        assert await first == 200
+        kitchen.finish("c")
+        assert await _ask(app, "c") == 200
+        assert kitchen.begun == ["a", "c"]
+
+    asyncio.run(story())
+
+
+def test_whoever_watches_the_server_does_not_wait() -> None:
+    async def story() -> None:
+        kitchen = Kitchen()
+        app = Turns(kitchen, at_once=1, wait=60)
+        first = asyncio.create_task(_ask(app, "a"))
+        await _settle()
+        for path in ("/v1/health/live", "/v1/health", "/metrics"):
+            kitchen.finish(path)
+            assert await _ask(app, path, path) == 200
+        kitchen.finish("a")
+        assert await first == 200
+
+    asyncio.run(story())
+
+
+def test_a_client_that_reads_slowly_keeps_nobody_waiting() -> None:
+    async def story() -> None:
+        kitchen = Kitchen()
+        app = Turns(kitchen, at_once=1, wait=60)
+        kitchen.finish("a")
+        reads = asyncio.Event()
+        slow = asyncio.create_task(_ask(app, "a", reads=reads))
+        await _settle()
+        kitchen.finish("b")
+        assert await _ask(app, "b") == 200
+        assert not slow.done()
+        reads.set()
+        assert await slow == 200
+
+    asyncio.run(story())
+
+
+def test_a_turn_ends_when_its_work_fails() -> None:
+    async def story() -> None:
+        async def fails(scope: Any, receive: Any, send: Any) -> None:
+            raise RuntimeError(scope["path"])
+
+        app = Turns(fails, at_once=1, wait=60)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=PATH):
+                await asyncio.wait_for(_ask(app, "a"), 5)
+
+    asyncio.run(story())
