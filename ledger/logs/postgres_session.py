@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import errors
 
-from ledger.errors import AccessDenied, BackendError, ConfigurationError, InvalidEvent
+from ledger.errors import AccessDenied, BackendError, ConfigurationError, InvalidEvent, LedgerError
 
 _CONNECT_SECONDS = 10
-_NOT_PREPARED = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)
+_NOT_PREPARED = {each.sqlstate for each in (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)}
 
 
 class Session:
@@ -90,17 +90,44 @@ def _shut(handle: socket.socket) -> None:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """psycopg's errors as ours."""
+    """psycopg's errors as ours: ``BackendError`` for what passes, and for the rest who is to do what.
+
+    What passes: connections, shutdown and start, resources, locks, time-outs, a standby that is not the primary yet, and whatever
+    has no SQLSTATE because no server answered. Any class that is not named is tried again too: it is told, and nothing is lost.
+    """
     try:
         yield
-    except _NOT_PREPARED as error:
-        raise ConfigurationError("this database holds no log: run 'answerable migrate' to make it") from error
-    except errors.InsufficientPrivilege as error:
-        raise AccessDenied(
-            f"the role of the log's URL may not do that ({error}): a publisher's is granted answerable_appender",
-            missing=str(error),
-        ) from error
-    except errors.InvalidParameterValue as error:
-        raise InvalidEvent(f"the log refused a record: {error}") from error
     except psycopg.Error as error:
-        raise BackendError(f"Postgres failed: {error}") from error
+        raise _translation(error) from error
+
+
+def _translation(error: psycopg.Error) -> LedgerError:
+    code, told = error.sqlstate, (str(error).splitlines() or [type(error).__name__])[0]
+    if code is None:
+        passes = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return BackendError(f"Postgres failed: {told}") if passes else InvalidEvent(f"no log takes a record: {told}")
+    if code in _NOT_PREPARED:
+        return ConfigurationError("this database holds no log: run 'answerable migrate' to make it")
+    if code == errors.InsufficientPrivilege.sqlstate:
+        return AccessDenied(
+            f"the role of the log's URL may not do that ({told}): a publisher's is granted answerable_appender",
+            missing=told,
+        )
+    if code[:2] == "28":
+        return AccessDenied(
+            f"Postgres does not let us in ({told}): check user and password of LOG_URL", missing="authentication"
+        )
+    if code[:2] in ("22", "54"):
+        return InvalidEvent(f"the log refused a record: {told}")
+    if code[:2] == "23":
+        return ConfigurationError(
+            f"the log's tables do not agree with each other ({told}): somebody wrote to them, or a part was restored; "
+            "restore the whole of the log"
+        )
+    if code[:2] in ("42", "0A"):
+        return ConfigurationError(
+            f"the log was made by another release, or by other hands ({told}): run 'answerable migrate'"
+        )
+    if code == errors.ReadOnlySqlTransaction.sqlstate:
+        return BackendError(f"LOG_URL leads to a standby, which takes no records ({told}); it is tried again")
+    return BackendError(f"Postgres failed ({code}): {told}")
