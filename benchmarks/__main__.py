@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks import answer, end_to_end, materialize, questions, record, revocation, sentinel, strict, verify
+from benchmarks import answer, end_to_end, materialize, questions, record, revocation, sentinel, strict, upgrade, verify
 from benchmarks.services import Services, services
 
 GROUPS: Mapping[str, Callable[[Services], None]] = {
@@ -19,6 +19,7 @@ GROUPS: Mapping[str, Callable[[Services], None]] = {
     "sentinel": sentinel.measure,
     "revocation": revocation.measure,
     "questions": questions.measure,
+    "upgrade": upgrade.measure,
 }
 
 

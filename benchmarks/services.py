@@ -40,8 +40,8 @@ class Services:
         log.prepare()
         return log, prefix
 
-    def database(self) -> str:
-        return self._databases.fresh(migrate)
+    def database(self, *, empty: bool = False) -> str:
+        return self._databases.fresh(None if empty else migrate)
 
     def drop(self, url: str) -> None:
         self._databases.drop(url)
