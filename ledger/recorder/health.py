@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
+from ledger.errors import SpoolFailed
 from ledger.recorder.process import Process
 
+CLOSED: Final = "closed"
 SILENT_SECONDS: Final = 5.0
 """An attempt at the log that lasts longer is a problem, though it has not failed."""
 
@@ -18,10 +20,11 @@ class Health:
     """A recorder as of now. Times are µs UTC.
 
     ``problems`` says what is wrong, a sentence each, as long as it is wrong. ``doing`` is what the sender is about: starting,
-    adopting, idle, sending, retrying, closing, ended, failed; ``error`` the last failure, None once the same attempt succeeded;
-    ``failures`` counts all of them. ``waiting_events`` are in the spool and not acknowledged by the log; the oldest of them
-    occurred at ``oldest_waiting_at``. ``dropped`` counts since the start. Of the spools that dead processes left,
-    ``adopting_spools`` are being sent, ``adopted_spools`` were, and ``left_spools`` cannot be read by this release.
+    adopting, idle, sending, retrying, closing, ended, failed; of a closed recorder ``closed``, and the rest is what it left.
+    ``error`` is the last failure, None once the same attempt succeeded; ``failures`` counts all of them. ``waiting_events`` are
+    in the spool and not acknowledged by the log; the oldest of them occurred at ``oldest_waiting_at``. ``dropped`` counts since
+    the start. Of the spools that dead processes left, ``adopting_spools`` are being sent, ``adopted_spools`` were, and
+    ``left_spools`` cannot be read by this release.
     """
 
     problems: tuple[str, ...]
@@ -46,6 +49,13 @@ class Health:
         return not self.problems
 
 
+NEVER_BEGUN: Final = Health(
+    problems=(), doing=CLOSED, error=None, failures=0, waiting_events=0, waiting_bytes=0, oldest_waiting_at=None, spool_bytes=0,
+    dropped=0, adopting_spools=0, adopted_spools=0, left_spools=(), malformed_headers=0, open_chains=(), spool_failure=None,
+)  # fmt: skip
+"""How a recorder is that was closed in a process in which it recorded nothing."""
+
+
 def health_of(process: Process, malformed_headers: int) -> Health:
     sender, spool = process.sender, process.spool
     state = sender.state
@@ -66,6 +76,24 @@ def health_of(process: Process, malformed_headers: int) -> Health:
         malformed_headers=malformed_headers,
         open_chains=tuple(each.chain.chain_id.hex() for each in list(process.chains.open.values())),
         spool_failure=str(spool.failure) if spool.failure is not None else None,
+    )
+
+
+def closed_health(process: Process, malformed_headers: int, failure: SpoolFailed | None) -> Health:
+    """How a recorder ended, that of this process; ``failure`` is what its spool failed of before it was closed."""
+    last = health_of(process, malformed_headers)
+    problems = [] if failure is None else [str(failure)]
+    if last.waiting_events:
+        problems.append(
+            f"{last.waiting_events} events wait in {process.spool.directory}: the log had not taken them when the recorder"
+            " was closed; the next start of this service sends them"
+        )
+    return replace(
+        last,
+        doing=CLOSED,
+        problems=tuple(problems),
+        spool_bytes=last.spool_bytes if process.spool.directory.exists() else 0,
+        spool_failure=None if failure is None else str(failure),
     )
 
 

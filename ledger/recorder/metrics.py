@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, get_args
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ledger.errors import RecorderClosed
 from ledger.recorder.clock import SystemClock
+from ledger.recorder.health import CLOSED
 from ledger.recorder.sender import Doing
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ class RecorderCollector(Collector):
         self._service = recorder.service
 
     def collect(self) -> Iterator[Metric]:
-        try:
-            health = self._recorder.health()
-        except RecorderClosed:
+        health = self._recorder.health()
+        if health.doing == CLOSED:
             return
         for name, meaning, value in _gauges(health, self._clock.now()):
             yield self._one(GaugeMetricFamily(_PREFIX + name, meaning, labels=["service"]), value)

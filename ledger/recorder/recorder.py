@@ -6,6 +6,7 @@ import atexit
 import os
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -28,7 +29,7 @@ from ledger.recorder.context import CURRENT, Execution, Recorded, Reference, cau
 from ledger.recorder.encoding import About
 from ledger.recorder.frames import event_frame
 from ledger.recorder.headers import Incoming, read_headers
-from ledger.recorder.health import Health, health_of
+from ledger.recorder.health import NEVER_BEGUN, Health, closed_health, health_of
 from ledger.recorder.kinds import Circumstances, KindFunctions, Shared
 from ledger.recorder.linking import Start, caused_by, execution, forget_randomness, inject
 from ledger.recorder.own import OWN_KINDS
@@ -94,6 +95,7 @@ class Recorder(KindFunctions):
         self._tenant = tenant
         self._strict = mode == "strict"
         self._closed = False
+        self._ended = NEVER_BEGUN
         self._heads: Mapping[Chain, KnownHead] = {}
         self._malformed_headers = 0
         self._starting = Lock()
@@ -300,8 +302,11 @@ class Recorder(KindFunctions):
         return self._plan.service
 
     def health(self) -> Health:
-        """How this process's recorder fares."""
-        return health_of(self._process or self._begin(), self._malformed_headers)
+        """How this process's recorder fares; of a closed one, how it ended and what it left."""
+        process = self._process
+        if process is None and self._closed:
+            return self._ended
+        return health_of(process or self._begin(), self._malformed_headers)
 
     def heads(self) -> tuple[KnownHead, ...]:
         """Where this process's chains end in the log, as far as it acknowledged them; of closed ones, and once closed, too.
@@ -331,8 +336,11 @@ class Recorder(KindFunctions):
             atexit.unregister(self._at_exit)
         if process is None:
             return True
+        self._ended = replace(health_of(process, self._malformed_headers), doing="closing")
+        failure = process.spool.failure
         ended = process.end(timeout)
         self._heads = process.sender.heads
+        self._ended = closed_health(process, self._malformed_headers, failure)
         return ended
 
     def __enter__(self) -> Self:

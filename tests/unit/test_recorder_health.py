@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Semaphore
+from threading import Semaphore, Thread
 
 import pytest
 
@@ -196,3 +196,66 @@ def fill(recorder: Recorder) -> None:
     with pytest.raises(SpoolFull):  # noqa: PT012 - which of them raises is not known
         while True:
             recorder.record(STEP)
+
+
+def test_a_closed_recorder_says_that_it_is_closed_and_that_nothing_is_left(log: MemoryLog, tmp_path: Path) -> None:
+    recorder = recorder_on(log, tmp_path)
+    recorder.record(STEP)
+    assert recorder.close(20)
+    health = recorder.health()
+    assert (health.doing, health.problems, health.well) == ("closed", (), True)
+    assert (health.waiting_events, health.spool_bytes, health.open_chains) == (0, 0, ())
+    assert recorder.health() == health
+
+
+def test_one_that_was_closed_while_the_log_was_away_says_what_waits_where_and_what_becomes_of_it(
+    log: MemoryLog, tmp_path: Path
+) -> None:
+    log.gate.clear()
+    recorder = recorder_on(log, tmp_path)
+    recorder.record(STEP)
+    assert not recorder.close(0.2)
+    health = recorder.health()
+    (left,) = tmp_path.iterdir()
+    (problem,) = health.problems
+    assert (health.doing, health.waiting_events, health.spool_failure) == ("closed", 1, None)
+    assert problem.startswith(f"1 events wait in {left}: ")
+    assert "next start of this service" in problem
+    assert health.oldest_waiting_at is not None
+    assert health.spool_bytes > 0
+    log.gate.set()
+
+
+def test_one_whose_disk_failed_still_says_so_when_it_is_closed(log: MemoryLog, tmp_path: Path) -> None:
+    recorder = recorder_on(log, tmp_path)
+    process = recorder._process
+    assert process is not None
+    process.spool.fail("the spool's disk failed (Input/output error); repair it and start the service again")
+    recorder.close(5)
+    assert (recorder.health().doing, recorder.health().spool_failure) == (
+        "closed",
+        process.spool.failure and str(process.spool.failure),
+    )
+    assert "disk failed" in recorder.health().problems[0]
+
+
+def test_one_that_is_being_closed_says_so_meanwhile(log: MemoryLog, tmp_path: Path) -> None:
+    log.gate.clear()
+    recorder = recorder_on(log, tmp_path)
+    recorder.record(STEP)
+    closing = Thread(target=recorder.close, args=(20,))
+    closing.start()
+    until(lambda: recorder.health().doing == "closing")
+    log.gate.set()
+    closing.join()
+    assert (recorder.health().doing, recorder.health().problems) == ("closed", ())
+
+
+def test_a_fork_that_recorded_nothing_and_was_closed_says_that_it_is_closed(log: MemoryLog, tmp_path: Path) -> None:
+    with recorder_on(log, tmp_path) as recorder:
+        child = os.fork()
+        if child == 0:
+            recorder.close()
+            os._exit(0 if recorder.health().doing == "closed" and recorder.health().well else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert recorder.health().doing != "closed"
