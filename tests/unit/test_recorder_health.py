@@ -230,13 +230,11 @@ def test_one_whose_disk_failed_still_says_so_when_it_is_closed(log: MemoryLog, t
     recorder = recorder_on(log, tmp_path)
     process = recorder._process
     assert process is not None
-    process.spool.fail("the spool's disk failed (Input/output error); repair it and start the service again")
+    why = "the spool's disk failed (Input/output error); repair it and start the service again"
+    process.spool.fail(why)
     recorder.close(5)
-    assert (recorder.health().doing, recorder.health().spool_failure) == (
-        "closed",
-        process.spool.failure and str(process.spool.failure),
-    )
-    assert "disk failed" in recorder.health().problems[0]
+    health = recorder.health()
+    assert (health.doing, health.spool_failure, health.problems[:1]) == ("closed", why, (why,))
 
 
 def test_one_that_is_being_closed_says_so_meanwhile(log: MemoryLog, tmp_path: Path) -> None:
