@@ -11,12 +11,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.joins import names_of
+from ledger.attribution.links import SAME
 from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Named, Node, Ref, Subgraph
 from ledger.format.kinds import ApiAction
 
 SURROUNDING: Final = 4
 """Times the candidates of a join: so many registrations of an agent, or uses of an approval, before and after the event asked
 about are read."""
+
+
+ACCOUNTS: Final = 3
+"""How often other accounts of an action are looked for, each time those of the accounts found."""
 
 
 class Overfull(Exception):
@@ -33,7 +38,8 @@ class Extent(NamedTuple):
 class Pool:
     """``nodes`` hold, for each event asked about, all that is above it, with what answers to the names that surround it.
 
-    ``crowded`` are names to which more events answer than were fetched.
+    ``crowded`` are names to which more events answer than were fetched, ``unsure`` the ids of actions of which further accounts
+    may not have been.
     """
 
     def __init__(
@@ -42,9 +48,11 @@ class Pool:
         persons: Mapping[bytes, KnownPerson],
         *,
         crowded: Collection[str] = (),
+        unsure: Collection[bytes] = (),
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._persons, self._crowded, self._limits = persons, crowded, limits
+        self._persons, self._crowded, self._unsure, self._limits = persons, crowded, frozenset(unsure), limits
+        self._citing: dict[bytes, dict[bytes, None]] = {}
         self._by_id: dict[bytes, list[Node]] = {}
         self._answering: dict[str, list[bytes]] = {}
         self.names: dict[Ref, Named] = {}
@@ -54,6 +62,8 @@ class Pool:
                 named = self.names[node.ref] = names_of(node.header, node.payload)
                 for name in named[0]:
                     self._answering.setdefault(name, []).append(node.event_id)
+                for cited in accounts_cited(node):
+                    self._citing.setdefault(cited, {})[node.event_id] = None
         for answers in self._answering.values():
             if len(answers) > 1:
                 answers[:] = sorted(dict.fromkeys(answers))
@@ -68,7 +78,7 @@ class Pool:
     def extent(self, event_id: bytes) -> Extent:
         """What a question about an event is answered from; raises ``Overfull``, and ``KeyError`` where it is not there."""
         asked = self._by_id[event_id]
-        above = self._closure(event_id)
+        above = self._with_accounts(asked, self._closure(event_id))
         names = dict.fromkeys(name for each in above for name in self._beside(each))
         actions = {node.fact.action_id for node in asked if isinstance(node.fact, ApiAction)}
         if actions:
@@ -88,7 +98,7 @@ class Pool:
 
         A name that more events answer to than are looked at is as crowded then as it is now.
         """
-        walked = self._walk(event_id, moment)
+        walked = self._with_accounts(self._seen(event_id, moment), frozenset(self._walk(event_id, moment)), moment)
         above = [node for each in walked for node in self._seen(each, moment)]
         met = {node.ref for node in above}
         names = dict.fromkeys(surrounding(above, {event_id}))
@@ -124,6 +134,36 @@ class Pool:
                     raise Overfull
             known = self._closures[event_id] = known or frozenset(found)
         return known
+
+    def _with_accounts(
+        self, asked: Sequence[Node], above: frozenset[bytes], moment: int | None = None
+    ) -> frozenset[bytes]:
+        """Above an action also the accounts that cite one of its own, by whatever action id, and what is above these."""
+        new = {node.event_id for node in asked}
+        for _ in range(ACCOUNTS):
+            front = self._accounts(new, above)
+            if front & self._unsure:
+                raise Overfull
+            new = {
+                each
+                for at in front
+                for each in self._citing.get(at, ())
+                if each not in above and self._is_seen(each, moment)
+            }
+            if not new:
+                break
+            for each in new:
+                above |= self._closure(each) if moment is None else frozenset(self._walk(each, moment))
+            if len(above) >= self._limits.nodes:
+                raise Overfull
+        return above
+
+    def _accounts(self, ids: Collection[bytes], above: Collection[bytes]) -> frozenset[bytes]:
+        """The actions among ``ids``, and of those above all that have the action id of one."""
+        return accounts_alike(ids, (node for each in above for node in self._by_id.get(each, ())))
+
+    def _is_seen(self, event_id: bytes, moment: int | None) -> bool:
+        return moment is None or bool(self._seen(event_id, moment))
 
     def _seen(self, event_id: bytes, moment: int) -> list[Node]:
         return [node for node in self._by_id.get(event_id, ()) if node.append_time <= moment]
@@ -180,6 +220,20 @@ class Pool:
             yield from self._answering.get(name, ())
 
 
+def accounts_cited(node: Node) -> list[bytes]:
+    """The ids of which an account of an action says that they are the same: whatever action id it has itself."""
+    if node.kind != "api_action" or not node.effective:
+        return []
+    return [cause.event_id for cause in node.header.causes if cause.relation in SAME]
+
+
+def accounts_alike(ids: Collection[bytes], nodes: Iterable[Node]) -> frozenset[bytes]:
+    """The actions among ``ids``, and of ``nodes`` all that have the action id of one."""
+    actions = [(node.event_id, node.fact.action_id) for node in nodes if isinstance(node.fact, ApiAction)]
+    known = {action for event_id, action in actions if event_id in ids}
+    return frozenset(event_id for event_id, action in actions if action in known)
+
+
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
@@ -212,4 +266,4 @@ def _repeated(node: Node, actions: Collection[str]) -> list[str]:
     return [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
 
 
-__all__ = ["SURROUNDING", "Extent", "Overfull", "Pool", "surrounding"]
+__all__ = ["ACCOUNTS", "SURROUNDING", "Extent", "Overfull", "Pool", "accounts_alike", "accounts_cited", "surrounding"]

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade
 from ledger.attribution.grades import RANK
-from ledger.attribution.links import Edge, Links
+from ledger.attribution.links import SAME, Edge, Links
 from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
 
 _SUREST_FIRST: Final[Sequence[Grade]] = sorted(RANK, key=RANK.__getitem__, reverse=True)
@@ -26,9 +26,11 @@ class Reached(NamedTuple):
 def reached(subgraph: Subgraph, starts: Sequence[Ref]) -> list[Reached]:
     """Everything below ``starts``, without these, in order of time. Ids and digests are compared: a hint leads nowhere."""
     links = Links(Index(subgraph))
-    below: dict[Ref, list[Edge]] = {}
+    below: dict[Ref, list[tuple[Edge, Node]]] = {}
     for edge in links.edges():
-        below.setdefault(edge.target.ref, []).append(edge)
+        below.setdefault(edge.target.ref, []).append((edge, edge.source))
+        if edge.relation in SAME:  # of one action whichever account names the other
+            below.setdefault(edge.source.ref, []).append((edge, edge.target))
     found: dict[Ref, Reached] = {}
     begun = set(starts)
     for grade in _SUREST_FIRST:
@@ -37,8 +39,7 @@ def reached(subgraph: Subgraph, starts: Sequence[Ref]) -> list[Reached]:
         while frontier:
             ref = frontier.popleft()
             candidates, steps = sure[ref]
-            for edge in below.get(ref, ()):
-                node = edge.source
+            for edge, node in below.get(ref, ()):
                 if node.ref in sure or RANK[edge.grade] < RANK[grade] or not node.effective:
                     continue
                 sure[node.ref] = max(candidates, edge.candidates), steps + 1

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from ledger.attribution.joins import key_of, names_of, token_names
-from ledger.attribution.pool import SURROUNDING, Pool, surrounding
+from ledger.attribution.pool import ACCOUNTS, SURROUNDING, Pool, accounts_alike, accounts_cited, surrounding
 from ledger.attribution.subgraph import (
     DEFAULT_LIMITS,
     ChainCoverage,
@@ -43,6 +43,8 @@ select r.reason, r.detail, r.raw from (
 
 POOL: Final = 50_000
 """Events that are fetched together for several questions at most."""
+EFFECTS: Final = 256
+"""Effects of an account among which other accounts of its action are looked for, the earliest first."""
 ROUNDS: Final = 8
 """How often lineage down goes on through uses of tokens and approvals."""
 
@@ -68,8 +70,9 @@ class PostgresLineage:
             question = Question(connection, self._reading, tenant, limits, as_of)
             walked = question.walk("lineage_up.sql", [event_id])
             if as_of is not None:
-                question.keep_reached(event_id)
-            return self._complete(question, event_id, walked)
+                question.keep_reached([event_id])
+            unsure = question.accounts([event_id], walked)
+            return self._complete(question, event_id, walked, unsure)
 
     def below(
         self, tenant: str, event_id: bytes, *, as_of: int | None = None, limits: Limits = DEFAULT_LIMITS
@@ -78,9 +81,17 @@ class PostgresLineage:
         with translated(), self._connect() as connection:
             question = Question(connection, self._reading, tenant, limits, as_of)
             walked = walk_below(question, [event_id])
-            return self._complete(question, event_id, walked, up=False)
+            return self._complete(question, event_id, walked, (), up=False)
 
-    def _complete(self, question: Question, event_id: bytes, walked: Collection[bytes], *, up: bool = True) -> Subgraph:
+    def _complete(
+        self,
+        question: Question,
+        event_id: bytes,
+        walked: Collection[bytes],
+        unsure: Collection[bytes],
+        *,
+        up: bool = True,
+    ) -> Subgraph:
         if not any(row[0].bytes == event_id for row in question.rows.values()):
             raise NotFound(f"this ledger has no event {ids.text(event_id)}")
         met = frozenset(question.decoded)
@@ -97,7 +108,7 @@ class PostgresLineage:
             persons=question.persons(nodes),
             refused=question.refused(dangling - cut),
             nearby=nearby,
-            cut=frozenset(cut),
+            cut=frozenset(cut).union(unsure),
             chains=question.chains(self._now() if question.as_of is None else question.as_of),
             limits=question.limits,
             as_of=question.as_of,
@@ -118,11 +129,13 @@ def pool_above(
     """
     with translated():
         question = Question(connection, reading, tenant, limits._replace(nodes=POOL), None)
-        if len(question.walk("lineage_up.sql", list(event_ids))) >= POOL:
+        walked = question.walk("lineage_up.sql", list(event_ids))
+        unsure = question.accounts(event_ids, walked) if len(walked) < POOL else ()
+        if len(walked) >= POOL:
             return None
         crowded = question.crowds(frozenset(event_ids))
         nodes = list(question.decoded.values())
-        return Pool(nodes, question.persons(nodes), crowded=crowded, limits=limits)
+        return Pool(nodes, question.persons(nodes), crowded=crowded, unsure=unsure, limits=limits)
 
 
 def above_one(connection: Connection, reading: Reading, tenant: str, event_id: bytes) -> Subgraph:
@@ -130,14 +143,15 @@ def above_one(connection: Connection, reading: Reading, tenant: str, event_id: b
     return PostgresLineage(lambda: nullcontext(connection), reading, lambda: 0).above(tenant, event_id)
 
 
-def walk_below(question: Question, start: Sequence[bytes]) -> set[bytes]:
-    """Fetches what came of events: by causes, and by uses of tokens and approvals; returns every id walked."""
+def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = False) -> set[bytes]:
+    """Fetches what came of events: by causes, and by uses of tokens and approvals; returns every id walked. ``accounts``: also by
+    equal action ids, what others state of the same actions and what came of that."""
     walked: set[bytes] = set()
     for _ in range(ROUNDS):
         if not start:
             break
         walked |= question.walk("lineage_down.sql", start)
-        start = question.uses() if len(question.rows) < question.limits.nodes else []
+        start = question.uses(accounts=accounts) if len(question.rows) < question.limits.nodes else []
     return walked
 
 
@@ -160,6 +174,32 @@ class Question:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
         return self.fetch(file, start=[each.hex() for each in start], nodes=self.limits.nodes)
 
+    def accounts(self, asked: Collection[bytes], walked: set[bytes]) -> set[bytes]:
+        """Fetches the accounts that cite those of the actions asked about, by whatever action id, and what is above them; adds
+        every id walked to ``walked``. Returns the ids of accounts that have more effects than are looked at."""
+        unsure: set[bytes] = set()
+        new, begun = set(asked), set(asked)
+        for _ in range(ACCOUNTS):
+            front = accounts_alike(new, self.decoded.values())
+            new = self._citing(front, unsure) if front else set()
+            if not new:
+                break
+            begun |= new
+            walked |= self.walk("lineage_up.sql", sorted(new))
+            if self.as_of is not None:
+                self.keep_reached(begun)
+        return unsure
+
+    def _citing(self, front: Collection[bytes], unsure: set[bytes]) -> set[bytes]:
+        """The accounts not fetched yet that say that they are of the action of one of ``front``."""
+        given = {"ids": [each.hex() for each in sorted(front)], "effects": EFFECTS, "tenant": self.tenant}
+        query = query_events("accounts_citing.sql", self.as_of is not None)
+        found = self.connection.execute(query, {**given, "as_of": self.as_of}, binary=True).fetchall()
+        rows = [row for row in found if row[1] is not None and (row[0].bytes, row[1]) not in self.rows]
+        unsure |= {row[0].bytes for row in found if row[0].bytes in front}
+        nodes = self.reading.nodes(self.connection, self.tenant, rows)
+        return {node.event_id for node in nodes if not set(front).isdisjoint(accounts_cited(node))}
+
     def by_keys(self, names: Iterable[str], candidates: int, near: bytes = b"\xff" * 16) -> set[bytes]:
         """What answers to the names: so many a name, the nearest to the id ``near``; without one, the latest."""
         keys = [key_of(self.tenant, name) for name in dict.fromkeys(names)]
@@ -179,8 +219,8 @@ class Question:
         self.rows |= new
         self.decoded |= zip(new, self.reading.nodes(self.connection, self.tenant, list(new.values())), strict=True)
 
-    def keep_reached(self, start: bytes) -> None:
-        """Drops what no event fetched leads to. A name leads to an id, for which another event stood at an earlier time than the
+    def keep_reached(self, starts: Iterable[bytes]) -> None:
+        """Drops what no event leads to from ``starts`` on. A name leads to an id, for which another event stood at an earlier time than the
         one that bears the name. Rows that cannot be read stay: what they led to is not known.
         """
         answering: dict[str, set[bytes]] = {}
@@ -190,7 +230,7 @@ class Question:
             for name in names_of(node.header, node.payload)[0] if node.effective else ():
                 answering.setdefault(name, set()).add(node.event_id)
         reached: set[bytes] = set()
-        ahead = {start, *(node.event_id for node in self.decoded.values() if CHANGED in node.findings)}
+        ahead = {*starts, *(node.event_id for node in self.decoded.values() if CHANGED in node.findings)}
         while ahead:
             reached |= ahead
             nodes = [node for event_id in ahead for node in leading.get(event_id, ()) if node.effective]
@@ -221,8 +261,8 @@ class Question:
         )
         return [name for name in names if counts[name] > most]
 
-    def uses(self) -> list[bytes]:
-        """Events that used a token or approval among those fetched, and are not fetched yet."""
+    def uses(self, *, accounts: bool = False) -> list[bytes]:
+        """Events that used a token or approval among those fetched, and are not fetched yet; ``accounts``: or of an action."""
         names: list[str] = []
         for node in self.decoded.values():
             if node.payload is None or not node.effective:
@@ -231,6 +271,8 @@ class Question:
                 names += [f"token_use:{name}" for name in token_names(node.payload["token"])]
             if node.kind == "oversight":
                 names.append(f"oversight_use:{node.payload['oversight_id']}")
+            if accounts and node.kind == "api_action":
+                names.append(f"action:{node.payload['action_id']}")
         known = {event_id for event_id, _ in self.rows}
         return sorted(self.by_keys(names, self.limits.nodes) - known)
 

@@ -14,6 +14,7 @@ import psycopg
 
 from ledger.attribution.joins import JOINED, key_of, names_of
 from ledger.attribution.judgement import KINDS
+from ledger.attribution.links import SAME
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
 from ledger.format.event import EventHeader, decode_header
@@ -198,6 +199,7 @@ class _Hints:
         self.agents: dict[str, int] = {}
         self.runs: dict[str, int] = {}
         self.erased: list[tuple[int, bytes, int]] = []
+        self.accounts: dict[str, int] = {}
         self.forgotten: dict[int, int] = {}
 
 
@@ -218,6 +220,9 @@ def _queue(connection: Connection, schemas: Schemas, wave: int, rows: Sequence[S
     connection.execute(_JUDGE, {"ids": list(ids), "tenants": list(tenants), "sinces": list(sinces), "wave": wave})
     new = [event_id.hex() for event_id, _ in hints.all]
     _below(connection, wave, new, hints.answers, hints.since)
+    if hints.accounts:
+        given = {"ids": list(hints.accounts), "since": hints.since, "wave": wave}
+        connection.execute(_ACCOUNTS, given)
     if hints.agents:
         given = {"names": list(hints.agents), "since": min(hints.agents.values()), "wave": wave}
         connection.execute(_OF_AGENTS, given)
@@ -240,6 +245,7 @@ def _read(hints: _Hints, schemas: Schemas, row: Sequence[Any]) -> None:
     header, said = read
     if header.kind in KINDS:
         hints.judged.append((event_id.hex, tenant, since))
+    hints.accounts |= dict.fromkeys(_accounts(header), since)
     for key in _looked_for(name, header, said):
         hints.answers[key] = min(since, hints.answers.get(key, since))
     if said is None:
@@ -273,6 +279,10 @@ with found as (
 _OF_RUNS: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, %(since)s::bigint as since from events e where e.execution_id = any(%(runs)s::uuid[])
+)""")
+_ACCOUNTS: Final = _stale("""
+with found as (
+    select e.event_id, e.tenant, %(since)s::bigint as since from events e where e.event_id = any(%(ids)s::uuid[])
 )""")
 _NAMING: Final = _stale("""
 with found as (
@@ -316,12 +326,23 @@ def _pass_on(connection: Connection, schemas: Schemas) -> bool:
     since = min(row[3] for row in rows)
     given = {"ids": [row[0].hex for row in rows], "tenants": [row[1] for row in rows]}
     answers: dict[int, int] = {}
+    accounts: set[str] = set()
     for _, _, name, header, payload in connection.execute(_FOUND, given, binary=True):
         read = _decoded(schemas, header, payload)
         if read is not None:
             answers |= dict.fromkeys(_looked_for(name, *read), since)
+            accounts.update(_accounts(read[0]))
     _below(connection, rows[0][2], given["ids"], answers, since)
+    if accounts := accounts.difference(given["ids"]):
+        connection.execute(_ACCOUNTS, {"ids": list(accounts), "since": since, "wave": rows[0][2]})
     return True
+
+
+def _accounts(header: EventHeader) -> list[str]:
+    """Which events an action says that it is an account of: they are answered with it."""
+    if header.kind != "api_action":
+        return []
+    return [cause.event_id.hex() for cause in header.causes if cause.relation in SAME]
 
 
 def _below(connection: Connection, wave: int, ids: Collection[str], answers: dict[int, int], since: int) -> None:

@@ -66,7 +66,7 @@ def touched(
         ids = sorted(question.fetch("touched_starts.sql", **given), reverse=True)
         starts = [node for node in question.decoded.values() if node.effective and _is(node, names)]
         starts.sort(key=lambda node: (node.event_id, node.digest), reverse=True)
-        walked = walk_below(question, [node.event_id for node in starts])
+        walked = walk_below(question, [node.event_id for node in starts], accounts=True)
         nodes = question.nodes()
         persons = question.persons(nodes)
     found = reached(question.subgraph(nodes, persons), [node.ref for node in starts]) if starts else []

@@ -94,3 +94,44 @@ def test_a_chain_that_missed_its_promise_is_silent_since_then(told: tuple[str, d
     assert chain.verified_up_to == 3
     punctual = who_triggered(lineage(url, node.append_time), "schedule", node.event_id)
     assert not any(each.silent_since for each in punctual.coverage.chains)
+
+
+def test_an_account_of_another_action_id_is_found_through_an_account_of_that_one_and_no_further_effect_is(
+    postgres: Databases,
+) -> None:
+    story = read_scenario(
+        "p1 app prompt trigger_kind=human trust=trusted\n"
+        "a1 bot api_action action_id=x operation=pay phase=completed outcome=success observer=agent <- p1:started_by\n"
+        "a2 bot api_action action_id=n operation=tell phase=completed observer=agent <- a1:result_of\n"
+        "g1 gate api_action action_id=g operation=pay phase=completed outcome=success observer=intermediary <- a1:same_action\n"
+        "g2 gate api_action action_id=g operation=pay phase=completed outcome=failure observer=intermediary\n"
+        "b1 bank api_action action_id=b operation=pay phase=completed outcome=failure observer=resource <- g2:same_action\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    asked = story.events["a1"].made.event_id
+    graph = lineage(url).above(story.tenant, asked)
+    assert {story.name_of(node.event_id) for node in graph.nodes} == {"p1", "a1", "g1", "g2", "b1"}
+    assert not graph.cut
+    answer = explain(graph)
+    assert "accounts_disagree" in {each.rule for each in answer.contradictions}
+    postgres.drop(url)
+
+
+def test_an_account_with_more_effects_than_are_looked_at_is_said_to_be_cut(
+    postgres: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = read_scenario(
+        "a1 bot api_action action_id=x operation=pay phase=completed outcome=success observer=agent\n"
+        "s1 bot reasoning_step status=completed visibility=full <- a1:result_of\n"
+        "s2 bot reasoning_step status=completed visibility=full <- a1:result_of\n"
+        "b1 bank api_action action_id=b operation=pay phase=completed outcome=success observer=resource <- a1:same_action\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    asked = story.events["a1"].made.event_id
+    assert explain(lineage(url).above(story.tenant, asked)).seen == "both_sides"
+    monkeypatch.setattr("ledger.store.lineage.EFFECTS", 2)
+    answer = explain(lineage(url).above(story.tenant, asked))
+    assert (answer.seen, answer.coverage.truncated) == ("caller_alone", ("nodes",))
+    postgres.drop(url)

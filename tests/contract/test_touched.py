@@ -127,3 +127,20 @@ def test_what_a_limit_kept_out_is_said_and_pages_go_on(url: str, story: Story, m
     assert second.before is not None
     last = ask(url, "policy", "pay", before=second.before)
     assert (last.starts, last.before) == ([], None)
+
+
+def test_what_others_state_of_an_action_under_its_id_is_touched_with_what_came_of_it(postgres: Databases) -> None:
+    story = read_scenario(
+        "p1 app prompt trigger_kind=human trust=trusted\n"
+        "o1 bot observation source=web uri=doc:1 trust=untrusted status=success <- p1:started_by\n"
+        "a1 bot api_action action_id=x operation=pay phase=intended observer=agent <- o1:informed_by\n"
+        "b1 bank api_action action_id=x operation=pay phase=completed outcome=success observer=resource\n"
+        "b2 bank api_action action_id=y operation=settle phase=completed observer=agent <- b1:result_of\n"
+        "c1 bank api_action action_id=z operation=pay phase=completed observer=resource\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    page = ask(url, "document", "doc:1")
+    found = {story.name_of(each.node.event_id): each.grade for each in page.items}
+    assert found == {"a1": "sealed", "b1": "inferred", "b2": "inferred"}
+    postgres.drop(url)

@@ -52,11 +52,20 @@ def run_ended(case: Case) -> Found:
         run = node.header.execution_id
         if run is None or run in seen or node.importer or node.kind not in _OF_A_RUN:
             continue
-        if isinstance(node.fact, ApiAction) and not is_of_the_attempt(node.fact):
+        if isinstance(node.fact, ApiAction) and not _tells_the_start(case, node, node.fact):
             continue
         if (end := _end(case, run, node.at)) is not None:
             seen.add(run)
             yield f"its run had ended at {rfc3339(end.at)}, and the {node.kind} came at {rfc3339(node.at)}", [end, node]
+
+
+def _tells_the_start(case: Case, node: Node, fact: ApiAction) -> bool:
+    """Whether an account says when its action began: the outcome of an attempt that is recorded comes whenever it comes."""
+    if is_of_the_attempt(fact):
+        return True
+    others = (each.fact for each in case.links.group(node))
+    attempted = any(isinstance(each, ApiAction) and is_of_the_attempt(each) for each in others)
+    return case.complete and not attempted
 
 
 def _end(case: Case, run: bytes, at: int) -> Node | None:
