@@ -220,8 +220,8 @@ class Question:
         self.decoded |= zip(new, self.reading.nodes(self.connection, self.tenant, list(new.values())), strict=True)
 
     def keep_reached(self, starts: Iterable[bytes]) -> None:
-        """Drops what no event leads to from ``starts`` on. A name leads to an id, for which another event stood at an earlier time than the
-        one that bears the name. Rows that cannot be read stay: what they led to is not known.
+        """Drops what no event leads to from ``starts`` on. A name leads to an id, for which another event stood at an earlier
+        time than the one that bears the name. Rows that cannot be read stay: what they led to is not known.
         """
         answering: dict[str, set[bytes]] = {}
         leading: dict[bytes, list[Node]] = {}
