@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +25,8 @@ class Metrics:
 
     def __init__(self, sample: Callable[[], Sample]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_State(sample))
+        self._state = _State(sample)
+        self._registry.register(self._state)
         self._requests = Counter(
             "answerable_http_requests", "Requests answered", ["method", "route", "status"], registry=self._registry
         )
@@ -36,8 +39,13 @@ class Metrics:
         )
 
     def text(self) -> bytes:
-        """The exposition format."""
-        return generate_latest(self._registry)
+        """The exposition format; of several processes that count together, what all of them counted."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        together.register(self._state)
+        return generate_latest(together)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         known = method if method in _METHODS else "other"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ from fastapi import FastAPI
 from api.access import Tokens, check_address
 from api.app import create_app
 from api.store import Store
+from api.workers import run_workers, share
 from ledger import wiring
 from ledger.errors import BackendError, ConfigurationError
 from ledger.settings import Settings
@@ -33,8 +35,8 @@ def application(settings: Settings) -> FastAPI:
     )
 
 
-def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> None:
-    """Serves until SIGTERM or SIGINT; ``ready`` is called with the URL when requests are accepted.
+def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None, *, workers: int = 1) -> None:
+    """Serves until SIGTERM or SIGINT, in this process or in so many; ``ready`` is called with the URL when requests are accepted.
 
     Raises ``ConfigurationError`` for an address that others reach while no tokens are configured, or that is taken.
     """
@@ -43,6 +45,25 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> 
     listening = listen(settings.api_host, settings.api_port)
     host, port = listening.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    told: Callable[[], None] = lambda: ready(url)  # noqa: E731 - of a type
+    tune_collector()
+    if workers == 1:
+        with listening:
+            run(app, listening, told)
+        return
+    sockets = share(listening, workers)
+    run_workers(workers, lambda number: run(app, sockets[number], told if number == 0 else None), 2 * GRACE_SECONDS)
+
+
+def tune_collector() -> None:
+    """What is loaded now is never looked at again, and the rest seldom: hardly anything of an answer is cyclic."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def run(app: FastAPI, listening: socket.socket, announce: Callable[[], None] | None = None) -> None:
+    """Serves on one socket until SIGTERM or SIGINT; ``announce`` is called when requests are accepted."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -52,9 +73,7 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None) -> 
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
     )
-    server = _Announcing(config, lambda: ready(url))
-    with listening:
-        server.run(sockets=[listening])
+    _Announcing(config, announce or (lambda: None)).run(sockets=[listening])
 
 
 class _Announcing(uvicorn.Server):

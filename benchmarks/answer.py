@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -101,7 +103,12 @@ def _ask_sql(url: str, asked: list[bytes]) -> list[float]:
 @contextmanager
 def served(url: str) -> Iterator[int]:
     command = [sys.executable, "-m", "benchmarks.serving", url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with (
+        tempfile.TemporaryDirectory() as counted,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": counted}
+        ) as server,
+    ):
         assert server.stdout is not None
         try:
             yield int(server.stdout.readline())

@@ -95,6 +95,12 @@ class Settings(BaseModel):
     importer_secret: AbsolutePath | None = Field(None, description="the key from which importers derive ids and salts")
     api_host: str = Field("127.0.0.1", description="where the API listens; not loopback only with API_TOKENS")
     api_port: int = Field(8420, ge=0, le=65535, description="its port; 0 takes a free one")
+    api_workers: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="processes of `answerable api` that share its port; one a core, at most 8, if unset",
+    )
     api_tokens: AbsolutePath | None = Field(None, description="file of hashed bearer tokens (`answerable tokens new`)")
     metrics_port: int | None = Field(None, ge=0, le=65535, description="Prometheus metrics of a worker; none if unset")
     metrics_host: str = Field("127.0.0.1", description="where those are served")

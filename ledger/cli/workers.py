@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,12 +33,17 @@ if TYPE_CHECKING:
 
     from ledger.embedded import EmbeddedPostgres
 
+METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Where the processes that count together do so: the name is prometheus_client's."""
 WORKERS: Final = ("materialize", "contents", "sentinel")
 _GRACE_SECONDS: Final = 15
 _WATCH_SECONDS: Final = 0.5
 
 Port = Annotated[int | None, typer.Option(help="The API's port; 0 takes a free one.", min=0, max=65535)]
 Host = Annotated[str | None, typer.Option(help="Where the API listens; other than loopback only with tokens.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that share the port; one a core by default, at most 8.", min=1, max=64)
+]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics on this port.", min=0, max=65535)]
 
 
@@ -128,13 +134,33 @@ def sentinel(
     _work(settings, "sentinel", lambda health: sentinel_worker(settings, health=health))
 
 
-def api(ctx: typer.Context, port: Port = None, host: Host = None) -> None:
-    """Answers over HTTP, until SIGTERM."""
-    settings = settings_of(ctx, api_port=port, api_host=host)
-    run = application("api.server", "serve")
+def api(ctx: typer.Context, port: Port = None, host: Host = None, workers: Workers = None) -> None:
+    """Answers over HTTP, until SIGTERM, in as many processes as there are cores, or as --workers says."""
+    settings = settings_of(ctx, api_port=port, api_host=host, api_workers=workers)
+    count = settings.api_workers or _cores()
     write_lines()
-    with _until_stopped():
-        run(settings, lambda url: print(url, flush=True))
+    with _until_stopped(), _counted_together(count):
+        application("api.server", "serve")(settings, lambda url: print(url, flush=True), workers=count)
+
+
+def _cores() -> int:
+    """Those that this process may use, as far as as many API processes are of use: each keeps what it has verified."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8)
+
+
+@contextlib.contextmanager
+def _counted_together(workers: int) -> Iterator[None]:
+    """The metrics of all processes are counted in one directory. To be there before the metrics are made."""
+    if workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="answerable-metrics-") as directory:
+        os.environ[METRICS_DIR] = directory
+        try:
+            yield
+        finally:
+            del os.environ[METRICS_DIR]
 
 
 def migrate(ctx: typer.Context, as_json: Json = False) -> None:
