@@ -263,7 +263,10 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} cannot be read: {error}") from None
     try:
         written = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # numbers of thousands of digits and deep nesting, beside what is no TOML
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
     unknown = sorted(set(written) - set(Settings.model_fields) | ({"data_dir"} & set(written)))
     if unknown:

@@ -63,7 +63,10 @@ def read_house_rules(text: str) -> HouseRules:
     """The rules in the text of a file; raises ``ConfigurationError`` that says what to change."""
     try:
         written = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # numbers of thousands of digits and deep nesting, beside what is no TOML
         raise ConfigurationError(f"the rules are not TOML: {error}") from None
     if written.get("version") != VERSION or isinstance(written["version"], bool):
         raise ConfigurationError(f"the rules must say `version = {VERSION}`, the only one that this release knows")

@@ -87,3 +87,22 @@ def test_the_setting_names_the_file_and_without_it_there_are_no_rules(tmp_path: 
     (tmp_path / "rules.toml").write_bytes(b"\xff")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         wiring.house_rules(load_settings({"rules": tmp_path / "rules.toml"}))
+
+
+@pytest.mark.parametrize("text", ["version = " + "1" * 5000, "version = " + "[" * 5000])
+def test_what_the_reader_of_toml_itself_gives_up_on_is_refused_in_words(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="the rules are not TOML"):
+        read_house_rules(text)
+
+
+def test_the_digest_is_of_what_the_rules_ask_and_not_of_how_the_file_was_written() -> None:
+    written = 'version = 1\n[[another_person]]\noperations = ["pay:*"]\nscopes = ["a", "b"]\n'
+    otherwise = '# the same\nversion=1\n[[another_person]]\nscopes=["a","b"]\noperations = ["pay:*",]\n[consequence]\n'
+    assert read_house_rules(written).digest == read_house_rules(otherwise).digest
+    others = [
+        read_house_rules(written.replace("pay", "buy")),
+        read_house_rules(written.replace('"a", "b"', '"a, b"')),
+        read_house_rules(written + '[consequence]\noperations = ["x"]\n'),
+        NO_RULES,
+    ]
+    assert len({each.digest for each in (read_house_rules(written), *others)}) == 5

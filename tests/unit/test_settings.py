@@ -109,3 +109,10 @@ def test_a_service_name_cannot_leave_the_directory_of_keys() -> None:
     assert file_name_of("travel-agent") == "travel-agent"
     assert file_name_of("a/b") != file_name_of("a.b")
     assert file_name_of("..") not in ("", ".", "..")
+
+
+@pytest.mark.parametrize("text", ["api_port = " + "1" * 5000, "api_port = " + "[" * 5000])
+def test_a_file_that_the_reader_of_toml_itself_gives_up_on_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "settings.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match="is not TOML"):
+        load_settings({"data_dir": str(tmp_path)})

@@ -18,6 +18,8 @@ _MODULES: Final = {
     "claims": ("headers", "jwt", "secrets"),
     "importers": ("otlp", "cloudtrail", "redaction"),
     "facts": ("facts",),
+    "questions": ("judgements", "inventory", "rights", "runs", "drawings"),
+    "rules": ("house-rules", "names"),
     "files": ("key-files", "text", "settings", "token-file", "importer-secret", "cursor"),
     "requests": ("http",),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 from ledger.attribution.explain import explain
@@ -24,6 +24,7 @@ from tests.fuzz.targets import pieces
 from tests.sealing import SCHEMAS, START, event
 
 MOST = 8
+Read = Callable[[EventHeader, bytes, bytes, Payload | None], None]
 _LATE = to_avro(
     TokenIssuance(status="issued", verification="none", observer="client", issued_at=-(2**63), expires_at=2**63 - 1)
 )
@@ -32,6 +33,17 @@ _LATE = to_avro(
 
 def facts(data: bytes) -> None:
     """Parts are header and payload of up to ``MOST`` events; each is stored, shown and asked about."""
+    nodes = nodes_of(data, _store)
+    for node in nodes:
+        json.dumps(show_event(node, {}))
+        graph = Subgraph(asked=node.event_id, nodes=nodes)
+        json.dumps(to_json(explain(graph)))
+    if nodes:
+        json.dumps(node_link(graph_of(Subgraph(asked=nodes[0].event_id, nodes=nodes))))
+
+
+def nodes_of(data: bytes, read: Read = lambda *_: None) -> list[Node]:
+    """The events that the parts of ``data`` hold, as the store gives them; ``read`` is called with each."""
     parts = pieces.split(data)[: 2 * MOST]
     nodes = []
     for number, (raw, body) in enumerate(zip(parts[::2], parts[1::2], strict=False)):
@@ -40,14 +52,9 @@ def facts(data: bytes) -> None:
             payload = _payload(header.kind, body)
         except VerificationError:
             continue
-        _store(header, raw, body, payload)
+        read(header, raw, body, payload)
         nodes.append(_node(number, header, raw, payload))
-    for node in nodes:
-        json.dumps(show_event(node, {}))
-        graph = Subgraph(asked=node.event_id, nodes=nodes)
-        json.dumps(to_json(explain(graph)))
-    if nodes:
-        json.dumps(node_link(graph_of(Subgraph(asked=nodes[0].event_id, nodes=nodes))))
+    return nodes
 
 
 def _payload(kind: str, body: bytes) -> Payload | None:
@@ -88,7 +95,7 @@ def _node(number: int, header: EventHeader, raw: bytes, payload: Payload | None)
     )
 
 
-def _seeds() -> Iterator[bytes]:
+def seeds() -> Iterator[bytes]:
     late = event(3, "token_issuance", _LATE, occurred_at=-(2**63))
     good = [(late.header, late.payload or b""), *(pair for pair in pieces.events() if _reads(*pair))]
     for pair in good:
@@ -105,4 +112,4 @@ def _reads(raw: bytes, body: bytes) -> bool:
     return True
 
 
-TARGETS = (Target("facts", facts, _seeds, short=300),)
+TARGETS = (Target("facts", facts, seeds, short=300),)

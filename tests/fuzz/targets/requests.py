@@ -21,6 +21,7 @@ from tests.seeded import ACME, bundle, seed, story
 from tests.services.databases import Databases
 
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT")
+_GRAPHS = (b"application/graphml+xml", b"text/vnd.graphviz", b"image/svg+xml")
 _HELD: dict[str, Any] = {}
 
 
@@ -55,7 +56,7 @@ def request(data: bytes) -> None:
     answer = ask(_METHODS[method[0] % len(_METHODS)] if method else "GET", path, query, headers)
     kind = answer.headers.get(b"content-type", b"").split(b";")[0]
     assert answer.status < 500, (answer.status, answer.body)
-    assert kind in (b"application/json", b"application/problem+json", b"text/plain", b""), kind
+    assert kind in (b"application/json", b"application/problem+json", b"text/plain", b"", *_GRAPHS), kind
     if kind.endswith(b"json") and answer.body:
         assert isinstance(json.loads(answer.body), dict)
     assert answer.status == 200 or kind == b"application/problem+json", (answer.status, kind)
@@ -106,6 +107,7 @@ def _seeds() -> Iterator[bytes]:
     event = (known.action if known else "018f4c1e-6a00-7cc3-98c4-dc0c0c07398f").encode()
     execution = b"018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"
     at = b"as_of=2026-03-01T12:00:00Z"
+    later = b"as_of=2199-01-01T00:00:00Z"
     for path, query in (
         (b"v1/events", b"correlation=trace:0af7651916cd43dd8448eb211c80319c&kind=api_action&limit=3"),
         (
@@ -118,7 +120,22 @@ def _seeds() -> Iterator[bytes]:
         (b"v1/actions/book-1", b""),
         (b"v1/executions/" + execution, b"limit=1"),
         (b"v1/executions/" + execution + b"/graph", b"nodes=3"),
+        (b"v1/executions/" + execution + b"/graph", b"format=graphml&" + later),
+        (b"v1/executions/" + execution + b"/diff/" + execution, b""),
+        (b"v1/coverage", b"by=agent&agent=x&service=travel-agent&system=s&kind=api_action&since=2020-01-01T00:00:00Z"),
+        (b"v1/coverage", b"by=grade&until=2099-12-31T23:59:59Z"),
+        (b"v1/agents", b"remark=never_seen&state=active&owner=https://issuer.example%23olga&limit=2&" + later),
+        (b"v1/agents/https%3A%2F%2Fissuer.example%23travel-agent", later),
+        (b"v1/touched/person/https%3A%2F%2Fissuer.example%23alice", b"nodes=7"),
+        (b"v1/touched/token/https%3A%2F%2Fissuer.example%23token-1", later),
+        (b"v1/touched/policy/p@1", b"cursor=AA"),
+        (b"v1/touched/document/https%3A%2F%2Fx", b""),
+        (b"v1/tokens/https%3A%2F%2Fissuer.example/token-1", b"after_revocation=true&limit=1"),
+        (b"v1/tokens/" + b"ab" * 32, at),
+        (b"v1/grants/g-1", b"limit=1"),
+        (b"v1/token-usage", b"by=client&since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z"),
         (b"v1/findings", b"name=gap&state=open"),
+        (b"v1/findings", b"name=expired_token&origin=stored&" + later),
         (b"v1/chains", b"service=travel-agent"),
         (b"v1/health", b""),
         (b"metrics", b""),
@@ -143,6 +160,9 @@ TARGETS = (
             b"&limit=",
             b"&cursor=",
             b"&as_of=",
+            b"&by=",
+            b"&format=dot",
+            b"%23",
             b"host",
             b"authorization",
             b"Bearer ",
