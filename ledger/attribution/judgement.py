@@ -86,8 +86,9 @@ class Bench:
         extent = self._pool.extent(event_id)
         links = self._parts.get(extent)
         if links is None:
-            index = Index(self._pool.part(event_id, extent), self._pool.names)
-            links = self._parts[extent] = self.whole.within(index) or Links(index)
+            graph = self._pool.part(event_id, extent)
+            links = self.whole.within(self.whole.index.part(graph)) or Links(Index(graph, self._pool.names))
+            self._parts[extent] = links
         return links
 
     def _history(self, event_id: bytes, verdict: Verdict) -> tuple[Accusation, ...]:
@@ -172,12 +173,12 @@ def _givers(verdict: Verdict) -> Iterator[Trigger]:
 
 def _unresolved(index: Index) -> Iterator[bytes]:
     """Of whom nothing is known: the digests that any event names a person by, and that have no content which verifies."""
-    for name in index.answering:
-        if name.startswith("principal:"):
-            digest = bytes.fromhex(name.removeprefix("principal:"))
-            known = index.graph.persons.get(digest)
-            if known is None or known.state == "unresolved":
-                yield digest
+    names = (name for nodes in index.by_id.values() for node in nodes for name in index.answered(node))
+    for name in dict.fromkeys(each for each in names if each.startswith("principal:")):
+        digest = bytes.fromhex(name.removeprefix("principal:"))
+        known = index.graph.persons.get(digest)
+        if known is None or known.state == "unresolved":
+            yield digest
 
 
 def _accusation(found: Contradiction, opened_at: int) -> Accusation:

@@ -64,12 +64,13 @@ class Missing(NamedTuple):
 class Kept:
     """What a walk found out about links, once: the parts of one whole share it."""
 
-    __slots__ = ("index", "leads", "led")
+    __slots__ = ("ends", "index", "leads", "led")
 
     def __init__(self, whole: Index) -> None:
         self.index = whole
         self.led: frozenset[Ref] | None = None
         self.leads: dict[Ref, list[Edge]] = {}
+        self.ends: dict[Ref, str | None] = {}
 
 
 class Links:
@@ -166,7 +167,7 @@ class Links:
         stated = {(edge.target.ref, edge.relation in TO_TRIGGERS): edge.grade for edge in self.out[node.ref]}
         edges: dict[Ref, Edge] = {}
         # The surer join of one event to another stands for it: circumstance comes last.
-        for name in sorted(self.index.follows.get(node.ref, ()), key=lambda each: namespace_of(each) in CIRCUMSTANCE):
+        for name in sorted(self.index.follows(node), key=lambda each: namespace_of(each) in CIRCUMSTANCE):
             fitting: dict[str, list[Node]] = {}
             for target in self.index.near(name, node):
                 relation = _relation(node, target, name) if target.ref != node.ref else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -132,6 +133,11 @@ class Subgraph:
 
 _id_of: Final = attrgetter("ref.event_id")
 
+
+def _in_time(node: Node) -> tuple[int, Ref]:
+    return node.header.occurred_at, node.ref
+
+
 Named = tuple[list[str], list[str]]
 """The names that an event answers to, and those that it follows."""
 
@@ -142,42 +148,73 @@ class Index:
     ``named`` holds the names of events that were read before.
     """
 
+    _inside: frozenset[Ref] | None = None
+
     def __init__(self, graph: Subgraph, named: Mapping[Ref, Named] | None = None) -> None:
         self.graph = graph
         self.by_id: dict[bytes, list[Node]] = {}
         self.answering: dict[str, list[Node]] = {}
-        self.follows: dict[Ref, list[str]] = {}
+        self.named: dict[Ref, Named] = {}
         self._by_id: dict[tuple[str, str | None], list[Node]] = {}
-        for node in sorted(graph.nodes, key=lambda each: (each.at, each.event_id, each.digest)):
+        for node in sorted(graph.nodes, key=_in_time):
             self.by_id.setdefault(node.event_id, []).append(node)
             if not node.effective:
                 continue
             known = named.get(node.ref) if named is not None else None
-            answers, self.follows[node.ref] = known or names_of(node.header, node.payload)
-            for name in dict.fromkeys(answers):
+            own = self.named[node.ref] = known or names_of(node.header, node.payload)
+            for name in dict.fromkeys(own[0]):
                 self.answering.setdefault(name, []).append(node)
+
+    def part(self, graph: Subgraph) -> Index:
+        """The index of some of these events, whose names are not put in order again."""
+        part = copy(self)
+        part.graph = graph
+        part.by_id = {}
+        for node in sorted(graph.nodes, key=_in_time):
+            part.by_id.setdefault(node.event_id, []).append(node)
+        part._inside = frozenset(node.ref for node in graph.nodes)
+        part._by_id = {}
+        return part
+
+    def follows(self, node: Node) -> list[str]:
+        """The names that an event follows."""
+        return self.named[node.ref][1] if node.ref in self.named else []
+
+    def answered(self, node: Node) -> list[str]:
+        """The names that an event answers to."""
+        return self.named[node.ref][0] if node.ref in self.named else []
+
+    def answers(self, name: str) -> Sequence[Node]:
+        """The effective events that answer to ``name``, in order of time."""
+        found = self.answering.get(name, ())
+        if self._inside is None or not found:
+            return found
+        if len(found) <= len(self._inside):
+            return [node for node in found if node.ref in self._inside]
+        nodes = (node for nodes in self.by_id.values() for node in nodes if node.effective)
+        return sorted((node for node in nodes if name in self.named[node.ref][0]), key=_in_time)
 
     def answer_to(self, name: str, kind: str) -> list[Node]:
         """The effective events of ``kind`` that answer to ``name``, in order of time."""
-        return [node for node in self.answering.get(name, ()) if node.kind == kind]
+        return [node for node in self.answers(name) if node.kind == kind]
 
     def near(self, name: str, node: Node, kind: str | None = None) -> list[Node]:
         """Of the events (of ``kind``) that answer to ``name`` those nearest to ``node`` by id, and one more than are looked at on
         each side, in order of time: a name that thousands answer to must not join each to each."""
-        answers = self.answering.get(name, []) if kind is None else self.answer_to(name, kind)
+        answers = list(self.answers(name)) if kind is None else self.answer_to(name, kind)
         bound = self.graph.limits.candidates + 1
         if len(answers) <= bound:
             return answers
         by_id = self._in_order_of_id(name, kind)
         place = bisect_right(by_id, node.event_id, key=_id_of)
         kept = by_id[max(place - bound, 0) : place + bound]
-        return sorted(kept, key=lambda each: (each.at, each.event_id, each.digest))
+        return sorted(kept, key=_in_time)
 
     def has_more(self, node: Node) -> bool:
         """Whether more events answer to a name that ``node`` follows than are looked at, before its id or after it."""
         most = self.graph.limits.candidates
-        for name in self.follows.get(node.ref, ()):
-            if len(self.answering.get(name, ())) > most:
+        for name in self.follows(node):
+            if len(self.answers(name)) > most:
                 by_id = self._in_order_of_id(name)
                 place = bisect_right(by_id, node.event_id, key=_id_of)
                 if place > most or len(by_id) - place > most:
@@ -186,7 +223,7 @@ class Index:
 
     def _in_order_of_id(self, name: str, kind: str | None = None) -> list[Node]:
         if (name, kind) not in self._by_id:
-            answers = self.answering.get(name, ())
+            answers = self.answers(name)
             self._by_id[name, kind] = sorted((each for each in answers if kind in (None, each.kind)), key=_id_of)
         return self._by_id[name, kind]
 

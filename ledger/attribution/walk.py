@@ -261,6 +261,13 @@ def _end(links: Links, leads: _Leads, node: Node, depth: int) -> str | None:
         return "limit_reached" if last and any(edge.relation in TO_TRIGGERS for edge in leads(node)) else None
     if last:
         return "limit_reached"
+    if node.ref not in links.kept.ends:
+        links.kept.ends[node.ref] = _short_of(links, leads, node)
+    return links.kept.ends[node.ref]
+
+
+def _short_of(links: Links, leads: _Leads, node: Node) -> str | None:
+    """Why nothing that leads to triggers goes on from an event which is none; None where something does."""
     group = links.group(node)
     for each in group:
         for missing in links.missing.get(each.ref, ()):

@@ -131,6 +131,7 @@ def sentinel(
             exit_with(check_judgements(settings, sample, as_json=as_json))
     if sample is not None:
         raise ConfigurationError("--sample goes with --check")
+    application("consumers.materializer", "tune_collector")()
     _work(settings, "sentinel", lambda health: sentinel_worker(settings, health=health))
 
 

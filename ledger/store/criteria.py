@@ -102,6 +102,13 @@ def _others(found: Criteria, ours: Criteria) -> str:
     return "another sentinel, begun later, judges by the rules of another release: update this one, or stop it"
 
 
+def all_again(connection: Connection) -> None:
+    """Has everything judged again, as other criteria would: for what took events or payloads away, since nothing tells any more
+    who followed a name that they answered to.
+    """
+    connection.execute("update sentinel set again = '00000000-0000-0000-0000-000000000000'")
+
+
 def again(connection: Connection, *, limit: int = PAGE) -> bool:
     """Queues the next judgements that were made by criteria of before, while no event waits for its own; whether it did."""
     with connection.transaction():
@@ -129,4 +136,15 @@ select event_id, tenant, %(wave)s, true, (extract(epoch from clock_timestamp()) 
   from judgements where event_id > %(after)s and event_id <= %(last)s
 on conflict do nothing"""
 
-__all__ = ["PAGE", "Criteria", "Standing", "adopt", "again", "code_digest", "criteria_of", "hold", "standing"]
+__all__ = [
+    "PAGE",
+    "Criteria",
+    "Standing",
+    "adopt",
+    "again",
+    "all_again",
+    "code_digest",
+    "criteria_of",
+    "hold",
+    "standing",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -34,11 +34,25 @@ select g.tenant, t.name, g.event_id, exists (
   from gone g join names t on t.id = g.tenant order by 1, 3"""
 
 
+_READY: Final = """
+select count(*) from (
+    select from sentinel_stale
+     where passed and wave < coalesce((select min(wave) from sentinel_stale where not passed), 9223372036854775807)
+     limit %s) ready"""
+"""Counts what ``_STALE`` would take."""
+
+
 class Judged(NamedTuple):
     """What one step did: stale events taken off the queue, and of them those that are of a kind to be judged."""
 
     taken: int
     judged: int
+
+
+def ready(connection: Connection, limit: int) -> bool:
+    """Whether so many stale events wait to be judged."""
+    row = connection.execute(_READY, [limit]).fetchone()
+    return row is not None and row[0] >= limit
 
 
 def judge(connection: Connection, reading: Reading, house: HouseRules = NO_RULES, *, limit: int = BATCH) -> Judged:
@@ -50,7 +64,11 @@ def judge(connection: Connection, reading: Reading, house: HouseRules = NO_RULES
             if wanted:
                 tenants.setdefault((number, name), []).append(event_id.bytes)
         for (number, name), ids in tenants.items():
-            write(connection, number, list(judgements(connection, reading, name, ids, house)))
+            made = list(judgements(connection, reading, name, ids, house))
+            write(connection, number, made)
+            _forget(connection, number, set(ids) - {each.event_id for each in made})
+        for number in {row[0] for row in rows}:
+            _forget(connection, number, {row[2].bytes for row in rows if row[0] == number and not row[3]})
     return Judged(len(rows), sum(map(len, tenants.values())))
 
 
@@ -101,15 +119,27 @@ on conflict (event_id, tenant) do update
        grade = excluded.grade, who = excluded.who, responsible = excluded.responsible"""
 
 
+def _forget(connection: Connection, tenant: int, event_ids: Collection[bytes]) -> None:
+    """Takes back what was said of events that went again, such as by a key that was revoked."""
+    if event_ids:
+        _clear(
+            connection, tenant, [each.hex() for each in event_ids], "judgements", "judgement_waits", "contradictions"
+        )
+
+
+def _clear(connection: Connection, tenant: int, ids: list[str], *tables: str) -> None:
+    for table in tables:
+        connection.execute(
+            f"delete from {table} where tenant = %s and event_id = any(%s::uuid[])".encode(),  # noqa: S608 (constants only)
+            [tenant, ids],
+        )
+
+
 def write(connection: Connection, tenant: int, made: Sequence[Judgement]) -> None:
     """Puts judgements in the place of those before."""
     ids = [each.event_id.hex() for each in made]
     cursor = connection.cursor()
-    for table in ("judgement_waits", "contradictions"):
-        cursor.execute(
-            f"delete from {table} where tenant = %s and event_id = any(%s::uuid[])".encode(),  # noqa: S608 (constants only)
-            [tenant, ids],
-        )
+    _clear(connection, tenant, ids, "judgement_waits", "contradictions")
     columns: dict[str, list[Any]] = {
         "event_id": ids,
         "class": [each.class_ for each in made],
@@ -147,4 +177,4 @@ def write(connection: Connection, tenant: int, made: Sequence[Judgement]) -> Non
         )
 
 
-__all__ = ["BATCH", "Judged", "judge", "judgements", "write"]
+__all__ = ["BATCH", "Judged", "judge", "judgements", "ready", "write"]

@@ -25,7 +25,7 @@ from ledger.attribution.subgraph import (
 )
 from ledger.errors import NotFound
 from ledger.format import ids
-from ledger.format.kinds import content_digests
+from ledger.format.kinds import ApiAction, content_digests
 from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
 from ledger.store.observed import continuations
@@ -256,7 +256,7 @@ class Question:
         counts = Counter(
             name
             for node in self.decoded.values()
-            if node.kind in ("agent_registration", "api_action", "execution_control")
+            if _surrounds(node)
             for name in names_of(node.header, node.payload)[0]
         )
         return [name for name in names if counts[name] > most]
@@ -344,6 +344,13 @@ def _coverage(row: Row, now: int) -> ChainCoverage:
     due = last + within * 1_000_000 if within and last is not None and not closed else None
     silent = due if due is not None and due < now else None
     return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings))
+
+
+def _surrounds(node: Node) -> bool:
+    """Whether an event answers to names that surround others: see ``surrounding``."""
+    if isinstance(node.fact, ApiAction):
+        return node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
+    return node.kind in ("agent_registration", "execution_control")
 
 
 def _people(node: Node) -> set[bytes]:

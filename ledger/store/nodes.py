@@ -19,9 +19,10 @@ from ledger.attribution.subgraph import Node, Ref
 from ledger.errors import ConfigurationError, VerificationError
 from ledger.format.batch import Seal
 from ledger.format.codec import Schemas, SchemaUnknown
-from ledger.format.event import EventHeader, decode_header
+from ledger.format.event import EventHeader
 from ledger.format.hashing import ZERO16, ZERO32, event_digest, payload_digest
 from ledger.format.kinds import KINDS, from_avro
+from ledger.store.decoded import Decoder
 from ledger.store.met import Met, Shelf
 from ledger.store.seals import CHANGED, Seals, VerifiedSeal
 from ledger.trust.bundle import Authority, TrustBundle
@@ -99,8 +100,15 @@ class _Page(NamedTuple):
 class Reading:
     """Reads rows. It keeps what it has verified, seals and events: one for a process that answers many questions."""
 
-    def __init__(self, schemas: Schemas, ledger: str, bundle: Callable[[], TrustBundle | None]) -> None:
+    def __init__(
+        self,
+        schemas: Schemas,
+        ledger: str,
+        bundle: Callable[[], TrustBundle | None],
+        decoder: Decoder | None = None,
+    ) -> None:
         self.schemas = schemas
+        self._decoder = decoder or Decoder(schemas)
         self._seals = Seals(schemas, ledger)
         self._met = Met()
         self._bundle = bundle
@@ -218,7 +226,7 @@ class Reading:
         if event_digest(sealed.prefix, data) != digest:
             return None
         try:
-            header = decode_header(self.schemas, data)
+            header = self._decoder.header(data)
         except VerificationError:  # an event that was refused alone has no row, unless somebody made one
             return None
         return header if (header.event_id, header.occurred_at) == (row[0].bytes, row[12]) else None
@@ -230,7 +238,7 @@ class Reading:
         if not _intact(row, header, erased):
             return None, CHANGED
         try:
-            return (None if row[4] is None else self.schemas.decode(row[4], header.kind)), None
+            return (None if row[4] is None else self._decoder.payload(row[4], header.kind)), None
         except SchemaUnknown:
             return None, "schema_unknown"
         except VerificationError:

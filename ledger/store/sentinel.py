@@ -14,11 +14,12 @@ from ledger.format.codec import Schemas
 from ledger.ports import EVENTS
 from ledger.store.connect import connect, translated
 from ledger.store.criteria import adopt, again, criteria_of, hold
-from ledger.store.judging import BATCH, judge, judgements
+from ledger.store.decoded import KEPT, Decoder
+from ledger.store.judging import BATCH, judge, judgements, ready
 from ledger.store.migrations import check_migrated
 from ledger.store.nodes import Reading
 from ledger.store.patience import MOST_SECONDS, STEP_SECONDS, within
-from ledger.store.sweeping import NotReady, sweep
+from ledger.store.sweeping import NotReady, Swept, sweep
 from ledger.trust.bundle import TrustBundle
 
 
@@ -43,7 +44,8 @@ class PostgresSentinel:
     ) -> None:
         self._url, self._schemas, self._trust, self._house = url, schemas, trust, house
         self._bundle, self._criteria, self._begun = trust(), criteria_of(house), False
-        self._reading = Reading(schemas, ledger, lambda: self._bundle)
+        self._decoder = Decoder(schemas, KEPT)
+        self._reading = Reading(schemas, ledger, lambda: self._bundle, self._decoder)
         self._patience = STEP_SECONDS
         self._connection = connect(url)
         try:
@@ -66,7 +68,7 @@ class PostgresSentinel:
                     self._connection = connect(self._url)
                 adopt(self._connection, self._criteria, first=not self._begun)
                 self._begun = True
-                swept = sweep(self._connection, self._schemas, self._bundle)
+                swept = self._sweep(limit)
                 with self._connection.transaction():
                     hold(self._connection, self._criteria)
                     judged = judge(self._connection, self._reading, self._house, limit=limit)
@@ -76,6 +78,12 @@ class PostgresSentinel:
             finally:
                 self._patience = min(2 * self._patience, MOST_SECONDS) if bound.expired else STEP_SECONDS
         return Step(swept.events, judged.judged, swept.more or bool(judged.taken) or queued)
+
+    def _sweep(self, limit: int) -> Swept:
+        """Sweeps, unless there is enough to judge: who sweeps far ahead has forgotten what an event said when it is judged."""
+        if ready(self._connection, limit):
+            return Swept(0, more=True)
+        return sweep(self._connection, self._schemas, self._bundle, self._decoder)
 
     def behind(self) -> Behind:
         """How far it has not come yet."""

@@ -17,8 +17,10 @@ from ledger.attribution.judgement import KINDS
 from ledger.attribution.links import SAME
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
-from ledger.format.event import EventHeader, decode_header
+from ledger.format.event import EventHeader
 from ledger.ports import CONTENTS, EVENTS
+from ledger.store.criteria import all_again
+from ledger.store.decoded import Decoder
 from ledger.trust.bundle import TrustBundle, prefix_of
 
 Connection = psycopg.Connection[Any]
@@ -40,8 +42,9 @@ class NotReady(Exception):
     """The store does not stand under this sentinel's bundle or schemas (yet)."""
 
 
-def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle) -> Swept:
+def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle, decoder: Decoder | None = None) -> Swept:
     """One step, in a transaction; nothing is done where another sentinel is at it."""
+    decoder = decoder or Decoder(schemas)
     with connection.transaction():
         row = connection.execute(
             "select wave, lines, schemas, contents from sentinel for update skip locked"
@@ -50,15 +53,15 @@ def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle) -> Swep
             return Swept(0, more=False)
         wave, lines, known, contents = row[0] + 1, row[1], row[2], row[3]
         connection.execute("update sentinel set wave = %s", [wave])
-        _stand(connection, bundle, wave, lines, known)
+        _stand(connection, decoder, bundle, wave, lines, known)
         _people(connection, wave, contents)
+        events, full = _new(connection, decoder, wave)
         _payloads(connection, wave)
-        events, full = _new(connection, schemas, wave)
-        passed = _pass_on(connection, schemas)
+        passed = _pass_on(connection, decoder)
     return Swept(events, more=full or passed)
 
 
-def _stand(connection: Connection, bundle: TrustBundle, wave: int, lines: int, known: bytes) -> None:
+def _stand(connection: Connection, decoder: Decoder, bundle: TrustBundle, wave: int, lines: int, known: bytes) -> None:
     """Follows trust and schemas: what they can change is stale."""
     stored = [row[0] for row in connection.execute("select line from trust order by number")]
     if list(bundle.lines) != stored:
@@ -76,8 +79,19 @@ def _stand(connection: Connection, bundle: TrustBundle, wave: int, lines: int, k
             raise NotReady("the store stands under fewer trust statements than this sentinel judged by")
         old = prefix_of(bundle, lines)
         keys = [key for key in bundle.keys if key not in old.keys or old.keys[key].says != bundle.keys[key].says]
-        connection.execute(_OF_KEYS, {"keys": keys, "wave": wave})
+        _of_keys(connection, decoder, wave, keys)
+        if old.keys.keys() & set(keys):  # what they said may be refused by now, and gone
+            all_again(connection)
         connection.execute("update sentinel set lines = %s", [len(stored)])
+
+
+def _of_keys(connection: Connection, decoder: Decoder, wave: int, keys: Collection[str]) -> None:
+    """What keys said, where it was swept before, is as if it were new: it may not have been there, or had no effect. What has not
+    been swept yet comes by itself."""
+    seals = [row[0] for row in connection.execute(_OF_KEYS, {"keys": list(keys)})]
+    for start in range(0, len(seals), SEALS):
+        given = {"seals": seals[start : start + SEALS]}
+        _queue(connection, decoder, wave, connection.execute(_EVENTS, given, binary=True).fetchall())
 
 
 def _stale(found: str) -> str:
@@ -91,14 +105,11 @@ select distinct on (f.event_id, f.tenant) f.event_id, f.tenant, %(wave)s, false,
  order by f.event_id, f.tenant, f.since
 on conflict (event_id, tenant) do update
    set wave = excluded.wave, passed = false, since = least(s.since, excluded.since) where s.wave < excluded.wave"""
-_OF_KEYS: Final = _stale("""
-with found as (
-    select e.event_id, e.tenant, s.append_time as since
-      from chains c join seals s on s.chain = c.id join events e on e.seal = s.id where c.key_id = any(%(keys)s)
-    union all
-    select g.event_id, c.tenant, s.append_time
-      from chains c join seals s on s.chain = c.id join sightings g on g.seal = s.id where c.key_id = any(%(keys)s)
-)""")
+_OF_KEYS: Final = """
+select s.id
+  from chains c join seals s on s.chain = c.id
+  join sentinel_positions m on m.partition = s.partition and s.log_offset < m.next_offset
+ where c.key_id = any(%(keys)s) order by s.id"""
 _AWAITED: Final = _stale("""
 with recursive waiting (digest) as (
     (select digest from judgement_waits order by digest limit 1)
@@ -136,6 +147,7 @@ def _payloads(connection: Connection, wave: int) -> None:
     if gone:
         given = {"digests": [digest for _, digest, _ in gone], "since": min(row[2] for row in gone), "wave": wave}
         connection.execute(_ERASED, given)
+        all_again(connection)
 
 
 _ERASED: Final = _stale("""
@@ -172,12 +184,12 @@ select e.event_id, e.tenant, t.name, e.header, e.payload, e.follows, s.append_ti
  where s.id = any(%(seals)s)"""
 
 
-def _new(connection: Connection, schemas: Schemas, wave: int) -> tuple[int, bool]:
+def _new(connection: Connection, decoder: Decoder, wave: int) -> tuple[int, bool]:
     """The next seals behind the positions; how many events they hold, and whether there may be more."""
     positions = connection.execute("select partition, next_offset from positions where topic = %s", [EVENTS]).fetchall()
     seals = connection.execute(_SEALS, {"topic": EVENTS, "limit": SEALS}).fetchall()
     rows = connection.execute(_EVENTS, {"seals": [seal for seal, *_ in seals]}, binary=True).fetchall() if seals else []
-    _queue(connection, schemas, wave, rows)
+    _queue(connection, decoder, wave, rows)
     full = len(seals) >= SEALS
     reached = {partition: offset + 1 for _, partition, offset in seals}  # in order of offsets within a partition
     for partition, end in positions:
@@ -203,10 +215,10 @@ class _Hints:
         self.forgotten: dict[int, int] = {}
 
 
-def _queue(connection: Connection, schemas: Schemas, wave: int, rows: Sequence[Sequence[Any]]) -> None:
+def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[Sequence[Any]]) -> None:
     hints = _Hints()
     for row in rows:
-        _read(hints, schemas, row)
+        _read(hints, decoder, row)
     if not hints.all:
         return
     hints.since = min(row[6] for row in rows)
@@ -234,12 +246,12 @@ def _queue(connection: Connection, schemas: Schemas, wave: int, rows: Sequence[S
         connection.execute(_NAMING, given)
 
 
-def _read(hints: _Hints, schemas: Schemas, row: Sequence[Any]) -> None:
+def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
     """One event; one that cannot be read tells nothing, and is judged by what verifies."""
     event_id, tenant, name, data, payload, follows, since = row
     hints.all.add((event_id.bytes, tenant))
     hints.looks += [(key, event_id.hex) for key in follows or ()]
-    read = _decoded(schemas, data, payload)
+    read = _decoded(decoder, data, payload)
     if read is None:
         return
     header, said = read
@@ -315,7 +327,7 @@ select e.event_id, e.tenant, t.name, e.header, e.payload
   join events e on e.event_id = w.event_id and e.tenant = w.tenant join names t on t.id = e.tenant"""
 
 
-def _pass_on(connection: Connection, schemas: Schemas) -> bool:
+def _pass_on(connection: Connection, decoder: Decoder) -> bool:
     """Queues what is below the stale events of the oldest wave, so many at a time; whether it had any.
 
     What is below belongs to the same wave: that is how a wave ends, whatever circles there are among joins.
@@ -328,7 +340,7 @@ def _pass_on(connection: Connection, schemas: Schemas) -> bool:
     answers: dict[int, int] = {}
     accounts: set[str] = set()
     for _, _, name, header, payload in connection.execute(_FOUND, given, binary=True):
-        read = _decoded(schemas, header, payload)
+        read = _decoded(decoder, header, payload)
         if read is not None:
             answers |= dict.fromkeys(_looked_for(name, *read), since)
             accounts.update(_accounts(read[0]))
@@ -351,14 +363,14 @@ def _below(connection: Connection, wave: int, ids: Collection[str], answers: dic
     connection.execute(_BELOW, given)
 
 
-def _decoded(schemas: Schemas, data: bytes, payload: bytes | None) -> tuple[EventHeader, Any] | None:
+def _decoded(decoder: Decoder, data: bytes, payload: bytes | None) -> tuple[EventHeader, Any] | None:
     """Header and payload; None of what cannot be read: it tells nothing, and is judged by what verifies."""
     try:
-        header = decode_header(schemas, data)
+        header = decoder.header(data)
     except VerificationError:
         return None
     try:
-        return header, None if payload is None else schemas.decode(payload, header.kind)
+        return header, None if payload is None else decoder.payload(payload, header.kind)
     except (VerificationError, SchemaUnknown):
         return header, None
 

@@ -1,0 +1,158 @@
+"""What comes later than a judgement: trust, erasures, causes of what was refused until then. What the sentinel then holds is what
+one would hold that began now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+import pytest
+
+from ledger.ports import EVENTS, Record
+from ledger.schema_files import load_schemas
+from ledger.store.contents import PostgresContents
+from ledger.store.migrations import migrate
+from ledger.store.projection import PostgresProjection
+from ledger.store.sentinel import PostgresSentinel
+from ledger.store.sentinel_digest import sentinel_digest
+from ledger.trust.bundle import TrustBundle
+from tests.attribution.scenario import Story, read_scenario
+from tests.attribution.stored import ERASER, add_people, erasure_of, records_of
+from tests.sentinel.sweeping import STEPS, connected
+from tests.services.databases import Databases
+from tests.services.forge import LEDGER, Trust, signer
+
+TOLD = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 issuer token_issuance status=issued token=j1 subject=alice expires_at=60 verification=issuer observer=issuer
+a1 hand api_action action_id=x phase=intended operation=send observer=agent agent=bot token=j1 at=500 <- p1:started_by
+"""
+
+
+class Ledger(NamedTuple):
+    """A store into which a story comes in parts, and a sentinel that looks after each."""
+
+    url: str
+    story: Story
+
+    def commit(self, bundle: TrustBundle, *records: Record) -> None:
+        with (
+            closing(PostgresProjection(self.url, load_schemas(), LEDGER, bundle)) as projection,
+            closing(PostgresContents(self.url, load_schemas())) as contents,
+        ):
+            projection.adopt(bundle)
+            projection.claim(EVENTS, "topic", [0])
+            for record in records:
+                projection.commit(projection.prepare([record]))
+            contents.sweep()
+
+    def look(self, bundle: TrustBundle) -> None:
+        with closing(PostgresSentinel(self.url, load_schemas(), LEDGER, lambda: bundle)) as sentinel:
+            for _ in range(STEPS):
+                if not sentinel.step().more:
+                    return
+        raise AssertionError("the sentinel comes to no end")
+
+    def held(self, name: str = "a1") -> tuple[str | None, list[str]]:
+        """The class of an event, and the rules that contradict it now."""
+        event_id = self.story.events[name].made.event_id.hex()
+        with connected(self.url) as connection:
+            row = connection.execute("select class from judgements where event_id = %s::uuid", [event_id]).fetchone()
+            rules = connection.execute(
+                "select rule from contradictions where event_id = %s::uuid and closed_at is null order by rule",
+                [event_id],
+            ).fetchall()
+        return row[0] if row else None, [each for (each,) in rules]
+
+    def is_as_made_now(self, bundle: TrustBundle) -> bool:
+        """Whether a sentinel that begins with empty tables comes to the same."""
+        before = sentinel_digest(self.url)
+        with connected(self.url) as connection:
+            connection.execute(
+                "truncate judgements, contradictions, judgement_waits, sentinel_positions, sentinel_looks, sentinel_stale"
+            )
+        self.look(bundle)
+        return sentinel_digest(self.url) == before
+
+    def records(self, *names: str) -> list[Record]:
+        made = dict(zip(self.story.events, records_of(self.story), strict=True))
+        return [made[name]._replace(offset=list(made).index(name)) for name in names]
+
+
+@pytest.fixture
+def ledger(postgres: Databases) -> Iterator[Ledger]:
+    url = postgres.fresh(migrate)
+    story = read_scenario(TOLD)
+    with connected(url) as connection:
+        add_people(connection, story)
+    yield Ledger(url, story)
+    postgres.drop(url)
+
+
+def trust_of(story: Story, services: Sequence[str]) -> Trust:
+    trust = Trust()
+    for service in services:
+        trust.key(story.forges[service].signer if service != ERASER else signer(ERASER), services=[service])
+    return trust
+
+
+def test_trust_that_comes_later_changes_the_verdict(ledger: Ledger) -> None:
+    made = ledger.records(*ledger.story.events)
+    trust = trust_of(ledger.story, ["hand", "issuer"])
+    ledger.commit(trust.bundle, *made)
+    ledger.look(trust.bundle)
+    assert ledger.held()[0] == "unattributed"
+    trust.key(ledger.story.forges["front"].signer, services=["front"])
+    ledger.commit(trust.bundle)
+    ledger.look(trust.bundle)
+    assert ledger.held()[0] == "attributed"
+    assert ledger.is_as_made_now(trust.bundle)
+
+
+def test_a_key_that_is_revoked_takes_what_it_said_from_the_verdict(ledger: Ledger) -> None:
+    trust = trust_of(ledger.story, ["front", "hand", "issuer"])
+    ledger.commit(trust.bundle, *ledger.records(*ledger.story.events))
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", ["expired_token"])
+    trust.revoke(ledger.story.forges["issuer"].signer, since=0)
+    ledger.commit(trust.bundle)
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", [])
+    assert ledger.is_as_made_now(trust.bundle)
+
+
+@pytest.mark.parametrize("kinds", [None, ("chain_open", "prompt")], ids=["refused", "without effect"])
+def test_what_is_trusted_late_is_judged_again_when_its_token_comes_later_still(
+    ledger: Ledger, kinds: tuple[str, ...] | None
+) -> None:
+    prompt, token, action = ledger.records("p1", "t1", "a1")
+    trust = trust_of(ledger.story, ["front", "issuer"])
+    hand = ledger.story.forges["hand"].signer
+    if kinds is not None:
+        trust.key(hand, services=["hand"], kinds=kinds)
+    ledger.commit(trust.bundle, prompt, action._replace(offset=1))
+    ledger.look(trust.bundle)
+    trust.key(hand, services=["hand"])
+    ledger.commit(trust.bundle)
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", [])
+    ledger.commit(trust.bundle, token._replace(offset=2))
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", ["expired_token"])
+    assert ledger.is_as_made_now(trust.bundle)
+
+
+def test_a_late_erasure_takes_what_was_erased_from_the_verdict_of_whoever_relied_on_it(ledger: Ledger) -> None:
+    trust = trust_of(ledger.story, ["front", "hand", "issuer", ERASER])
+    ledger.commit(trust.bundle, *ledger.records(*ledger.story.events))
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", ["expired_token"])
+    ledger.story.events["t1"] = ledger.story.events["t1"]._replace(erased=True)
+    erasure = erasure_of(ledger.story)
+    assert erasure is not None
+    ledger.commit(trust.bundle, erasure._replace(offset=10))
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", [])
+    assert ledger.is_as_made_now(trust.bundle)
