@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.health import CLOSED
-from ledger.recorder.sender import Doing
+from ledger.recorder.outlet import Doing
 
 if TYPE_CHECKING:
     from ledger.ports import Clock

@@ -15,6 +15,7 @@ from ledger.recorder.chains import Chains, Delivery
 from ledger.recorder.contents import Contents
 from ledger.recorder.encoding import Encoder
 from ledger.recorder.losses import Losses
+from ledger.recorder.outlet import Outlet
 from ledger.recorder.randomness import Randomness
 from ledger.recorder.sender import Sender
 from ledger.recorder.spool import Spool
@@ -76,12 +77,10 @@ class Process:
             spool=self.spool,
             root=plan.spool,
             owner=(plan.ledger, plan.service),
-            open_log=_opener(plan.log),
-            closes_log=callable(plan.log),
+            outlet=Outlet(_opener(plan.log), closes=callable(plan.log), timeout=plan.append_timeout),
             chains=self.chains,
             losses=self.losses,
             linger=plan.linger,
-            append_timeout=plan.append_timeout,
             schemas=plan.schemas,
         )
         self.syncer.thread.start()

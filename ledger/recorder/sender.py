@@ -6,58 +6,30 @@ tried again until it is done or the recorder is closed; ``state`` says what it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Final, Literal, TypeVar
+from typing import Final
 
 from ledger.errors import SpoolFailed, SpoolFull
 from ledger.format.batch import Chain, SealedEvent
 from ledger.format.codec import Schemas
 from ledger.format.heads import KnownHead
 from ledger.format.limits import EVENTS_PER_SEAL
-from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, partition_of
+from ledger.ports import CONTENTS, EVENTS, Outgoing
 from ledger.recorder.acknowledgements import Acknowledgements
 from ledger.recorder.adoption import Left, look_over
 from ledger.recorder.chains import Chains, OpenChain, cut
 from ledger.recorder.frames import SpooledContent, SpooledEvent, read_entry, sealed_frame
 from ledger.recorder.losses import Losses
+from ledger.recorder.outlet import GROUP_BYTES, GROUP_ENTRIES, Abandoned, Outlet, groups
 from ledger.recorder.spool import Orphan, Spool, adopt
 
-GROUP_BYTES: Final = 2 * 1024 * 1024
-GROUP_ENTRIES: Final = 4096
-FIRST_DELAY: Final = 0.05
-LAST_DELAY: Final = 5.0
 BREATH: Final = 0.0001
 """Seconds in which the other threads may have the interpreter, after sealing ``LONG`` events or more."""
 LONG: Final = 32
-
-T = TypeVar("T")
-Doing = Literal["starting", "adopting", "idle", "sending", "retrying", "closing", "ended", "failed"]
-
-
-class _Abandoned(Exception):
-    """The recorder was closed and its time is up: what is left stays in the spool."""
-
-
-@dataclass(slots=True)
-class State:
-    """What the sender is about, for whoever asks."""
-
-    doing: Doing = "starting"
-    since: float | None = None
-    """When the attempt that lasts now began, by ``time.monotonic``."""
-    error: str | None = None
-    failures: int = 0
-    acked_events: int = 0
-    acked_bytes: int = 0
-    adopting: int = 0
-    adopted: int = 0
-    left: tuple[tuple[Path, str], ...] = ()
-    """Spools of dead processes that cannot be read here, and why."""
 
 
 class Sender:
@@ -69,25 +41,20 @@ class Sender:
         spool: Spool,
         root: Path,
         owner: tuple[str, str],
-        open_log: Callable[[], Log],
+        outlet: Outlet,
         chains: Chains,
         losses: Losses,
         schemas: Schemas,
         linger: float,
-        append_timeout: float,
-        closes_log: bool,
     ) -> None:
         self._spool = spool
         self._root = root
         self._owner = owner
-        self._open_log = open_log
+        self._outlet = outlet
         self._chains = chains
         self._losses = losses
         self._schemas = schemas
         self._linger = linger
-        self._append_timeout = append_timeout
-        self._closes_log = closes_log
-        self._log: Log | None = None
         self._cursor = spool.events.cursor()
         self._outbox: list[Outgoing] = []
         self._orphans: list[Orphan] = []
@@ -97,15 +64,12 @@ class Sender:
         """Where this process's chains stand in the log, as far as it acknowledged them. Replaced, never changed."""
         self._collected = 0
         self._collected_bytes = 0
-        self._partitions: dict[str, int] = {}
-        self._deadline: float | None = None
         self._work = Event()
         self._urgent = Event()
-        self._nudge = Event()
         self.idle = False
         self.finished = False
         """Whether all was sent and every chain closed."""
-        self.state = State()
+        self.state = outlet.state
         self.acked = Acknowledgements()
         self.thread = Thread(target=self._run, name="answerable-sender", daemon=True)
 
@@ -121,9 +85,8 @@ class Sender:
 
     def stop(self, deadline: float) -> None:
         """Send all, close the chains and end, by ``deadline`` (``time.monotonic``) at the latest."""
-        self._deadline = deadline
+        self._outlet.stop(deadline)
         self.hurry()
-        self._nudge.set()
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -133,15 +96,15 @@ class Sender:
 
     def _run(self) -> None:
         try:
-            self._log = self._insist(self._open_log)
+            self._outlet.open()
             self._adopt()
-            while self._deadline is None or self._cursor.peek():
+            while self._outlet.deadline is None or self._cursor.peek():
                 self._round()
             self.state.doing = "closing"
             self._close_chains()
             self.finished = True
             self.state.doing = "ended"
-        except _Abandoned:
+        except Abandoned:
             self.state.doing = "ended"
         except BaseException as error:  # noqa: BLE001 - nobody else would hear of it
             self.state.doing = "failed"
@@ -152,15 +115,8 @@ class Sender:
         finally:
             for orphan in self._orphans:
                 orphan.close(delete=False)
-            if self._closes_log and self._log is not None:
-                self._close_log(self._log)
+            self._outlet.close()
             self.acked.end()
-
-    def _close_log(self, log: Log) -> None:
-        try:
-            log.close()
-        except Exception as error:  # noqa: BLE001 - all was acknowledged before, or stays in the spool
-            self.state.error = f"{type(error).__name__}: {error}"
 
     def _round(self) -> None:
         """Waits for something to send, then sends a group of it."""
@@ -176,13 +132,13 @@ class Sender:
 
     def _await_work(self) -> None:
         self.idle = True
-        if not self._cursor.peek() and self._deadline is None:
+        if not self._cursor.peek() and self._outlet.deadline is None:
             self.state.doing = "idle"
             due = self._chains.next_due()
             self._work.wait(None if due is None else max(0.0, due - monotonic()))
         self.idle = False
         self._work.clear()
-        if self._deadline is None and self._cursor.peek() and self.waiting[0] < EVENTS_PER_SEAL:
+        if self._outlet.deadline is None and self._cursor.peek() and self.waiting[0] < EVENTS_PER_SEAL:
             self._urgent.wait(self._linger)
         self._urgent.clear()
 
@@ -215,7 +171,7 @@ class Sender:
             self.acked.advance(self._collected)
 
     def _acknowledge_spool(self) -> None:
-        self._insist(lambda: self._spool.acknowledge(self._sealed, self._collected))
+        self._outlet.insist(lambda: self._spool.acknowledge(self._sealed, self._collected))
         if self._moved:
             self.heads = {**self.heads, **{chain: moved.known for chain, moved in self._moved.items()}}
             self._moved = {}
@@ -243,7 +199,7 @@ class Sender:
             self._seal(chain, [self._chains.heartbeat(chain, waiting, size, self._spool.oldest_at)], 0)
 
     def _chain(self, tenant: str) -> OpenChain:
-        return self._insist(lambda: self._chains.of(tenant, self._events_partition))
+        return self._outlet.insist(lambda: self._chains.of(tenant, self._events_partition))
 
     def _seal(
         self, chain: OpenChain, events: Sequence[SealedEvent], sealed_until: int, *, closes: bool = False
@@ -257,7 +213,7 @@ class Sender:
             self._moved[chain.chain] = chain
             return Outgoing(EVENTS, chain.partition, chain.chain.chain_id, sealed.value)
 
-        self._outbox.append(self._insist(attempt))
+        self._outbox.append(self._outlet.insist(attempt))
         # Not tried again with the seal, which would be made anew under the next number: the heads only save room.
         with suppress(SpoolFull, SpoolFailed):
             self._spool.note_heads(self._chains.noted())
@@ -266,56 +222,13 @@ class Sender:
 
     def _deliver(self, contents: Sequence[SpooledContent], batches: Sequence[Outgoing]) -> None:
         """Contents first: nobody shall read an event and not find what it refers to."""
-        self._append([Outgoing(CONTENTS, self._contents_partition(each.key), *each[1:]) for each in contents])
-        self._append(batches)
-
-    def _append(self, records: Sequence[Outgoing]) -> None:
-        log = self._log
-        assert log is not None  # noqa: S101 - opened before anything is sent
-        for part in _groups(records):
-            self._insist(lambda part=part: log.append(part, timeout=self._patience()))  # type: ignore[misc]
-
-    def _patience(self) -> float:
-        if self._deadline is None:
-            return self._append_timeout
-        return min(self._append_timeout, max(0.1, self._deadline - monotonic()))
-
-    def _insist(self, attempt: Callable[[], T]) -> T:
-        """What ``attempt`` returns, once it does; tries again after growing delays. Raises only when the recorder was closed."""
-        delay, doing = FIRST_DELAY, self.state.doing
-        while True:
-            self.state.since = monotonic()
-            try:
-                done = attempt()
-            except Exception as error:  # noqa: BLE001 - a broken log or signer must not end the thread; health() tells
-                self.state.since = None
-                self.state.doing = "retrying"
-                self.state.error = f"{type(error).__name__}: {error}"
-                self.state.failures += 1
-            else:
-                self.state.since = None
-                if self.state.error is not None:
-                    self.state.doing, self.state.error = doing, None
-                return done
-            if self._deadline is not None and monotonic() + delay > self._deadline:
-                raise _Abandoned
-            self._nudge.wait(delay)
-            self._nudge.clear()
-            delay = min(2 * delay, LAST_DELAY)
+        self._outlet.append(
+            [Outgoing(CONTENTS, self._outlet.partition(CONTENTS, each.key), *each[1:]) for each in contents]
+        )
+        self._outlet.append(batches)
 
     def _events_partition(self, chain_id: bytes) -> int:
-        return self._partition(EVENTS, chain_id)
-
-    def _contents_partition(self, key: bytes) -> int:
-        return self._partition(CONTENTS, key)
-
-    def _partition(self, topic: str, key: bytes) -> int:
-        log = self._log
-        assert log is not None  # noqa: S101
-        count = self._partitions.get(topic)
-        if count is None:
-            count = self._partitions[topic] = self._insist(lambda: log.partitions(topic))
-        return partition_of(key, count)
+        return self._outlet.partition(EVENTS, chain_id)
 
     def _adopt(self) -> None:
         """Sends what dead processes left: contents, sealed bytes as they are, then their unsealed events in new chains. What
@@ -324,7 +237,7 @@ class Sender:
         self.state.doing = "adopting"
         ledger, service = self._owner
         own = self._spool.directory
-        orphans = self._orphans = self._insist(lambda: adopt(self._root, own, ledger=ledger, service=service))
+        orphans = self._orphans = self._outlet.insist(lambda: adopt(self._root, own, ledger=ledger, service=service))
         left = look_over(self._schemas, orphans)
         for orphan, _ in left.unreadable:
             orphans.remove(orphan)
@@ -345,30 +258,30 @@ class Sender:
             self._seal(self._chain(tenant), [], 0)
         self._flush_outbox()
         for each in left.spools:
-            self._insist(each.orphan.mark_continued)
+            self._outlet.insist(each.orphan.mark_continued)
         self._seal_left(left)
 
     def _send_again(self, left: Left) -> None:
         for each in left.spools:
-            for contents in _groups(each.contents()):
+            for contents in groups(each.contents()):
                 self._deliver(contents, [])
         for each in left.spools:
-            for batches in _groups(each.batches()):
-                self._append([Outgoing(EVENTS, one.partition, one.chain_id, one.value) for one in batches])
+            for batches in groups(each.batches()):
+                self._outlet.append([Outgoing(EVENTS, one.partition, one.chain_id, one.value) for one in batches])
                 self._acknowledge_left(each.orphan, batches[-1].number, each.orphan.acked_events)
 
     def _seal_left(self, left: Left) -> None:
         for each in left.spools:
-            for events in _groups(each.unsealed()):
+            for events in groups(each.unsealed()):
                 self._seal_all(events, own=False)
                 self._flush_outbox()
                 self._acknowledge_left(each.orphan, each.orphan.acked_sealed, events[-1].number)
 
     def _acknowledge_left(self, orphan: Orphan, sealed: int, events: int) -> None:
-        self._insist(lambda: orphan.acknowledge(sealed, events))
+        self._outlet.insist(lambda: orphan.acknowledge(sealed, events))
 
     def _flush_outbox(self) -> None:
-        self._append(self._outbox)
+        self._outlet.append(self._outbox)
         self._outbox = []
         self._acknowledge_spool()
 
@@ -377,21 +290,3 @@ class Sender:
         for chain in list(self._chains.open.values()):
             self._seal(chain, [self._chains.close(chain, "shutdown")], 0, closes=True)
         self._flush_outbox()
-
-
-def _size(entry: object) -> int:
-    return sum(len(part) for part in entry if isinstance(part, bytes)) if isinstance(entry, tuple) else 0
-
-
-def _groups(entries: Iterable[T]) -> Iterable[list[T]]:
-    """In lists of bounded size, so that a large spool does not stand in memory."""
-    group: list[T] = []
-    size = 0
-    for entry in entries:
-        group.append(entry)
-        size += _size(entry)
-        if size >= GROUP_BYTES or len(group) >= GROUP_ENTRIES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group

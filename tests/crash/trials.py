@@ -21,8 +21,8 @@ from tests.crash.tracing import ROOT, Place
 Victim = Literal["recorder", "materializer", "contents"]
 
 _RECORDER: Final = (
-    "acknowledgements", "adoption", "chains", "contents", "encoding", "frames", "journal", "linking", "process", "recorder",
-    "sender", "spool", "syncer",
+    "acknowledgements", "adoption", "chains", "contents", "encoding", "frames", "journal", "linking", "outlet", "process",
+    "recorder", "sender", "spool", "syncer",
 )  # fmt: skip
 _STORE: Final = (
     "chains", "copies", "findings", "names", "owner", "partitions", "persons", "placement", "positions", "projection", "rows",
