@@ -14,7 +14,7 @@ import structlog
 from benchmarks.generate import bundle
 from consumers.health import Health
 from consumers.materializer import materializer, tune_collector
-from consumers.worker import stop_on_signals
+from consumers.running import stop_on_signals
 from ledger.logs.kafka import KafkaLog
 from ledger.ports import Tally
 from ledger.recorder.clock import SystemClock

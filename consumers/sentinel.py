@@ -13,7 +13,8 @@ from typing import Final
 import structlog
 
 from consumers.health import Health
-from consumers.worker import Pace, insist
+from consumers.running import insist
+from consumers.worker import Pace
 from ledger.ports import Clock, Tally
 from ledger.store.sentinel import PostgresSentinel
 

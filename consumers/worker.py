@@ -6,34 +6,29 @@ starts the worker again with ``accept``.
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
-from threading import Event, Timer
-from typing import Any, Final, Generic
+from threading import Event
+from typing import Final, Generic
 
 import structlog
 
 from consumers.health import Health
+from consumers.running import DECIDED, insist
 from ledger.errors import BackendError, ConfigurationError, PositionLost
 from ledger.ports import Bounds, Clock, Log, Position, Prepared, Projection, Record, Subscription, Tally, record_digest
 from ledger.trust.bundle import TrustError
 
-DECIDED: Final = (PositionLost, ConfigurationError, TrustError)
-"""What ends a worker: a person must decide, or act."""
 NOT_OF_A_RECORD: Final = (BackendError, ConfigurationError, TrustError)
 """What fails for whichever record is at hand."""
 ATTEMPTS: Final = 2
 """A record that ended this many attempts is set aside."""
 TOLD: Final = 20
 """Refused records of one commit that are logged one by one: a forger must not fill the disk of the log."""
-GRACE_SECONDS: Final = 8.0
-"""What a worker has for its ending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,47 +294,6 @@ class Worker(Generic[Prepared]):
         return None, offset
 
 
-def insist(
-    work: Callable[[], object], health: Health, stop: Event, say: structlog.stdlib.BoundLogger, seconds: float
-) -> None:
-    """Begins ``work`` again, ``seconds`` after whatever ended it, until ``stop`` is set. The same reason is logged again only
-    after a commit.
-
-    Raises what only a person can mend: ``PositionLost``, ``ConfigurationError``, ``TrustError``.
-    """
-    said: tuple[str, int | None] = "", None
-    while not stop.is_set():
-        try:
-            work()
-        except DECIDED as error:
-            health.state("decision needed", str(error))
-            raise
-        except Exception as error:  # noqa: BLE001 - a worker that ends is a ledger that stands still
-            told = str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
-            if said != (told, health.snapshot.committed_at):
-                say.warning("will try again", error=told, exc_info=not isinstance(error, BackendError))
-            said = told, health.snapshot.committed_at
-            health.failed(told)
-            stop.wait(seconds)
-
-
-def run_opened(
-    opened: Callable[[], AbstractContextManager[Worker[Any]]], health: Health, stop: Event, seconds: float = 1.0
-) -> None:
-    """Opens a worker and runs it until ``stop``; where store or log are away while it is opened, it waits for them.
-
-    Raises as ``Worker.run`` does.
-    """
-
-    def work() -> None:
-        with opened() as worker:
-            worker.run(stop)
-
-    insist(work, health, stop, structlog.get_logger(), seconds)
-    if health.snapshot.state != "stopped":
-        health.state("stopped")
-
-
 def _kind(error: BaseException) -> str:
     """What an error that a record provoked is called; its text may repeat what the record says."""
     return type(error).__name__
@@ -357,27 +311,3 @@ def cuts(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
         part.append(record)
     if part:
         yield part
-
-
-def stop_on_signals(grace: float = GRACE_SECONDS) -> Event:
-    """An event that SIGTERM and SIGINT set; the batch in hand is finished. For a process's main thread.
-
-    A driver that waits for a server which says nothing does not see the event: after ``grace`` seconds the process ends where
-    it is, with status 1. That costs nothing, for what was not committed is read again.
-    """
-    stop = Event()
-
-    def end(*_: object) -> None:
-        stop.set()
-        late = Timer(grace, _leave, [grace])
-        late.daemon = True
-        late.start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    return stop
-
-
-def _leave(grace: float) -> None:
-    structlog.get_logger().warning("stopped in the middle; the next worker reads it again", seconds=grace)
-    os._exit(1)

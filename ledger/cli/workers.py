@@ -178,10 +178,10 @@ def migrate(ctx: typer.Context, as_json: Json = False) -> None:
 def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContextManager[Any]]) -> None:
     """Runs a worker until SIGTERM. Its metrics are there before its store and its log are."""
     write_lines()
-    stop = application("consumers.worker", "stop_on_signals")()
+    stop = application("consumers.running", "stop_on_signals")()
     health: Any = application("consumers.health", "Health")(name)
     with _metrics(settings, health.registry):
-        application("consumers.worker", "run_opened")(lambda: opened(health), health, stop)
+        application("consumers.running", "run_opened")(lambda: opened(health), health, stop)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,8 @@ from api.store import Store
 from consumers.contents import contents_worker
 from consumers.health import Health
 from consumers.materializer import materializer
-from consumers.worker import Pace, stop_on_signals
+from consumers.running import stop_on_signals
+from consumers.worker import Pace
 from ledger import Person
 from ledger.errors import BackendError, LedgerError, SpoolFailed
 from ledger.logs import open_log

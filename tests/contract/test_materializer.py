@@ -12,7 +12,8 @@ import pytest
 
 from consumers.health import Health
 from consumers.materializer import materializer
-from consumers.worker import Pace, Worker, run_opened
+from consumers.running import run_opened
+from consumers.worker import Pace, Worker
 from ledger.errors import BackendError, ConfigurationError, PositionLost
 from ledger.ports import EVENTS, Bounds, Outgoing, Record, Subscription, Tally
 from ledger.schema_files import load_schemas

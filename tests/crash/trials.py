@@ -32,12 +32,14 @@ FILES: Final[dict[Victim, list[str]]] = {
     "recorder": [f"ledger/recorder/{name}.py" for name in _RECORDER],
     "materializer": [
         "consumers/worker.py",
+        "consumers/running.py",
         "consumers/materializer.py",
         "consumers/health.py",
         *(f"ledger/store/{name}.py" for name in _STORE),
     ],
     "contents": [
         "consumers/worker.py",
+        "consumers/running.py",
         "consumers/contents.py",
         *(f"ledger/store/{name}.py" for name in ("contents", "erasures", "owner", "positions")),
     ],

@@ -35,7 +35,7 @@ with open_recorder(service="agent") as recorder:
 
 HANGING = """
 import time
-from consumers.worker import stop_on_signals
+from consumers.running import stop_on_signals
 stop_on_signals(0.5)
 print(1, flush=True)
 time.sleep(60)
