@@ -19,7 +19,7 @@ from ledger.store.judging import BATCH, judge, judgements, ready
 from ledger.store.migrations import check_migrated
 from ledger.store.nodes import Reading
 from ledger.store.patience import MOST_SECONDS, STEP_SECONDS, within
-from ledger.store.sweeping import NotReady, Swept, sweep
+from ledger.store.sweeping import Swept, sweep
 from ledger.trust.bundle import TrustBundle
 
 
@@ -58,8 +58,7 @@ class PostgresSentinel:
     def step(self, *, limit: int = BATCH) -> Step:
         """Sweeps and judges so much; raises ``BackendError`` where nothing of the last part was kept: try again.
 
-        While the store stands under another bundle than ours, nothing is done. Where a sentinel that began later judges by other
-        criteria, that is a ``BackendError`` too.
+        So it is while the store stands under another bundle than ours, or a sentinel that began later judges by other criteria.
         """
         self._bundle = self._trust()
         with translated(), within(self._patience, self._connection) as bound:
@@ -73,8 +72,6 @@ class PostgresSentinel:
                     hold(self._connection, self._criteria)
                     judged = judge(self._connection, self._reading, self._house, limit=limit)
                 queued = not swept.more and not judged.taken and again(self._connection)
-            except NotReady:
-                return Step(0, 0, more=False)
             finally:
                 self._patience = min(2 * self._patience, MOST_SECONDS) if bound.expired else STEP_SECONDS
         return Step(swept.events, judged.judged, swept.more or bool(judged.taken) or queued)

@@ -15,7 +15,7 @@ import psycopg
 from ledger.attribution.joins import JOINED, key_of, names_of
 from ledger.attribution.judgement import KINDS
 from ledger.attribution.links import SAME
-from ledger.errors import VerificationError
+from ledger.errors import BackendError, VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
 from ledger.format.event import EventHeader
 from ledger.ports import CONTENTS, EVENTS
@@ -38,7 +38,7 @@ class Swept(NamedTuple):
     more: bool
 
 
-class NotReady(Exception):
+class NotReady(BackendError):
     """The store does not stand under this sentinel's bundle or schemas (yet)."""
 
 

@@ -14,13 +14,14 @@ from consumers.worker import Pace
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.recorder.clock import SystemClock
 from ledger.schema_files import load_schemas
+from ledger.store.projection import PostgresProjection
 from ledger.store.sentinel import PostgresSentinel
 from ledger.trust.bundle import TrustBundle
 from tests.attribution.scenario import read_scenario, scenario_files
-from tests.attribution.stored import store
+from tests.attribution.stored import store, trust_of
 from tests.sentinel.sweeping import connected
 from tests.services.databases import Databases
-from tests.services.forge import LEDGER
+from tests.services.forge import LEDGER, signer
 from tests.waiting import until
 
 WORKER = {"worker": "sentinel"}
@@ -83,3 +84,16 @@ def test_while_another_with_other_house_rules_judges_it_waits_and_says_so_in_sta
             assert "ANSWERABLE_RULES" in earlier.snapshot.detail
             assert earlier.registry.get_sample_value("answerable_worker_state", {**WORKER, "state": "waiting"}) == 1
             until(lambda: later.snapshot.state == "running")
+
+
+def test_while_the_store_stands_under_another_bundle_it_waits_and_says_so_until_a_materializer_has_judged(
+    told: tuple[str, TrustBundle],
+) -> None:
+    url, _ = told
+    (path,) = [each for each in scenario_files() if each.stem == "rule_revoked_token"]
+    longer = trust_of(read_scenario(path.read_text(), path.stem)).key(signer("another")).bundle
+    with working(url, longer) as health:
+        until(lambda: health.snapshot.state == "waiting")
+        assert "another trust bundle" in health.snapshot.detail
+        PostgresProjection(url, load_schemas(), LEDGER, longer).close()
+        until(lambda: health.snapshot.state == "running")
