@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
 from ledger import wiring
+from ledger.attribution.graph import in_order
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 from ledger.cli.ask import AsOf, Nodes, event_id, print_event
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
-from ledger.cli.output import clean, console, emit, read_time, tell
+from ledger.cli.output import clean, console, counted, emit, read_time, tell
 from ledger.errors import ConfigurationError
 from ledger.format import ids
-from ledger.store.touched import WHAT, touched
+from ledger.store.touched import WHAT, Touched, What, touched
 from ledger.touched_view import touched_json
 
 
@@ -40,8 +43,8 @@ def touched_by(
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Lists what came of a person, token, grant, document, memory or policy version, through whichever agents. Exit 1 where
-    nothing did.
+    """Lists the events of a person, token, grant, document, memory or policy version, and what came of them, through whichever
+    agents. Exit 1 where nothing did, and no token or grant was used.
     """
     kind = next((each for each in WHAT if each == what), None)
     if kind is None:
@@ -56,15 +59,33 @@ def touched_by(
         shown = touched_json(kind, value, page)
         emit({**shown, "before": None if page.before is None else ids.text(page.before)})
     else:
-        out = console()
-        out.print(Text(f"{len(page.starts)} events of {clean(kind)} {clean(value)}; what came of them:", style="bold"))
-        for each in page.items:
-            print_event(out, each.node, persons=page.persons, utc=settings.utc)
-            among = f", one of {each.candidates} that fit" if each.candidates > 1 else ""
-            out.print(Text(f"    {each.grade}, {each.steps} links from it{among}", style="dim"))
+        print_touched(console(), kind, value, page, utc=settings.utc)
         if page.before is not None:
             tell(f"there are earlier ones: --before {ids.text(page.before)}")
         if page.truncated:
             tell(f"cut short: {', '.join(page.truncated)}; give a larger --nodes")
-    if not page.items:
+    if not page.items and not page.uses:
         exit_with(NO)
+
+
+def print_touched(out: Console, what: What, value: str, page: Touched, *, utc: bool) -> None:
+    """First the events of the thing itself, its uses among them; then what came of these."""
+    of = f" ({', '.join(_parts(page))})" if page.starts else ""
+    out.print(Text(f"{counted(len(page.starts), 'event')} of {clean(what)} {clean(value)}{clean(of)}:", style="bold"))
+    for node in in_order(page.starts):
+        print_event(out, node, persons=page.persons, utc=utc)
+    if not page.starts:
+        return
+    out.print(
+        Text("what came of them:" if page.items else "nothing further came of them that is recorded", style="bold")
+    )
+    for each in page.items:
+        print_event(out, each.node, persons=page.persons, utc=utc)
+        among = f", one of {each.candidates} that fit" if each.candidates > 1 else ""
+        out.print(Text(f"    {each.grade}, {counted(each.steps, 'link')} from it{among}", style="dim"))
+
+
+def _parts(page: Touched) -> list[str]:
+    """How many of each sort the events of the thing are: `1 token issuance`, `3 uses`."""
+    sorts = Counter("use" if node.ref in page.uses else node.kind.replace("_", " ") for node in in_order(page.starts))
+    return [counted(number, sort, "memory events" if sort == "memory" else None) for sort, number in sorts.items()]

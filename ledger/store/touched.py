@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, get_args
 import psycopg
 
 from ledger.attribution.joins import key_of, names_of
-from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node
+from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Ref
 from ledger.attribution.touched import Reached, reached
 from ledger.errors import InvalidEvent
 from ledger.store.connect import translated
@@ -34,16 +34,19 @@ _KINDS: Final[Mapping[What, Sequence[str]]] = {
     "policy": ("policy_decision",),
 }
 """The kinds of event that are the thing, or its use."""
+_USES: Final = frozenset({"token_use", "grant_use"})
 
 
 class Touched(NamedTuple):
-    """A page. ``before`` is the id that the next one goes on from; ``truncated`` names limits that were hit."""
+    """A page. ``starts`` are the events of the thing, ``uses`` those of them that used a token or grant rather than stated it;
+    ``before`` is the id that the next page goes on from; ``truncated`` names limits that were hit."""
 
     starts: Sequence[Node]
     items: Sequence[Reached]
     persons: Mapping[bytes, KnownPerson]
     before: bytes | None
     truncated: tuple[str, ...]
+    uses: frozenset[Ref] = frozenset()
 
 
 def touched(
@@ -71,12 +74,20 @@ def touched(
         persons = question.persons(nodes)
     found = reached(question.subgraph(nodes, persons), [node.ref for node in starts]) if starts else []
     cut = [*truncated, *(["nodes"] if len(walked) >= limits.nodes else [])]
-    return Touched(starts, found, persons, ids[-1] if len(ids) >= STARTS else None, tuple(cut))
+    uses = frozenset(node.ref for node in starts if _is_use(node, names))
+    return Touched(starts, found, persons, ids[-1] if len(ids) >= STARTS else None, tuple(cut), uses)
 
 
 def _is(node: Node, names: Sequence[str]) -> bool:
     answers, follows = names_of(node.header, node.payload)
     return not set(names).isdisjoint([*answers, *follows])
+
+
+def _is_use(node: Node, names: Sequence[str]) -> bool:
+    """Whether an event of a token or grant says that it used it. What states it answers to its name, or is its issuance anew."""
+    answers = set(names_of(node.header, node.payload)[0])
+    used = {name for name in names if name.partition(":")[0] in _USES}
+    return not used.isdisjoint(answers) and not answers.intersection(set(names) - used)
 
 
 def _names(connection: psycopg.Connection, tenant: str, what: What, value: str) -> tuple[list[str], tuple[str, ...]]:

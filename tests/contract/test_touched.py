@@ -86,6 +86,7 @@ def test_a_poisoned_document_is_followed_through_memory_into_another_run(url: st
 def test_a_token_is_followed_to_what_presented_it(url: str, story: Story) -> None:
     page = ask(url, "token", "as#j1")
     assert {story.name_of(each.event_id) for each in page.starts} == {"t1", "a2"}
+    assert {story.name_of(each.event_id) for each in page.uses} == {"a2"}
     with pytest.raises(InvalidEvent, match="issuer#jti"):
         ask(url, "token", "j1")
 

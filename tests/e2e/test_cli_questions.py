@@ -62,6 +62,16 @@ def test_what_a_person_triggered_is_told_with_the_agent_and_for_whom(run: Run, t
     assert found["agents"] == [AGENT]
     assert {told.step, told.action, told.outcome} <= {each["event_id"] for each in found["items"]}
     assert "for Alice" in run("find", "--agent", AGENT, "--kind", "api_action").stdout
+    assert "1 event of person https://issuer.example#alice (1 prompt):\n" in text
+    assert told.prompt in text.partition("what came of them:")[0]
     run("touched", "person", "https://issuer.example#nobody", status=1)
     run("touched", "person", "https://issuer.example#alice", "--tenant", OTHER, status=1)
     assert "touches nothing" in run("touched", "spoon", "x", status=2).stderr
+
+
+def test_a_token_that_was_used_and_led_no_further_is_told_with_its_uses(run: Run, told: Story) -> None:
+    text = run("touched", "token", "https://issuer.example#token-1").stdout
+    assert text.startswith("2 events of token https://issuer.example#token-1 (2 uses):\n")
+    assert told.action in text
+    assert text.endswith("nothing further came of them that is recorded\n")
+    assert "0 events of token" in run("touched", "token", "https://issuer.example#token-2", status=1).stdout
