@@ -50,12 +50,21 @@ class Event(EventSummary):
     payload: dict[str, Any] | None
 
 
+class FoundEvent(EventSummary):
+    """An event that was found."""
+
+    matched: list[str] = Field(description="the fields in which `value` stands; empty where none was searched")
+
+
 class Events(Shown):
     """A page of events."""
 
-    items: list[EventSummary]
+    items: list[FoundEvent]
     next: str | None = Field(description="the cursor of the next page; null: there was no more")
-    truncated: list[str] = Field(description="limits of the search itself that were hit")
+    truncated: list[str] = Field(
+        description="limits of the search itself that were hit; `scan`: it goes on by `next`; `rebuild`: events stored by a "
+        "release before are not found by every value"
+    )
 
 
 class EventList(Shown):

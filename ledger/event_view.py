@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
+from ledger.attribution.findable import matches
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.subgraph import KnownPerson, Node
 
@@ -64,6 +65,11 @@ def show_event(node: Node, persons: Mapping[bytes, KnownPerson], *, payload: boo
     if payload:
         shown["payload"] = None if node.payload is None else _plain("", node.payload)
     return shown
+
+
+def matched(node: Node, value: str | None) -> list[str]:
+    """The fields of a found event in which the value that was searched stands."""
+    return [] if value is None else matches(node.header, node.payload, value)
 
 
 def people_of(node: Node) -> set[bytes]:

@@ -172,10 +172,12 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield lineage, "not-found", of(f"/v1/events/{UNKNOWN}/lineage")
     yield lineage, "invalid-request", of(f"/v1/events/{told['a1']}/lineage?direction=sideways")
     found = (
+        "value=0af7651916cd43dd8448eb211c80319c&"
         f"correlation=trace:0af7651916cd43dd8448eb211c80319c&principal={person}&agent={quote(AGENT, safe='')}"
         f"&kind=prompt&execution={run}&since=2026-01-01T00:00:00Z&until={AS_OF}&limit=50"
     )
     yield "/v1/events", "prompt", of(f"/v1/events?{found}")
+    yield "/v1/events", "by-value", of("/v1/events?value=UA-101&limit=2")
     yield "/v1/events", "by-resource", of("/v1/events?resource=flight:UA-101&limit=1")
     yield "/v1/events", "invalid-request", of("/v1/events?since=yesterday")
     action = "/v1/actions/{action_id}"

@@ -18,7 +18,7 @@ from api.problems import InvalidRequest, responses
 from api.routes.answers import Graph, Nodes
 from ledger.attribution.graph import graph_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node
-from ledger.event_view import people_of, show_event
+from ledger.event_view import matched, people_of, show_event
 from ledger.store import queries
 from ledger.store.persons import persons_named
 
@@ -30,6 +30,15 @@ _SHAPE: Sequence[type] = (str, str, int)
 
 ExecutionId = Annotated[str, Path(description="The execution's id, a UUID.", max_length=64)]
 ActionId = Annotated[str, Path(description="The action's id, as its accounts state it.", max_length=TEXT_MOST)]
+Value = Annotated[
+    str | None,
+    Query(
+        max_length=TEXT_MOST,
+        description="Stands, exactly, in any field: a request, trace, span, tool call, decision or approval id, a token's jti, a "
+        "resource or a part of one (such as a table), an address or host. Contents are not searched.",
+        examples=["0af7651916cd43dd8448eb211c80319c"],
+    ),
+]
 Correlation = Annotated[
     str | None,
     Query(max_length=TEXT_MOST, description="`namespace:value`.", examples=["trace:0af7651916cd43dd8448eb211c80319c"]),
@@ -51,6 +60,7 @@ Until = Annotated[str | None, Query(max_length=40, description="Occurred before:
 def find(
     request: Request,
     caller: Reader,
+    value: Value = None,
     correlation: Correlation = None,
     principal: Principal = None,
     agent: Agent = None,
@@ -64,6 +74,7 @@ def find(
 ) -> Response:
     """Those that match everything that is given, the latest ids first. Without their payloads: ask for each by id."""
     search = queries.Search(
+        value=read_text(value, "value"),
         correlation=read_text(correlation, "correlation"),
         principal=read_text(principal, "principal"),
         agent=read_text(agent, "agent"),
@@ -79,6 +90,8 @@ def find(
         reading = request.app.state.reading
         page = queries.find_events(connection, reading, caller.tenant, search, after=after, limit=limit)
         items = _shown(request, connection, caller.tenant, page.events, payload=False)
+    for item, node in zip(items, page.events, strict=True):
+        item["matched"] = matched(node, search.value)
     return JsonBody({"items": items, "next": write_place(scope, page.next), "truncated": list(page.truncated)})
 
 
@@ -168,7 +181,7 @@ def read_place(scope: Sequence[object], cursor: str | None) -> queries.Cursor | 
         place = queries.Cursor(bytes.fromhex(str(event_id)), bytes.fromhex(str(digest)), bounded(int(at)))
     except ValueError:
         raise InvalidRequest(BAD_CURSOR) from None
-    if len(place.event_id) != ID_BYTES or len(place.digest) != DIGEST_BYTES:
+    if len(place.event_id) != ID_BYTES or len(place.digest) not in (0, DIGEST_BYTES):
         raise InvalidRequest(BAD_CURSOR)
     return place
 

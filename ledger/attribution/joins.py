@@ -41,12 +41,21 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "named": "a token whose `act` names an agent or whose client it is: `issuer#subject`, `issuer#client_id` (for finding)",
     "configured": "what an agent was configured with, by agent_id (for finding)",
     "listed": "every event of a kind that an inventory reads: agent_registration, token_issuance (for finding)",
+    "value": "a value that an event states and no other name holds whole, or a part of one (for finding)",
     "correlation": "a correlation of the header, whole: `trace:…`, `span:…`, `request:…`",
 }
 """Every namespace and what its value is; ``docs/format.md`` prints it."""
 
 JOINED: Final = frozenset({"parent_span", "tool_call", "request"})
 """Correlations by which an event refers to others. Others are stored, and found by, and never joined."""
+
+CORRELATIONS: Final = frozenset(
+    {
+        "trace", "span", "parent_span", "request", "tool_call", "conversation", "mcp_session", "mcp_request", "linked_span",
+        "aws_event", "shared_event", "tool_result",
+    }
+)  # fmt: skip
+"""The closed table of correlations (docs/format.md)."""
 
 Names = list[str]
 Payload = Mapping[str, Any]
@@ -63,7 +72,7 @@ def key_of(tenant: str, name: str) -> int:
 def join_keys(tenant: str, header: EventHeader, payload: Payload | None) -> tuple[list[int], list[int]]:
     """The keys that an event answers to, and those that it follows. ``payload`` None: erased or of an unknown schema."""
     answers, follows = names_of(header, payload)
-    return [_known_key(tenant, name) for name in answers], [_known_key(tenant, name) for name in follows]
+    return [known_key(tenant, name) for name in answers], [known_key(tenant, name) for name in follows]
 
 
 def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names]:
@@ -146,7 +155,7 @@ def _start(tenant: str) -> blake2b:
     return blake2b(f"{tenant}\0".encode(), digest_size=8)
 
 
-_known_key: Final = lru_cache(maxsize=1 << 15)(key_of)
+known_key: Final = lru_cache(maxsize=1 << 15)(key_of)
 """``key_of``, remembered: the events of a run share trace, run and people, and a look-up costs a tenth of a hash."""
 
 

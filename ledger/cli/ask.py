@@ -21,7 +21,7 @@ from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time, tell
 from ledger.cli.rights import AfterRevocation, TokenOption, asked_right, show_right
 from ledger.errors import ConfigurationError
-from ledger.event_view import people_of, show_event
+from ledger.event_view import matched, people_of, show_event
 from ledger.format import ids
 from ledger.settings import Settings
 from ledger.store import queries
@@ -130,6 +130,13 @@ def lineage(
 
 def find(
     ctx: typer.Context,
+    value: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[VALUE]",
+            help="An id, address, host, resource, table or token's jti, as it stands in any field; exactly.",
+        ),
+    ] = None,
     correlation: Annotated[str | None, typer.Option(help="namespace:value, such as trace:0af7…")] = None,
     principal: Annotated[str | None, typer.Option(help="A person: issuer#subject, or a digest of theirs.")] = None,
     agent: Annotated[str | None, typer.Option(help="The agent's URI.")] = None,
@@ -144,9 +151,12 @@ def find(
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Finds events, the latest first. Exit 1 where there is none."""
+    """Finds events, the latest first: by a value, in whichever field it stands, or by what is given. Contents are not searched.
+    Exit 1 where there is none.
+    """
     settings = settings_of(ctx, tenant=tenant, utc=utc)
     search = queries.Search(
+        value=value,
         correlation=correlation,
         principal=principal,
         agent=agent,
@@ -164,7 +174,7 @@ def find(
             page = queries.events_of_action(connection, rows, settings.tenant, action, limit=limit)
         else:
             page = queries.find_events(connection, rows, settings.tenant, search, limit=limit)
-        _show(connection, rows, page, settings, as_json=as_json)
+        _show(connection, rows, page, settings, value=value, as_json=as_json)
 
 
 def graph(
@@ -186,25 +196,29 @@ def graph(
 
 
 def _show(
-    connection: psycopg.Connection, rows: Reading, page: queries.Page, settings: Settings, *, as_json: bool
+    connection: psycopg.Connection,
+    rows: Reading,
+    page: queries.Page,
+    settings: Settings,
+    *,
+    value: str | None,
+    as_json: bool,
 ) -> None:
-    """A page of events; exit 1 where it is empty."""
+    """A page of events, each with the fields in which ``value`` stands; exit 1 where it is empty."""
     people = {digest for node in page.events for digest in people_of(node)}
     persons = persons_named(connection, rows, settings.tenant, people)
     if as_json:
-        more = page.next is not None
-        emit(
-            {
-                "items": [show_event(node, persons) for node in page.events],
-                "more": more,
-                "truncated": list(page.truncated),
-            }
-        )
+        items = [{**show_event(node, persons), "matched": matched(node, value)} for node in page.events]
+        emit({"items": items, "more": page.next is not None, "truncated": list(page.truncated)})
     else:
         for node in page.events:
             print_event(console(), node, persons=persons, utc=settings.utc)
-        if page.next is not None or page.truncated:
+            if fields := matched(node, value):
+                console().print(Text(f"    as its {clean(', '.join(fields))}", style="green"))
+        if page.next is not None:
             tell("there are more: narrow the search, or give a larger --limit")
+        if page.truncated:
+            tell(f"cut short: {', '.join(page.truncated)}")
     if not page.events:
         exit_with(NO)
 

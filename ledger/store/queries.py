@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from ledger.attribution.findable import matches, names_for
 from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import Limits, Node, Subgraph
 from ledger.errors import NotFound
@@ -41,8 +42,10 @@ class Page(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What events must match, all of it. ``principal`` is `issuer#subject` or a digest in hex; since ≤ occurred_at < until."""
+    """What events must match, all of it. ``value`` stands in any field that is searched (``attribution.findable``); ``principal``
+    is `issuer#subject` or a digest in hex; since ≤ occurred_at < until."""
 
+    value: str | None = None
     correlation: str | None = None
     principal: str | None = None
     agent: str | None = None
@@ -62,13 +65,15 @@ def find_events(
     after: Cursor | None = None,
     limit: int = 100,
 ) -> Page:
-    """The events that match, those with the latest ids first."""
+    """The events that match, those with the latest ids first. Of what is found by a name ``SCAN`` events are looked at in one
+    call: a page that ends before it is full says `scan`, and goes on."""
     with translated():
         people, truncated = pseudonyms(connection, tenant, search.principal)
         sets = [
+            names_for(search.value) if search.value is not None else None,
             [f"correlation:{search.correlation}"] if search.correlation is not None else None,
-            [f"principal:{digest}" for digest in people] if people is not None else None,
             [f"resource:{search.resource}"] if search.resource is not None else None,
+            [f"principal:{digest}" for digest in people] if people is not None else None,
         ]
         names = [each for each in sets if each is not None]
         given: dict[str, Any] = {
@@ -82,22 +87,61 @@ def find_events(
             "limit": limit + 1,
         }
         given |= {f"keys{i}": [key_of(tenant, name) for name in each] for i, each in enumerate(names)}
+        if search.value is not None and connection.execute(_UNFILLED).fetchone() is not None:
+            truncated = (*truncated, "rebuild")
         found: list[Node] = []
+        looked, below = 0, after.event_id if after is not None else _LAST_ID
         while len(found) <= limit:
-            rows = _page(connection, _find_query(search, names, after), {**given, **_after(after)})
+            window, edge = _window(connection, given["keys0"], below) if names else ([], None)
+            query = find_query(search, names, after)
+            rows = _page(connection, query, {**given, **_after(after), "window": [each.hex() for each in window]})
             nodes = reading.nodes(connection, tenant, rows)
-            found += [node for node in nodes if _answers(node, names)]
-            if len(rows) <= limit:
+            found += [node for node in nodes if _answers(node, search.value, names)]
+            looked += len(window)
+            if len(rows) > limit:
+                after = Cursor(nodes[-1].event_id, nodes[-1].digest)
+                below = after.event_id
+            elif edge is None:
                 break
-            after = Cursor(nodes[-1].event_id, nodes[-1].digest)
+            else:
+                after, below = None, (int.from_bytes(edge) - 1).to_bytes(16)
+                if looked >= SCAN and len(found) <= limit:
+                    return Page(found, Cursor(edge, b""), (*truncated, "scan"))
     return paged(found, limit, truncated)
 
 
-def _find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | None) -> bytes:
-    """Only the conditions that are asked for, so that each search has the plan that fits it."""
+WINDOW: Final = 1000
+"""Events of a name that are looked at together."""
+SCAN: Final = 50_000
+_LAST_ID: Final = b"\xff" * 16
+_UNFILLED: Final = "select 1 from values_since where seal > 0"
+"""Whether there are events that were stored before every value was looked up by."""
+_KEYED: Final = """
+select k.key, j.event_id
+  from unnest(%(keys)s::bigint[]) as k (key)
+ cross join lateral (
+           select j.event_id from joins j where j.key = k.key and j.event_id <= %(below)s::uuid
+            order by j.event_id desc limit %(window)s
+       ) j"""
+
+
+def _window(connection: Connection, keys: Sequence[int], below: bytes) -> tuple[list[bytes], bytes | None]:
+    """The latest ids that answer to keys, none above ``below``; and down to which they are all of them, None: to the first."""
+    given = {"keys": list(dict.fromkeys(keys)), "below": below.hex(), "window": WINDOW}
+    by_key: dict[int, list[bytes]] = {}
+    for key, event_id in connection.execute(_KEYED, given, binary=True):
+        by_key.setdefault(key, []).append(event_id.bytes)
+    edge = max((min(ids) for ids in by_key.values() if len(ids) >= WINDOW), default=None)
+    ids = {each for found in by_key.values() for each in found}
+    return sorted((each for each in ids if edge is None or each >= edge), reverse=True), edge
+
+
+def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | None) -> bytes:
+    """Only the conditions that are asked for, so that each search has the plan that fits it. With names: of the ids in `window`,
+    looked up one by one."""
     conditions = ["e.tenant = (select id from names where name = %(tenant)s)"]
-    for i in range(len(names)):
-        conditions.append(f"e.event_id in (select event_id from joins where key = any(%(keys{i})s))")  # noqa: S608, PERF401
+    for i in range(1, len(names)):
+        conditions.append(f"exists (select 1 from joins j where j.key = any(%(keys{i})s) and j.event_id = e.event_id)")  # noqa: S608, PERF401
     if search.agent is not None:
         conditions.append("e.agent = (select id from names where name = %(agent)s)")
     if search.kind is not None:
@@ -111,7 +155,12 @@ def _find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | 
     if after is not None:
         conditions.append("(e.event_id, e.digest) < (%(after_id)s::uuid, %(after_digest)s)")
     where = "\n   and ".join(conditions)
-    found = f"select event_id, digest from events e\n where {where}\n order by e.event_id desc, e.digest desc limit %(limit)s"  # noqa: S608 - constants
+    of = "events e"
+    if names:
+        one = f"select * from events e where e.event_id = w.id and {where} offset 0"  # noqa: S608
+        of = f"unnest(%(window)s::uuid[]) w (id)\n cross join lateral ({one}) e"
+        where = "true"
+    found = f"select e.event_id, e.digest from {of}\n where {where}\n order by e.event_id desc, e.digest desc limit %(limit)s"  # noqa: S608 - constants
     return (
         b"with found as (\n"
         + found.encode()
@@ -121,10 +170,14 @@ def _find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | 
     )
 
 
-def _answers(node: Node, names: Sequence[Sequence[str]]) -> bool:
+def _answers(node: Node, value: str | None, names: Sequence[Sequence[str]]) -> bool:
     """Keys are hints: whether the event really answers to one name of each set. What proves nothing is shown, not dropped."""
     if not names or CHANGED in node.findings:
         return True
+    if value is not None:
+        names = names[1:]
+        if not matches(node.header, node.payload, value):
+            return False
     answers = set(names_of(node.header, node.payload)[0])
     return all(not answers.isdisjoint(each) for each in names)
 
@@ -171,7 +224,7 @@ def events_of_action(
     with translated():
         rows = connection.execute(query_events("lineage_keys.sql", bounded=False), given, binary=True).fetchall()
     nodes = reading.nodes(connection, tenant, [row for row in rows if row[1] is not None])
-    nodes = [node for node in nodes if _answers(node, [[name]])]
+    nodes = [node for node in nodes if _answers(node, None, [[name]])]
     if not nodes:
         raise NotFound(f"this ledger has no action {action_id!r}")
     nodes.sort(key=_in_time)

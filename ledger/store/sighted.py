@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
+from ledger.attribution.findable import value_keys
 from ledger.attribution.joins import join_keys
 from ledger.attribution.rights import step_keys
 from ledger.errors import VerificationError
@@ -32,7 +33,9 @@ def joins_of(tenant: str, event: VerifiedEvent, *, erased: bool = False) -> rows
     if not event.effective:
         return rows.NO_JOINS
     payload = None if erased else event.payload
-    return rows.Joins(*join_keys(tenant, event.header, payload), step_keys(tenant, event.header, payload))
+    answers, follows = join_keys(tenant, event.header, payload)
+    answers += value_keys(tenant, event.header, payload)
+    return rows.Joins(answers, follows, step_keys(tenant, event.header, payload))
 
 
 def erased_of(connection: psycopg.Connection, tenant: str, digests: Sequence[bytes]) -> frozenset[bytes]:
@@ -169,7 +172,8 @@ def _stored(connection: psycopg.Connection, schemas: Schemas, ids: list[str], wh
 
 
 def _keys(event: _Stored) -> tuple[list[int], list[int]]:
-    return join_keys(event.tenant, event.header, event.payload)
+    answers, follows = join_keys(event.tenant, event.header, event.payload)
+    return answers + value_keys(event.tenant, event.header, event.payload), follows
 
 
 def _rights(event: _Stored) -> list[tuple[int, int, int]]:

@@ -1,0 +1,156 @@
+"""What an event can be found by, whatever it is called there: request and trace ids, addresses, hosts, resources and tables in
+them, tool calls, tokens, decisions, approvals. Of what events state openly alone: contents are not searched, people have digests.
+
+Where an event answers to a name that holds the whole value (``joins``), that name finds it; for all else it answers to
+``value:<value>``. ``names_for`` are the names that a value may stand in, and ``matches`` the fields in which it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ledger.attribution.joins import CORRELATIONS, known_key
+from ledger.format.event import EventHeader
+
+PARTS: Final = 16
+"""Parts of one resource that it is found by at most."""
+
+Payload = Mapping[str, Any]
+
+_NAMED: Final[Mapping[str, tuple[str, ...]]] = {
+    "api_action": ("action_id", "resource", "grant_id", "oversight_ids"),
+    "policy_decision": ("decision_id", "action_id", "grant_id", "policy_id"),
+    "oversight": ("oversight_id", "reference"),
+    "observation": ("uri",),
+    "token_issuance": ("grant_id", "txn"),
+    "token_revocation": ("grant_id",),
+    "grant": ("grant_id", "parent_grant_id"),
+    "trigger_registration": ("trigger_id", "grant_id"),
+    "agent_registration": ("agent_id", "client_ids"),
+}
+"""Fields whose whole value stands in a name that the event answers to."""
+_OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "prompt": ("origin", "trigger_id"),
+    "reasoning_step": ("response_id",),
+    "api_action": ("idempotency_key", "target_system", "decision_id", "origin"),
+    "policy_decision": ("resource", "subject_agent"),
+    "oversight": ("external_system", "external_id"),
+    "observation": ("origin", "dataset", "action_id"),
+    "memory": ("store", "key"),
+    "token_issuance": ("client_id", "audiences", "resources", "session"),
+    "token_revocation": ("client_id", "session"),
+    "grant": ("delegate", "audiences"),
+    "handoff": ("peer_ledger", "peer_agent", "task_id"),
+    "execution_control": ("conversation",),
+    "trigger_registration": ("target_agent",),
+    "agent_registration": ("parent_agent",),
+}
+"""Fields with values that no name holds."""
+_TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
+    "token_issuance": ("token", "subject_token", "actor_token"),
+    **dict.fromkeys(
+        ("prompt", "api_action", "policy_decision", "handoff", "trigger_registration", "token_revocation"), ("token",)
+    ),
+}
+"""Fields with references to tokens."""
+_WITH_PARTS: Final = frozenset({"resource", "resources", "uri"})
+_WITH_HOST: Final = frozenset({"origin", "target_system", "external_system", "audiences", "peer_ledger"}) | _WITH_PARTS
+_NAMES: Final = (
+    "value", "action", "decision", "oversight", "oversight_use", "grant", "grant_use", "trigger", "agent", "resource", "policy",
+    "txn", "token_digest", "correlation",
+)  # fmt: skip
+
+
+def names_for(value: str) -> list[str]:
+    """The names by which an event may answer to a value."""
+    return [
+        *(f"{namespace}:{value}" for namespace in _NAMES),
+        f"token_use:token_digest:{value}",
+        *(f"correlation:{namespace}:{value}" for namespace in sorted(CORRELATIONS)),
+    ]
+
+
+def value_keys(tenant: str, header: EventHeader, payload: Payload | None) -> list[int]:
+    """The keys of the values that no other name of the event holds, each once. Of every event that is stored: no field is looked
+    at that the kind has not, and what repeats is worked out once."""
+    values: dict[str, None] = {}
+    for each in header.correlation:
+        namespace, _, value = each.partition(":")
+        if namespace == "parent_span" or namespace not in CORRELATIONS:
+            values[value] = None
+    if payload is not None:
+        kind = header.kind
+        for field in _NAMED.get(kind, ()):
+            if (held := payload[field]) and field in _WITH_PARTS:
+                values.update(_parts(field, held))
+        for field in _OTHERS.get(kind, ()):
+            if held := payload[field]:
+                for value in (held,) if isinstance(held, str) else held:
+                    values[value] = None
+                    if field in _WITH_HOST:
+                        values.update(_parts(field, value))
+        for field in _TOKENS.get(kind, ()):
+            if (token := payload[field]) is not None:
+                values.update((value, None) for _, value, named in _of_token(field, token, kind) if not named)
+    return [known_key(tenant, f"value:{value}") for value in values]
+
+
+def matches(header: EventHeader, payload: Payload | None, value: str) -> list[str]:
+    """The fields of an event in which exactly this value stands, or a part of one is exactly this: each once."""
+    return list(dict.fromkeys(field for field, held in _values(header, payload) if held == value))
+
+
+def _values(header: EventHeader, payload: Payload | None) -> Iterator[tuple[str, str]]:
+    """Every field with its values and the parts of them."""
+    for each in header.correlation:
+        namespace, _, value = each.partition(":")
+        yield f"correlation {namespace}", value
+        yield f"correlation {namespace}", each
+    if payload is None:
+        return
+    for field in (*_NAMED.get(header.kind, ()), *_OTHERS.get(header.kind, ())):
+        held = payload[field]
+        for value in (held,) if isinstance(held, str) else held or ():
+            yield from ((field, each) for each in (value, *_parts(field, value)))
+    for field in _TOKENS.get(header.kind, ()):
+        if (token := payload[field]) is not None:
+            yield from ((field, value) for _, value, _ in _of_token(field, token, header.kind))
+
+
+def _of_token(field: str, token: Payload, kind: str) -> Iterator[tuple[str, str, bool]]:
+    """A token's names, and whether the event answers to one that holds it whole."""
+    if (jti := token["jti"]) is not None:
+        yield field, jti, False
+    if (digest := token["digest"]) is not None:
+        yield field, digest.hex(), jti is None or (field == "token" and kind in ("token_issuance", "token_revocation"))
+
+
+@lru_cache(maxsize=1 << 14)
+def _parts(field: str, value: str) -> dict[str, None]:
+    """A host or address in a value; of a resource what stands between slashes and colons, and a table without what it is in."""
+    found: dict[str, None] = {}
+    if field in _WITH_HOST and (host := _host(value)) is not None:
+        found[host] = None
+    if field in _WITH_PARTS:
+        for part in (value.partition("://")[2] or value).replace(":", "/").split("/"):
+            found[part] = None
+            while (part := part.partition(".")[2]) and len(found) < PARTS:
+                found[part] = None
+            if len(found) >= PARTS:
+                break
+    return {each: None for each in found if each and each != value}
+
+
+def _host(value: str) -> str | None:
+    """The host of a URL, or of `host:port`."""
+    try:
+        host = urlsplit(value if "://" in value else f"//{value}").hostname
+    except ValueError:
+        return None
+    return host
+
+
+__all__ = ["PARTS", "matches", "names_for", "value_keys"]
