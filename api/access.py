@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -142,19 +142,17 @@ def is_loopback(host: str) -> bool:
 _bearer = HTTPBearer(auto_error=False, description="A token whose SHA-256 is in the server's file of tokens.")
 
 
-# Asynchronous, as it never waits: a synchronous one would cost a second hand-over to a thread.
-async def _caller(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Caller:
-    tokens: Tokens = request.app.state.tokens
-    return tokens.caller(sent.credentials if sent else None)
+# Asynchronous, as they never wait: a synchronous one would cost a second hand-over to a thread. And none rests on another: each
+# level costs as much as all that it does.
+def _having(right: Right) -> Callable[..., Awaitable[Caller]]:
+    async def caller(
+        request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+    ) -> Caller:
+        tokens: Tokens = request.app.state.tokens
+        found = tokens.caller(sent.credentials if sent else None)
+        found.require(right)
+        return found
 
-
-async def _reader(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-    caller.require("read")
-    return caller
-
-
-async def _watcher(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-    caller.require("watch")
     return caller
 
 
@@ -165,9 +163,9 @@ async def _visitor(
     return tokens.caller(sent.credentials) if sent else (None if tokens.required else tokens.caller(None))
 
 
-Reader = Annotated[Caller, Depends(_reader)]
+Reader = Annotated[Caller, Depends(_having("read"))]
 """A caller who may read events."""
-Watcher = Annotated[Caller, Depends(_watcher)]
+Watcher = Annotated[Caller, Depends(_having("watch"))]
 """A caller who may see how the server is."""
 Visitor = Annotated[Caller | None, Depends(_visitor)]
 """Anybody; None without a token where one is needed elsewhere."""
