@@ -1,23 +1,25 @@
-"""How fast one sentinel sweeps and judges, and how long coverage over a million judgements takes."""
+"""How fast one sentinel sweeps and judges, how far it is behind a materializer at full speed, and how long coverage over a
+million judgements takes."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from contextlib import closing
+from typing import NamedTuple
 
 import psycopg
 
 from benchmarks.figures import EVENTS, RUNS, figure
-from benchmarks.generate import TENANT, Generator, bundle
+from benchmarks.generate import TENANT, Generator
 from benchmarks.materialize import materialize
 from benchmarks.services import Services, fill
-from ledger.schema_files import load_schemas
 from ledger.store.coverage import coverage
-from ledger.store.sentinel import PostgresSentinel
-from tests.services.forge import LEDGER
 
 SWEPT = 10_000
-"""Events of a run: judging takes a hundred times as long as materializing."""
+"""Events of a run."""
 _COPY = """
 insert into judgements
 select gen_random_uuid(), j.tenant, j.kind, j.service, j.agent, j.system, j.resource, j.occurred_at + n, j.class, j.reason,
@@ -27,34 +29,70 @@ select gen_random_uuid(), j.tenant, j.kind, j.service, j.agent, j.system, j.reso
 
 def measure(services: Services) -> None:
     rates: list[float] = []
+    cpu: list[float] = []
+    behind: list[float] = []
     covered: list[float] = []
     for run in range(RUNS):
-        url = _filled(services)
-        rates.append(_sweep(url))
+        url, _, later = _beside(services)
+        behind.append(later)
+        services.drop(url)
+        url, work = _after(services)
+        rates.append(work.events / work.seconds)
+        cpu.append(work.cpu / work.events * 1e6)
         if run == 0:
             covered = _coverage(url)
         services.drop(url)
     figure("sentinel", rates, "events/s", 0)
+    figure("sentinel_cpu", cpu, "us/event")
+    figure(f"sentinel_behind_{SWEPT}", behind, "s", 2)
     figure(f"coverage_{EVENTS}", covered, "ms")
 
 
-def _filled(services: Services) -> str:
+class Work(NamedTuple):
+    """What a sentinel did: events swept and judged, from its first step to its last, and when that was."""
+
+    events: int
+    seconds: float
+    ended: float
+    cpu: float
+
+
+class Sentinel:
+    """A sentinel in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.judging", url]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._child.stdout is not None
+        assert self._child.stdout.readline() == "ready\n"
+
+    def finish(self) -> Work:
+        """Waits until nothing is left."""
+        told, _ = self._child.communicate()
+        return Work(**json.loads(told))
+
+
+def _beside(services: Services) -> tuple[str, Work, float]:
+    """Beside a materializer at full speed; the seconds from its last commit until everything was judged."""
+    log, prefix = services.log()
+    url = services.database()
+    with closing(log):
+        fill(log, Generator().batches(SWEPT))
+        sentinel = Sentinel(url)
+        materialize(services, log, prefix, url)
+    committed = time.monotonic()
+    work = sentinel.finish()
+    return url, work, work.ended - committed
+
+
+def _after(services: Services) -> tuple[str, Work]:
+    """Over a store that is filled, with nothing else to do."""
     log, prefix = services.log()
     url = services.database()
     with closing(log):
         fill(log, Generator().batches(SWEPT))
         materialize(services, log, prefix, url)
-    return url
-
-
-def _sweep(url: str) -> float:
-    trusted = bundle()
-    with closing(PostgresSentinel(url, load_schemas(), LEDGER, lambda: trusted)) as sentinel:
-        began, events, more = time.perf_counter(), 0, True
-        while more:
-            step = sentinel.step()
-            events, more = events + step.swept, step.more
-        return events / (time.perf_counter() - began)
+    return url, Sentinel(url).finish()
 
 
 def _coverage(url: str) -> list[float]:

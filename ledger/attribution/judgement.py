@@ -173,9 +173,8 @@ def _givers(verdict: Verdict) -> Iterator[Trigger]:
 
 def _unresolved(index: Index) -> Iterator[bytes]:
     """Of whom nothing is known: the digests that any event names a person by, and that have no content which verifies."""
-    names = (name for nodes in index.by_id.values() for node in nodes for name in index.answered(node))
-    for name in dict.fromkeys(each for each in names if each.startswith("principal:")):
-        digest = bytes.fromhex(name.removeprefix("principal:"))
+    people = (each for nodes in index.by_id.values() for node in nodes for each in index.people(node))
+    for digest in dict.fromkeys(people):
         known = index.graph.persons.get(digest)
         if known is None or known.state == "unresolved":
             yield digest

@@ -155,6 +155,7 @@ class Index:
         self.by_id: dict[bytes, list[Node]] = {}
         self.answering: dict[str, list[Node]] = {}
         self.named: dict[Ref, Named] = {}
+        self._people: dict[Ref, Sequence[bytes]] = {}
         self._by_id: dict[tuple[str, str | None], list[Node]] = {}
         for node in sorted(graph.nodes, key=_in_time):
             self.by_id.setdefault(node.event_id, []).append(node)
@@ -180,9 +181,14 @@ class Index:
         """The names that an event follows."""
         return self.named[node.ref][1] if node.ref in self.named else []
 
-    def answered(self, node: Node) -> list[str]:
-        """The names that an event answers to."""
-        return self.named[node.ref][0] if node.ref in self.named else []
+    def people(self, node: Node) -> Sequence[bytes]:
+        """The digests that an event names people by."""
+        found = self._people.get(node.ref)
+        if found is None:
+            names = self.named[node.ref][0] if node.ref in self.named else ()
+            people = [each.removeprefix("principal:") for each in names if each.startswith("principal:")]
+            found = self._people[node.ref] = tuple(map(bytes.fromhex, people))
+        return found
 
     def answers(self, name: str) -> Sequence[Node]:
         """The effective events that answer to ``name``, in order of time."""
