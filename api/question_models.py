@@ -102,6 +102,10 @@ class Agent(Shown):
     credentials: list[str] = Field(description="the clients that got its tokens")
     services: list[str] = Field(description="whose keys signed what names it")
     remarks: list[Remark]
+    truncated: list[str] = Field(
+        description="of which of its registrations, configurations, events and tokens there are more than the latest 40, "
+        "which alone were looked at"
+    )
 
 
 class Agents(Shown):

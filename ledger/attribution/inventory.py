@@ -84,16 +84,19 @@ class Agent:
     last_seen: int | None = None
     history: tuple[Change, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    truncated: tuple[str, ...] = ()
 
 
 class Sighted(NamedTuple):
-    """What was fetched of one agent: ``events`` are its latest, ``tokens`` those that name it."""
+    """What was fetched of one agent: ``events`` are its latest, ``tokens`` those that name it. ``truncated`` names those of which
+    there are more than were looked at."""
 
     agent_id: str
     registrations: Sequence[Node]
     configurations: Sequence[Node]
     events: Sequence[Node]
     tokens: Sequence[Node]
+    truncated: tuple[str, ...] = ()
 
 
 Users = Mapping[str, Mapping[str, bytes]]
@@ -213,6 +216,7 @@ def make_agent(sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Ma
         last_seen=max(times, default=None),
         history=tuple(_history([*registered, *configured])[-HISTORY:]),
         remarks=tuple(remarks),
+        truncated=sighted.truncated,
     )
 
 
@@ -253,6 +257,7 @@ def agent_json(agent: Agent) -> dict[str, Any]:
             }
             for each in agent.remarks
         ],
+        "truncated": list(agent.truncated),
     }
 
 

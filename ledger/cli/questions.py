@@ -18,7 +18,7 @@ from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time, tell
 from ledger.errors import ConfigurationError
 from ledger.format import ids
-from ledger.store.inventory import Agents, agent_by_id, list_agents
+from ledger.store.inventory import EVENTS, Agents, agent_by_id, list_agents
 from ledger.store.nodes import Reading
 from ledger.store.runs import difference_of
 
@@ -132,6 +132,14 @@ def print_agent(out: Console, agent: Agent, *, history: bool, utc: bool) -> None
         about = f" ({', '.join(clean(one) for one in each.about)})" if each.about else ""
         out.print(Text(f"    ! {each.name}{about}: {REMARKS[each.name]}", style="yellow"))
         out.print(Text(f"      evidence {' '.join(ids.text(event) for event in each.evidence)}", style="dim"))
+    if agent.truncated:
+        of = ", ".join(agent.truncated)
+        out.print(
+            Text(
+                f"    CUT SHORT: there are more of its {of}; its latest {EVENTS} of each were looked at",
+                style="bold yellow",
+            )
+        )
     for change in agent.history if history else ():
         says = ", ".join(f"{name} {_value(value)}" for name, value in change.says.items())
         out.print(Text(f"    {show_time(change.at, utc=utc)}  {change.kind} by {clean(change.service)}: {says}"))

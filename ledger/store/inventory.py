@@ -127,25 +127,25 @@ def agent_by_id(
 
 
 def _agents(asking: _Asking, agents: Sequence[str], known: dict[str, str]) -> list[Agent]:
-    registered = asking.answering([f"agent:{each}" for each in agents], EVENTS)
-    configured = asking.answering([f"configured:{each}" for each in agents], EVENTS)
+    registered = asking.answering([f"agent:{each}" for each in agents], EVENTS + 1)
+    configured = asking.answering([f"configured:{each}" for each in agents], EVENTS + 1)
     known = known | aliases(node for each in registered.values() for node in each)
     in_tokens = {each: {each, f"#{each}"} for each in agents}
     for name, agent in known.items():
         if agent in in_tokens:
             in_tokens[agent].add(name)
-    tokens = asking.answering([f"named:{name}" for of in in_tokens.values() for name in of], EVENTS)
+    tokens = asking.answering([f"named:{name}" for of in in_tokens.values() for name in of], EVENTS + 1)
     events: dict[str, list[Node]] = {}
-    for node in asking.nodes("inventory_seen.sql", names=list(agents), each=EVENTS):
+    for node in asking.nodes("inventory_seen.sql", names=list(agents), each=EVENTS + 1):
         if node.header.agent_id is not None:
             events.setdefault(node.header.agent_id, []).append(node)
     sighted = [
-        Sighted(
+        _sighted(
             agent,
-            [node for node in registered[f"agent:{agent}"] if node.payload and node.payload["agent_id"] == agent],
+            registered[f"agent:{agent}"],
             configured[f"configured:{agent}"],
             events.get(agent, []),
-            list({node.ref: node for name in in_tokens[agent] for node in tokens[f"named:{name}"]}.values()),
+            [tokens[f"named:{name}"] for name in in_tokens[agent]],
         )
         for agent in agents
     ]
@@ -158,6 +158,35 @@ def _agents(asking: _Asking, agents: Sequence[str], known: dict[str, str]) -> li
     }
     persons = persons_named(asking.connection, asking.reading, asking.tenant, people, as_of=asking.as_of)
     return [make_agent(each, persons, known, users) for each in sighted]
+
+
+def _sighted(
+    agent: str,
+    registered: Sequence[Node],
+    configured: Sequence[Node],
+    events: Sequence[Node],
+    tokens: Sequence[Sequence[Node]],
+) -> Sighted:
+    """The latest of each, and of which there are more."""
+    named = list({node.ref: node for each in tokens for node in _latest(each)}.values())
+    counted = {
+        "registrations": len(registered),
+        "configurations": len(configured),
+        "events": len(events),
+        "tokens": max(map(len, tokens), default=0),
+    }
+    return Sighted(
+        agent,
+        [node for node in _latest(registered) if node.payload and node.payload["agent_id"] == agent],
+        _latest(configured),
+        _latest(events),
+        named,
+        tuple(name for name, found in counted.items() if found > EVENTS),
+    )
+
+
+def _latest(nodes: Sequence[Node]) -> list[Node]:
+    return sorted(nodes, key=lambda node: node.ref)[-EVENTS:]
 
 
 def _users(asking: _Asking, sighted: Sequence[Sighted], known: dict[str, str]) -> dict[str, dict[str, bytes]]:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.attribution.inventory import REMARKS, Agent, Wanted
+from ledger.attribution.inventory import REMARKS, Agent, Wanted, agent_json
 from ledger.errors import NotFound
 from ledger.store import inventory
 from ledger.store.inventory import agent_by_id, list_agents
@@ -207,3 +207,15 @@ def test_a_row_that_was_changed_registers_nobody(url: str, postgres: Databases) 
     assert not any(each.registered for each in changed.values())
     assert f"{A}idle" not in changed
     assert "never_registered" in remarks(changed[f"{A}whole"])
+
+
+def test_an_agent_of_which_there_is_more_than_was_looked_at_says_of_what(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert one(url, f"{A}whole").truncated == ()
+    monkeypatch.setattr(inventory, "EVENTS", 1)
+    cut = one(url, f"{A}whole")
+    assert cut.truncated == ("registrations", "events")
+    assert cut.purpose == "sell"  # by the latest
+    assert agent_json(cut)["truncated"] == ["registrations", "events"]
+    assert listed(url)[f"{A}idle"].truncated == ()
