@@ -21,7 +21,9 @@ select distinct on (c.service) s.sealed_at - s.append_time
   from (select id, chain, sealed_at, append_time from seals order by id desc limit %(seals)s) s join chains c on c.id = s.chain
  order by c.service, s.id desc"""
 _LATEST_SEALS: Final = 1000
-_WITHOUT_RIGHTS: Final = "select count(*) from seals where id <= (select max(seal) from rights_since)"
+_WITHOUT: Final = """
+select count(*) filter (where id <= (select max(seal) from rights_since)),
+       count(*) filter (where id <= (select max(seal) from values_since)) from seals"""
 _TRUST: Final = "select line from trust order by number"
 _FINDINGS_COUNT: Final = """
 select f.name, count(*) from findings f left join names t on t.id = f.tenant
@@ -90,10 +92,17 @@ def ahead_of_log(connection: psycopg.Connection) -> list[int]:
     return [int(ahead) for (ahead,) in _rows(connection, _AHEAD, seals=_LATEST_SEALS)]
 
 
-def seals_without_rights(connection: psycopg.Connection) -> int:
-    """How many seals were stored before tokens and grants had rows of their own; a rebuilt store has none."""
-    ((count,),) = _rows(connection, _WITHOUT_RIGHTS)
-    return int(count)
+class Unfilled(NamedTuple):
+    """Seals stored before there were rows of tokens and grants, and before events were found by any value; none once rebuilt."""
+
+    rights: int
+    values: int
+
+
+def unfilled(connection: psycopg.Connection) -> Unfilled:
+    """How many seals lack what only a rebuild makes of them."""
+    ((rights, values),) = _rows(connection, _WITHOUT)
+    return Unfilled(int(rights), int(values))
 
 
 def positions(connection: psycopg.Connection) -> list[Reached]:

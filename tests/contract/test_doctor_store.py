@@ -137,14 +137,16 @@ def test_a_log_whose_clock_is_behind_is_found_where_every_services_last_seal_cam
     stand.close()
 
 
-def test_seals_of_a_release_that_kept_no_rows_of_tokens_are_told_until_the_store_is_rebuilt(url: str) -> None:
+@pytest.mark.parametrize(("table", "what"), [("rights_since", "tokens and grants"), ("values_since", "every value")])
+def test_what_a_release_before_did_not_keep_is_told_until_the_store_is_rebuilt(url: str, table: str, what: str) -> None:
     stand, forge = Stand(url, TRUST.bundle), Forge()
     for _ in range(3):
         stand.put(forge, forge.seal(forge.make()))
     stand.close()
-    assert looked_at(url, store.rights) == []
+    assert looked_at(url, store.unfilled) == []
     with psycopg.connect(url, autocommit=True) as connection:  # as the migration leaves a store that was filled
-        connection.execute("update rights_since set seal = (select id from seals order by id offset 1 limit 1)")
-    (found,) = looked_at(url, store.rights)
-    assert (found.status, found.detail.split()[0]) == ("note", "2")
+        second = "(select id from seals order by id offset 1 limit 1)"
+        connection.execute(f"update {table} set seal = {second}".encode())  # noqa: S608 (constants only)
+    (found,) = looked_at(url, store.unfilled)
+    assert (found.status, found.detail.split()[0], what in found.detail) == ("note", "2", True)
     assert "answerable rebuild" in found.remedy

@@ -69,14 +69,20 @@ def judged(store: Store) -> Iterator[Check]:
         yield Check("trust", "ok", "the store was judged under this bundle")
 
 
-def rights(store: Store) -> Iterator[Check]:
-    """Whether what came of tokens and grants is known of every event: not of those that a release before stored."""
-    before = overview.seals_without_rights(store.connection)
-    if before:
+def unfilled(store: Store) -> Iterator[Check]:
+    """Whether all that is asked by rows is known of every event: not of those that a release before stored."""
+    rights, values = overview.unfilled(store.connection)
+    remedy = "`answerable rebuild` makes the rows of all events anew"
+    if rights:
         detail = (
-            f"{before} seals were stored by a release that kept no rows of tokens and grants: their lineages lack them"
+            f"{rights} seals were stored by a release that kept no rows of tokens and grants: their lineages lack them"
         )
-        yield Check("store", "note", detail, "`answerable rebuild` makes the rows of all events anew")
+        yield Check("store", "note", detail, remedy)
+    if values:
+        detail = (
+            f"{values} seals were stored by a release that did not find events by every value: such a search lacks them"
+        )
+        yield Check("store", "note", detail, remedy)
 
 
 def years(store: Store) -> Iterator[Check]:
@@ -111,4 +117,4 @@ def _listed(years: Sequence[int]) -> str:
 
 FIRST: Final = (way, clock)
 """What can be looked at whatever tables there are."""
-CHECKS: Final = (judged, log_clock, rights, years, roles)
+CHECKS: Final = (judged, log_clock, unfilled, years, roles)
