@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 import httpx
 
+SAID = 3
+"""Lines of each log that a demo which broke off shows."""
+
 
 def names(api_url: str, booking: str, above_limit: str) -> Mapping[str, str]:
     """What questions about the story are put with: ids and names, read from the ledger's own answers."""
@@ -59,6 +62,18 @@ def closing(home: Path | None, given: Mapping[str, str]) -> Iterator[str]:
     yield f"The ledger stays in {home}. Ask next:  . .venv/bin/activate && . {write_names(home, given)}"
     for why, command in questions():
         yield f"  {command:<52}# {why}"
+
+
+def broken(home: Path, kept: Path | None, error: Exception) -> Iterator[str]:
+    """The demo's last lines where it could not be played: what happened, what each process said last, and what to do."""
+    yield f"\nTHE DEMO BROKE OFF: {type(error).__name__}: {error}"
+    for log in sorted(home.glob("*.log")):
+        said = log.read_text(errors="replace").splitlines()[-SAID:]
+        yield from (f"  {log.stem}: {line}" for line in said)
+    if kept is None:
+        yield "Try again; with ARGS='--keep my-demo' what each process said stays in my-demo/*.log."
+    else:
+        yield f"What each process said is in {kept}/*.log. To try again: rm -r {shlex.quote(str(kept))}, or choose a new folder."
 
 
 def _who(api_url: str, event_id: str) -> Any:

@@ -132,8 +132,10 @@ class Issuer:
         return dict(claims)
 
     def approve(self, subject: str, totp: str, operation: str, parameter_digest: str) -> Approval:
-        """Keeps an approval if the one-time password (RFC 6238) is right."""
-        if not pyotp.TOTP(self.people[subject][1]).verify(totp):
+        """Keeps an approval if the one-time password is right: this period's or a neighbour's, since it takes time to get here
+        (RFC 6238 §5.2).
+        """
+        if not pyotp.TOTP(self.people[subject][1]).verify(totp, valid_window=1):
             raise OAuthError("access_denied", "the second factor is wrong")
         approval = Approval(
             approval_id=secrets.token_urlsafe(12),

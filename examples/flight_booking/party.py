@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,7 +41,12 @@ def urls() -> Urls:
 
 
 def serve(service: str, create_app: Callable[[Recorder], FastAPI]) -> None:
-    """Serves a party on loopback until SIGTERM. ``service`` is the name under which it records, with its own key and spool."""
+    """Serves a party on loopback until SIGTERM. ``service`` is the name under which it records, with its own key and spool.
+
+    The recorder is closed at the end, which closes its chain: uvicorn raises the signal again once it has shut down, and
+    the signal's own way would end the process before that.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with open_recorder(service=service) as recorder:
         port = int(getattr(urls(), service.replace("-", "_")).rpartition(":")[2])
         uvicorn.run(create_app(recorder), host="127.0.0.1", port=port, log_level="warning", access_log=False)

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pyotp
 
-from examples.flight_booking.asking import closing, names
+from examples.flight_booking.asking import broken, closing, names
 from examples.flight_booking.forge import change_one_byte
 from examples.flight_booking.party import Urls
 from ledger.embedded.child import Child
@@ -47,11 +47,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What happened: event ids as text, the processes, and where everything lies."""
+    """What happened: event ids as text, the processes, and where everything lies.
+
+    ``end_parties`` returns when each party has ended and the ledger has its chain closed; the end of the block calls it, too.
+    """
 
     environment: Mapping[str, str]
     api_url: str
     pids: Mapping[str, int]
+    end_parties: Callable[[], None]
     booking: dict[str, Any]
     above_limit: dict[str, Any]
     approval_again: dict[str, Any]
@@ -72,8 +76,17 @@ def played(environment: Mapping[str, str], directory: Path, say: Say) -> Iterato
         secret = _secrets()
         where = Urls(**{service.replace("-", "_"): f"http://127.0.0.1:{_free_port()}" for service in KINDS})
         stack.enter_context(_environment({**secret, "FLIGHT_BOOKING_URLS": json.dumps(asdict(where))}))
-        pids = {service: stack.enter_context(_party(service, where, directory)) for service in KINDS}
-        yield Played(environment=settings, api_url=api_url, pids=pids, **_act(where, secret, say))
+        parties = stack.enter_context(ExitStack())
+        pids = {service: parties.enter_context(_party(service, where, directory)) for service in KINDS}
+
+        def end_parties() -> None:
+            parties.close()
+            _wait_until_closed(api_url)
+
+        yield Played(
+            environment=settings, api_url=api_url, pids=pids, end_parties=end_parties, **_act(where, secret, say)
+        )
+        end_parties()
 
 
 def main(directory: Path | None = None, say: Say = print) -> int:
@@ -85,6 +98,16 @@ def main(directory: Path | None = None, say: Say = print) -> int:
         directory.mkdir(parents=True)
     with ExitStack() as stack:
         home = directory or stack.enter_context(scratch("answerable-demo-"))
+        try:
+            return _told(home, directory, say)
+        except (httpx.HTTPError, OSError, RuntimeError) as error:
+            for line in broken(home, directory, error):
+                say(line)
+            return 1
+
+
+def _told(home: Path, directory: Path | None, say: Say) -> int:
+    with ExitStack() as stack:
         say(
             "Five parties and a ledger start on loopback, each a process with its own key and spool. The agent is deterministic."
         )
@@ -101,13 +124,15 @@ def main(directory: Path | None = None, say: Say = print) -> int:
             wait_for(story, event_id)
             say(f"\n=== {title}  answerable who-triggered {event_id}\n")
             right = _answerable("who-triggered", event_id) == expected and right
+        asking = names(story.api_url, story.booking["event_id"], story.above_limit["event_id"])
+        story.end_parties()
+        say("\nThe parties end. Each has closed its chain: nothing more is to come of it.")
         say("\n=== ONE BYTE OF ONE STORED BATCH IS CHANGED, IN A COPY OF THE LOG\n")
         copy = home / "copy.avro"
         right = _answerable("archive", str(copy)) == 0 and right
         right = _answerable("verify", "--log", f"file:{copy}") == 0 and right
         say(f"\nchanged: {change_one_byte(copy, parse(story.booking['event_id']))}\n")
         right = _answerable("verify", "--log", f"file:{copy}") == 1 and right
-        asking = names(story.api_url, story.booking["event_id"], story.above_limit["event_id"])
         say(f"\n{'All of it came out as it must.' if right else 'SOMETHING DID NOT COME OUT AS IT MUST.'}")
     say("")
     for line in closing(directory, asking):
@@ -125,6 +150,17 @@ def wait_for(story: Played, event_id: str) -> None:
     raise TimeoutError(
         f"the ledger has not got event {event_id} after 30 s: see {story.environment['ANSWERABLE_DATA_DIR']}"
     )
+
+
+def _wait_until_closed(api_url: str) -> None:
+    """Returns when the ledger has seen the end of each party's chain: it then expects nothing more of it."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        chains = httpx.get(f"{api_url}/v1/chains").raise_for_status().json()["items"]
+        if all(each["closed"] for each in chains):
+            return
+        time.sleep(0.05)
+    raise TimeoutError("the ledger has not seen each party close its chain after 30 s")
 
 
 def _act(where: Urls, secret: Mapping[str, str], say: Say) -> dict[str, Any]:

@@ -36,8 +36,8 @@ class Trip:
         """What to do about ``text``. The odd requests exist to be refused: see ``story``."""
         destination = "NYC" if "NYC" in text else "unknown"
         cabin = "first" if "first class" in text else "economy"
-        search = self.exchange("flight:search flight:reserve")
         with self.think(f"The request names {destination}: look for flights there.", text):
+            search = self.exchange("flight:search flight:reserve")
             found, _ = self.act("flight:search", f"flights/{destination}", {"to": destination}, search)
         flight = next(each for each in found if each["cabin"] == cabin)
         with self.think(

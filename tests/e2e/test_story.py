@@ -166,3 +166,15 @@ def test_the_demo_ends_in_questions_that_can_be_asked(asking: Mapping[str, str],
     )
     assert read.stdout.strip() == asking["person"]
     assert "--keep" in next(closing(None, {}))
+
+
+def test_when_the_parties_have_ended_their_chains_are_closed_and_nothing_of_them_becomes_overdue(
+    story: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in story.environment.items():
+        monkeypatch.setenv(name, value)
+    story.end_parties()
+    assert all(each["closed"] for each in httpx.get(f"{story.api_url}/v1/chains").raise_for_status().json()["items"])
+    assert not list((Path(story.environment["ANSWERABLE_DATA_DIR"]) / "spool").glob("*/*"))
+    judged = answerable("verify", "--at", "2100-01-01T00:00:00Z")
+    assert judged.returncode == 0, judged.stdout
