@@ -1,5 +1,5 @@
-"""What comes later than a judgement: trust, erasures, causes of what was refused until then. What the sentinel then holds is what
-one would hold that began now."""
+"""What comes later than a judgement: trust, erasures, causes of what was refused until then; and what meets a limit. What the
+sentinel then holds is what one would hold that began now."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import NamedTuple
 
 import pytest
 
+from ledger.ask import who_triggered
+from ledger.attribution.pool import Overfull
 from ledger.ports import EVENTS, Record
 from ledger.schema_files import load_schemas
 from ledger.store.contents import PostgresContents
+from ledger.store.lineage import pool_above
 from ledger.store.migrations import migrate
+from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
 from ledger.store.sentinel import PostgresSentinel
 from ledger.store.sentinel_digest import sentinel_digest
 from ledger.trust.bundle import TrustBundle
 from tests.attribution.scenario import Story, read_scenario
-from tests.attribution.stored import ERASER, add_people, erasure_of, records_of
+from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, records_of, trusts
 from tests.sentinel.sweeping import STEPS, connected
 from tests.services.databases import Databases
 from tests.services.forge import LEDGER, Trust, signer
@@ -44,8 +48,8 @@ class Ledger(NamedTuple):
         ):
             projection.adopt(bundle)
             projection.claim(EVENTS, "topic", [0])
-            for record in records:
-                projection.commit(projection.prepare([record]))
+            if records:
+                projection.commit(projection.prepare(records))
             contents.sweep()
 
     def look(self, bundle: TrustBundle) -> None:
@@ -156,3 +160,27 @@ def test_a_late_erasure_takes_what_was_erased_from_the_verdict_of_whoever_relied
     ledger.look(trust.bundle)
     assert ledger.held() == ("attributed", [])
     assert ledger.is_as_made_now(trust.bundle)
+
+
+def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Databases) -> None:
+    """More registrations of its agent than a question looks at: it is asked by itself, with whatever the limit leaves."""
+    many = [f"r{n} platform agent_registration agent_id=bot state=active owner=alice at={n}" for n in range(140)]
+    story = read_scenario(TOLD + "\n".join(many))
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "issuer", "platform"]).bundle
+    trusts(url, bundle)
+    ledger, event_id = Ledger(url, story), story.events["a1"].made.event_id
+    with connected(url) as connection:
+        add_people(connection, story)
+    ledger.commit(bundle, *ledger.records(*story.events))
+    ledger.look(bundle)
+    with connected(url) as connection:
+        pool = pool_above(connection, Reading(load_schemas(), LEDGER, lambda: bundle), story.tenant, [event_id])
+    assert pool is not None
+    with pytest.raises(Overfull):
+        pool.extent(event_id)
+    answer = who_triggered(lineage(url), story.tenant, event_id)
+    assert ledger.held() == (answer.class_, [each.rule for each in answer.contradictions])
+    assert ledger.held() == ("attributed", ["expired_token"])
+    assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
