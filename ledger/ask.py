@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from ledger.attribution.answer import Answer
@@ -35,6 +36,10 @@ def lineage_of(
     as_of: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Subgraph:
-    """What an event comes from (up), or what came of it (down); raises ``NotFound``. ``attribution.graph`` shows it."""
+    """What an event comes from (up), or what came of it (down), and nothing beside it; raises ``NotFound``.
+    ``attribution.graph`` shows it.
+    """
     fetch = lineage.above if direction == "up" else lineage.below
-    return fetch(tenant, event_id, as_of=as_of, limits=limits)
+    found = fetch(tenant, event_id, as_of=as_of, limits=limits)
+    leading = [node for node in found.nodes if node.ref not in found.nearby]
+    return replace(found, nodes=leading, nearby=frozenset())

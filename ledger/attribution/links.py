@@ -149,7 +149,7 @@ class Links:
                 if each.effective and each.ref != node.ref
             ]
             known = any(each.effective for each in fits)
-            if not known and node.ref not in self.index.graph.nearby:
+            if not known and (found or self.index.graph.upwards) and node.ref not in self.index.graph.nearby:
                 self.missing.setdefault(node.ref, []).append(Missing(node, cause, self._why(cause, found, fits)))
         return edges
 

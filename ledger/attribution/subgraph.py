@@ -117,7 +117,8 @@ DEFAULT_LIMITS: Final = Limits()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subgraph:
     """Everything that one answer is made from. ``cut`` are ids that a limit kept from being fetched; ``archived`` those whose
-    events were moved out of the store; ``nearby`` are events fetched for themselves alone: their causes were not asked for."""
+    events were moved out of the store; ``nearby`` are events fetched for themselves alone: their causes were not asked for. Nor
+    were anybody's where it was not asked ``upwards``: a cause that is not there is not missing then."""
 
     asked: bytes
     nodes: Sequence[Node]
@@ -125,6 +126,7 @@ class Subgraph:
     refused: Mapping[bytes, Refusal] = field(default_factory=dict)
     archived: frozenset[bytes] = frozenset()
     nearby: frozenset[Ref] = frozenset()
+    upwards: bool = True
     cut: frozenset[bytes] = frozenset()
     chains: Sequence[ChainCoverage] = ()
     limits: Limits = DEFAULT_LIMITS

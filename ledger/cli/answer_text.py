@@ -27,11 +27,9 @@ from ledger.attribution.answer import (
     Trigger,
 )
 from ledger.attribution.sentence import moment
-from ledger.cli.output import clean, show_time
-from ledger.format.event import SAME_ACTION
+from ledger.cli.link_text import flat, grade_text, link_line, without_echoes
+from ledger.cli.output import show_time
 from ledger.format.ids import text as id_text
-
-_STYLES: Final = {"corroborated": "bold green", "sealed": "green", "asserted": "yellow", "inferred": "magenta"}
 
 
 class _Line(NamedTuple):
@@ -45,9 +43,9 @@ class _Line(NamedTuple):
 def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
     """Prints the whole answer; what is empty is left out, except triggers, authority and who is accountable: there absence is
     an answer."""
-    console.print(Text(_flat(_sentence(answer, utc=utc)), style="bold"))
+    console.print(Text(flat(_sentence(answer, utc=utc)), style="bold"))
     class_ = answer.class_ + (f" ({', '.join(answer.reasons)})" if answer.reasons else "")
-    console.print(Text(_flat(class_ + _what(answer)), style="dim" if answer.class_ == "attributed" else "bold yellow"))
+    console.print(Text(flat(class_ + _what(answer)), style="dim" if answer.class_ == "attributed" else "bold yellow"))
     for reason in answer.reasons if answer.class_ != "unattributed" or len(answer.reasons) > 1 else ():
         console.print(Text(f"  {reason}: {REASONS.get(reason, '')}", style="dim"))
     if rules := list(dict.fromkeys(each.rule for each in answer.contradictions)):
@@ -62,8 +60,8 @@ def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
     _section(console, "influenced by", (_influence(each, utc=utc) for each in answer.influences))
     if answer.path:
         _heading(console, "path, from the trigger on" if answer.triggers else "path, as far as it is known")
-        for step in answer.path:
-            _print_step(console, step, utc=utc)
+        for step, links in zip(answer.path, without_echoes([each.links for each in answer.path]), strict=True):
+            _print_step(console, step, links, utc=utc)
     _section(console, "CONTRADICTIONS", _contradictions(answer))
     _section(
         console,
@@ -124,18 +122,10 @@ def _section(console: Console, title: str, lines: Iterable[_Line]) -> None:
         return
     _heading(console, title)
     for line in held:
-        console.print(Text.assemble("  ", _flat(line.text), *_grade(line.grade, line.candidates)))
+        console.print(Text.assemble("  ", flat(line.text), *grade_text(line.grade, line.candidates)))
 
 
-def _grade(grade: str | None, candidates: int) -> Iterator[str | tuple[str, str]]:
-    if grade is not None:
-        yield "  "
-        yield (grade, _STYLES.get(grade, ""))
-    if candidates > 1:
-        yield (f" (one of {candidates} that fit)", "magenta")
-
-
-def _print_step(console: Console, step: PathStep, *, utc: bool) -> None:
+def _print_step(console: Console, step: PathStep, links: Iterable[Link], *, utc: bool) -> None:
     imported = ", imported" if step.importer else ""
     console.print(
         Text.assemble(
@@ -143,23 +133,15 @@ def _print_step(console: Console, step: PathStep, *, utc: bool) -> None:
             (show_time(step.occurred_at, utc=utc), "dim"),
             "  ",
             (step.kind, "bold"),
-            f"  {_flat(step.summary)}  ",
-            (_flat(f"{step.service}{imported}"), "cyan"),
+            f"  {flat(step.summary)}  ",
+            (flat(f"{step.service}{imported}"), "cyan"),
         )
     )
     console.print(Text(f"    {id_text(step.event_id)}", style="dim"))
-    for link in step.links:
-        console.print(Text.assemble("    ← ", *_link(link)))
+    for link in links:
+        console.print(link_line(link))
     for finding in step.findings:
-        console.print(Text(f"    ! {_flat(finding)}", style="bold red"))
-
-
-def _link(link: Link) -> Iterator[str | tuple[str, str]]:
-    yield _flat(f"{link.relation} {id_text(link.cause)}")
-    if link.join is not None:
-        yield _flat(f" by {link.join}")
-    # Several accounts of one action all are accounts of it: there is nothing to choose.
-    yield from _grade(link.grade, 1 if link.relation == SAME_ACTION else link.candidates)
+        console.print(Text(f"    ! {flat(finding)}", style="bold red"))
 
 
 def _trigger(trigger: Trigger, *, utc: bool) -> _Line:
@@ -321,11 +303,6 @@ def _actor(actor: Actor) -> _Line:
     when = "current" if actor.position == 0 else f"{actor.position} before"
     by = f" ({actor.iss})" if actor.iss else ""
     return _Line(f"{when}: {actor.sub or 'not named'}{by}", actor.grade)
-
-
-def _flat(text: object) -> str:
-    """``text`` on one line: what an event says must not look like a line of the answer."""
-    return clean(text).replace("\n", "\\u000a")
 
 
 def _ids(events: Sequence[bytes]) -> str:

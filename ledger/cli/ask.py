@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from ledger import ask, wiring
-from ledger.attribution.graph import in_order
 from ledger.attribution.json_form import to_json
-from ledger.attribution.path import summary
-from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Subgraph
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 from ledger.cli.answer_text import print_answer
+from ledger.cli.event_text import print_event, print_events
 from ledger.cli.graphs import Form, emit_graph, form_of
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
-from ledger.cli.output import clean, console, emit, read_time, show_time, tell
+from ledger.cli.output import clean, console, emit, read_time, tell
 from ledger.cli.rights import AfterRevocation, TokenOption, asked_right, show_right
 from ledger.errors import ConfigurationError
 from ledger.event_view import matched, people_of, show_event
@@ -231,40 +228,3 @@ def event_id(text: str, what: str = "event") -> bytes:
         raise ConfigurationError(
             f"{text!r} is no {what} id: a UUID such as 018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"
         ) from None
-
-
-def print_events(out: Console, found: Subgraph, *, utc: bool) -> None:
-    """A line an event in order of time, each with the causes that it cites."""
-    for node in in_order(found.nodes):
-        print_event(out, node, persons=found.persons, utc=utc, asked=node.event_id == found.asked)
-    if found.cut:
-        out.print(Text(f"CUT SHORT at {found.limits.nodes} events: ask with a larger --nodes", style="bold yellow"))
-
-
-def print_event(
-    out: Console, node: Node, *, persons: Mapping[bytes, KnownPerson] | None = None, utc: bool, asked: bool = False
-) -> None:
-    """An event, which agent it was by and for whom, and the causes that it cites."""
-    out.print(
-        Text.assemble(
-            (f"{show_time(node.at, utc=utc)}  ", "dim"),
-            (node.kind, "bold reverse" if asked else "bold"),
-            f"  {clean(summary(node))}  ",
-            (clean(node.service + (", imported" if node.importer else "")), "cyan"),
-        )
-    )
-    by = f"  by {clean(node.header.agent_id)}" if node.header.agent_id is not None else ""
-    out.print(Text(f"    {ids.text(node.event_id)}{by}{_for_whom(node, persons or {})}", style="dim"))
-    for cause in node.header.causes:
-        how = "sealed" if cause.digest is not None else "asserted"
-        out.print(Text(f"    ← {clean(cause.relation)} {ids.text(cause.event_id)}  {how}", style="dim"))
-
-
-def _for_whom(node: Node, persons: Mapping[bytes, KnownPerson]) -> str:
-    """On whose behalf an event says that it was; nothing where it does not."""
-    if node.header.principal is None:
-        return ""
-    known = persons.get(node.header.principal)
-    if known is None or known.person is None:
-        return f" for {'an erased person' if known is not None and known.state == 'erased' else 'somebody unresolved'}"
-    return f" for {clean(known.person.name or known.person.subject)}"

@@ -14,7 +14,8 @@ from ledger.attribution.replay.approvals import bound_to
 from ledger.attribution.replay.silences import SILENCE
 from ledger.attribution.replay.values import ApprovalState, Change, Crossing, State, Step, TokenState
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
-from ledger.cli.ask import AsOf, Limit, Nodes, event_id, print_event
+from ledger.cli.ask import AsOf, Limit, Nodes, event_id
+from ledger.cli.event_text import print_event
 from ledger.cli.invocation import Json, Tenant, Utc, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time, tell
 from ledger.format import ids

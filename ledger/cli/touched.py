@@ -12,7 +12,8 @@ from rich.text import Text
 from ledger import wiring
 from ledger.attribution.graph import in_order
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
-from ledger.cli.ask import AsOf, Nodes, event_id, print_event
+from ledger.cli.ask import AsOf, Nodes, event_id
+from ledger.cli.event_text import print_event
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, counted, emit, read_time, tell
 from ledger.errors import ConfigurationError

@@ -108,6 +108,7 @@ class PostgresLineage:
             persons=question.persons(nodes),
             refused=question.refused(dangling - cut),
             nearby=nearby,
+            upwards=up,
             cut=frozenset(cut).union(unsure),
             chains=question.chains(self._now() if question.as_of is None else question.as_of),
             limits=question.limits,

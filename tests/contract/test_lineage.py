@@ -135,3 +135,43 @@ def test_an_account_with_more_effects_than_are_looked_at_is_said_to_be_cut(
     answer = explain(lineage(url).above(story.tenant, asked))
     assert (answer.seen, answer.coverage.truncated) == ("caller_alone", ("nodes",))
     postgres.drop(url)
+
+
+USED_TWICE = """
+person alice Alice
+r1 hr agent_registration agent_id=bot state=active owner=alice
+p1 app prompt by=alice trigger_kind=human trust=trusted run=r1
+o1 desk oversight oversight_id=o-1 action=approve binding=standing by=alice uses_allowed=1
+a1 bot api_action action_id=x operation=pay phase=completed observer=agent oversight_ids=o-1 agent=bot <- p1:started_by
+a2 bot api_action action_id=y operation=pay phase=completed observer=agent oversight_ids=o-1 agent=bot <- p1:started_by
+"""
+
+
+def test_lineage_holds_what_leads_there_and_nothing_beside_it(postgres: Databases) -> None:
+    story = read_scenario(USED_TWICE)
+    url = postgres.fresh()
+    store(url, story)
+    port, asked = lineage(url), story.events["a1"].made.event_id
+    beside = {story.name_of(node.event_id) for node in port.above(story.tenant, asked).nodes}
+    assert {"r1", "a2"} <= beside  # an answer looks at them
+    up = lineage_of(port, story.tenant, asked, "up")
+    assert {story.name_of(node.event_id) for node in up.nodes} == {"p1", "o1", "a1"}
+    assert {held["kind"] for _, held in graph_of(up).nodes(data=True)} == {"prompt", "oversight", "api_action"}
+    down = lineage_of(port, story.tenant, asked, "down")
+    assert {story.name_of(node.event_id) for node in down.nodes} == {"a1"}
+    postgres.drop(url)
+
+
+def test_of_what_came_of_an_event_no_cause_is_called_missing_that_was_not_asked_for(postgres: Databases) -> None:
+    story = read_scenario(
+        "p1 app prompt trigger_kind=human trust=trusted\n"
+        "p2 app prompt trigger_kind=human trust=trusted\n"
+        "a1 bot api_action action_id=x operation=pay phase=completed observer=agent <- p1:started_by p2:steered_by\n"
+        "a2 bot api_action action_id=y operation=pay phase=completed observer=agent <- a1:result_of~\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    graph = graph_of(lineage_of(lineage(url), story.tenant, story.events["p1"].made.event_id, "down"))
+    missing = [held["missing"] for _, held in graph.nodes(data=True) if held["kind"] is None]
+    assert missing == ["cause_mismatch"]  # a2 cites another digest than a1 has: that is known from below
+    postgres.drop(url)
