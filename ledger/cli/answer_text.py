@@ -24,6 +24,7 @@ from ledger.attribution.answer import (
     Owner,
     Party,
     PathStep,
+    Seen,
     Trigger,
 )
 from ledger.attribution.sentence import moment
@@ -84,7 +85,15 @@ def _what(answer: Answer) -> str:
     if answer.operation is None:
         return ""
     ended = answer.outcome or "its outcome is not known"
-    return f" · {answer.operation}: {ended}" + (f", {SEEN[answer.seen]}" if answer.seen else "")
+    return f" · {answer.operation}: {ended}" + (f", {_seen(answer, answer.seen)}" if answer.seen else "")
+
+
+def _seen(answer: Answer, seen: Seen) -> str:
+    """By whom it was seen. Of a call that was denied before it was made nobody else could record anything."""
+    denied = any(each.decision == "deny" and each.candidates == 1 for each in answer.decisions)
+    if seen == "caller_alone" and answer.outcome == "denied" and denied:
+        return "seen by the caller alone: the policy denied it, so nobody need have been called"
+    return SEEN[seen]
 
 
 def _accountable(answer: Answer) -> Iterator[_Line]:
@@ -94,7 +103,7 @@ def _accountable(answer: Answer) -> Iterator[_Line]:
         yield _owner(of.agent_id, owners.get(of.agent_id))
     else:
         yield _Line("agent: not known")
-    grant = f"grant {of.grant_id}" if of.grant_id is not None else "no grant known"
+    grant = f"grant {of.grant_id}" if of.grant_id is not None else "no grant tied to it"
     yield _Line(f"person: {_party(of.person)}, {grant}" if of.person is not None else f"person: not known, {grant}")
     for other in answer.owners:
         if other.agent_id != of.agent_id:

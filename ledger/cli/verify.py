@@ -95,7 +95,7 @@ def verify(
     if as_json:
         emit({**plain(report), "store": plain_store(compared)})
     else:
-        print_report(report, utc=settings.utc)
+        print_report(report, now=wiring.CLOCK.now(), utc=settings.utc)
         print_store(compared)
     if not report.holds or (compared is not None and compared.difference is not None):
         exit_with(NO)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
 from ledger.cli.output import clean, console, show_time
 from ledger.format import ids
+from ledger.format.limits import SECOND
 from ledger.verification import Fault, Group, NamedEvent, Report
 
 if TYPE_CHECKING:
@@ -84,8 +86,8 @@ def _id(event: NamedEvent) -> str | None:
     return ids.text(event.event_id) if event.event_id is not None else None
 
 
-def print_report(report: Report, *, utc: bool) -> None:
-    """The report for people."""
+def print_report(report: Report, *, now: int, utc: bool) -> None:
+    """The report for people; ``now``: what has become overdue by then is said, and judged by nobody but ``--at``."""
     out = console()
     for group, heading in _HEADINGS.items():
         faults = report.of(group)
@@ -105,7 +107,16 @@ def print_report(report: Report, *, utc: bool) -> None:
         out.print(Text(clean(f"  {number}{each.detail}"), style="dim"))
     verdict = "every chain verifies" if report.holds else f"{report.faults_of('integrity', 'completeness')} faults"
     counted = f"{report.records} records, {len(report.chains)} chains, {report.events} events verified"
-    out.print(clean(f"{verdict}: {counted}, up to {show_time(report.at, utc=utc)}"), markup=False)
+    out.print(clean(f"{verdict}: {counted}, as of {show_time(report.at, utc=utc)}{_since(report, now)}"), markup=False)
+
+
+def _since(report: Report, now: int) -> str:
+    """What judging as of now would find beside: a log that nobody wrote to any more is judged as of its last record."""
+    more = report.overdue(now) - report.overdue(report.at)
+    if more <= 0:
+        return ""
+    text = datetime.fromtimestamp(now // SECOND, tz=UTC).isoformat().replace("+00:00", "Z")
+    return f"; {more} open chain{'s are' if more > 1 else ' is'} overdue by now (--at {text})"
 
 
 def _unlisted(report: Report, faults: Sequence[Fault]) -> Iterator[tuple[str, int]]:

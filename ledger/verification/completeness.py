@@ -19,15 +19,18 @@ def lost(ranges: list[Lost]) -> Iterator[Fault]:
         yield Fault("lost_to_retention", detail, partition=each.partition, offset=each.first, until=each.until)
 
 
+def due(held: Held) -> int | None:
+    """Until when a chain promised its next seal; None where it promises none."""
+    return held.last_append + held.next_within * SECOND if held.next_within and not held.closed else None
+
+
 def overdue(chain: Chain, held: Held, at: int) -> Fault | None:
     """The promise that a chain broke by ``at``, if it did. Whoever continues the chain ended it: see ``continued``."""
-    if held.closed or not held.next_within:
-        return None
-    due = held.last_append + held.next_within * SECOND
-    if due >= at:
+    until = due(held)
+    if until is None or until >= at:
         return None
     number = held.state.last_number + 1
-    detail = f"promised by {rfc3339(due)}; the time is {rfc3339(at)}"
+    detail = f"promised by {rfc3339(until)}; the time is {rfc3339(at)}"
     return Fault("overdue", detail, chain=chain, chain_id=chain.chain_id, seal=number)
 
 

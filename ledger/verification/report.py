@@ -83,7 +83,8 @@ class ChainResult(NamedTuple):
 
 class Report(NamedTuple):
     """A whole verification. ``faults`` lists up to ``LISTED`` of a name; ``counts`` has all of them. ``at``: the time as of
-    which promises were judged; ``heads``: where the chains end that were verified, both ends of a forked one.
+    which promises were judged; ``due``: until when open chains promised their next seal; ``heads``: where the chains end that
+    were verified, both ends of a forked one.
     """
 
     records: int
@@ -92,6 +93,7 @@ class Report(NamedTuple):
     faults: Sequence[Fault]
     counts: Mapping[str, int]
     chains: Sequence[ChainResult]
+    due: Sequence[int]
     heads: Sequence[KnownHead]
     unknown: Sequence[Unknown]
 
@@ -99,6 +101,10 @@ class Report(NamedTuple):
     def holds(self) -> bool:
         """Whether the evidence shows neither a fault of integrity nor one of completeness. Notes do not count."""
         return not self.faults_of("integrity", "completeness")
+
+    def overdue(self, now: int) -> int:
+        """How many chains would be overdue if they were judged as of ``now``."""
+        return sum(until < now for until in self.due)
 
     def of(self, group: Group) -> list[Fault]:
         """The faults listed in a group."""

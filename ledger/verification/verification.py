@@ -292,7 +292,7 @@ class Verification:
         return cited
 
     def _report(self) -> Report:
-        at = self._latest if self._at is None else self._at
+        at, ended = self._latest if self._at is None else self._at, self._ended()
         tally = Tally()
         states = {chain.chain_id: held.state for chain, held in reversed(self._chains.items())}
         for refusals in (self._refused, self._refused_again):
@@ -314,11 +314,16 @@ class Verification:
             faults=list(tally),
             counts=dict(tally.counts),
             chains=[result_of(chain, held) for chain, held in self._chains.items() if held.seals],
+            due=[
+                until
+                for chain, held in self._chains.items()
+                if chain not in ended and (until := completeness.due(held)) is not None
+            ],
             heads=[head for chain, held in self._chains.items() for head in heads_of(chain, held)],
             unknown=list(
                 unknown(
                     self._chains,
-                    continued=self._ended(),
+                    continued=ended,
                     holes=self._source.offsets - self._records,
                     judge=self._judge,
                     heads=len(self._claims),

@@ -10,6 +10,7 @@ import pytest
 from ledger.ask import who_triggered
 from ledger.attribution.answer import Answer
 from ledger.attribution.subgraph import Node
+from ledger.cli.verify_text import print_report
 from ledger.format.content import PRINCIPAL, Content, Person, encode_content, person_content, record_key
 from ledger.format.event import Cause
 from ledger.format.heads import KnownHead
@@ -174,6 +175,19 @@ def test_a_tail_cut_off_is_overdue_as_soon_as_its_promise_is_over() -> None:
     assert names(verified(log, at=START + 59 * 1_000_000).faults) == []
     report = verified(log, at=START + 3600 * 1_000_000)
     assert forge.chain in {each.chain for each in report.faults if each.name == "overdue"}
+
+
+def test_what_is_overdue_by_now_is_said_of_a_log_judged_as_of_its_last_record(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = verified(a_log(Forge(), Forge(name="beta")))
+    assert report.holds
+    print_report(report, now=START, utc=True)
+    assert "overdue" not in capsys.readouterr().out
+    print_report(report, now=START + 3600 * 1_000_000, utc=True)
+    text = " ".join(capsys.readouterr().out.split())
+    assert ", as of 20" in text
+    assert "; 2 open chains are overdue by now (--at " in text
 
 
 def test_a_tail_cut_off_is_told_by_the_chain_that_goes_on_from_it() -> None:

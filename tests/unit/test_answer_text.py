@@ -51,10 +51,10 @@ def test_both_sides_that_answer_for_it_are_always_there_and_what_is_missing_is_s
     ]
     assert under(told("no_subject", "a1"), "accountable") == [
         "  agent: travel, no owner registered",
-        "  person: not known, no grant known",
+        "  person: not known, no grant tied to it",
         "  missing: nobody was registered as the agent's owner by then",
         "  missing: neither an event nor a token names on whose behalf it was done",
-        "  missing: no grant of that person is recorded, and no token names one",
+        "  missing: no grant is tied to this event: nothing that it cites or presents names one of that person",
     ]
 
 
@@ -118,6 +118,17 @@ def test_each_account_is_shown_with_who_saw_what_and_what_only_the_resource_saw_
         "  resource flights: completed; success",
     ]
     assert told("accounts", "b1")[1].endswith("SEEN BY THE RESOURCE ALONE: whoever called recorded nothing")
+
+
+def test_of_a_call_that_the_policy_denied_nobody_is_blamed_for_recording_nothing() -> None:
+    story = """
+d1 policy policy_decision decision=deny decision_id=d-1 action=book action_id=x
+a1 agent api_action action_id=x phase=completed operation=book outcome=denied observer=agent agent=travel <- d1:authorized_by
+a2 agent api_action action_id=y phase=completed operation=book outcome=denied observer=agent agent=travel
+"""
+    denied = "book: denied, seen by the caller alone: the policy denied it, so nobody need have been called"
+    assert shown(story, "a1")[1].endswith(denied)
+    assert shown(story, "a2")[1].endswith("seen by the caller alone: whoever was called recorded nothing")
 
 
 def test_what_an_approval_and_a_decision_are_bound_to_is_said() -> None:
