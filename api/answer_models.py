@@ -25,7 +25,7 @@ class Shown(BaseModel):
 
 
 class Party(Shown):
-    """A person or workload: named, erased or unresolved. The names stand only where named."""
+    """A person or workload: named, erased, unresolved, or erased_since (after the time asked about)."""
 
     digest: Digest
     state: str

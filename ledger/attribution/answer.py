@@ -64,7 +64,7 @@ REASONS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
-    """A person or workload. ``state`` is named, erased or unresolved; the names stand only where named.
+    """A person or workload. ``state`` is named, erased, unresolved, or (as of a time) erased_since; names only where named.
 
     ``digest`` is the pseudonym under which the event names them.
     """
@@ -86,7 +86,10 @@ class Party:
         """For people: the name, else what is known."""
         if self.state == "named":
             return self.name or self.subject or self.digest.hex()[:12]
-        return f"{'an erased person' if self.state == 'erased' else 'an unresolved person'} ({self.digest.hex()[:12]})"
+        said = {"erased": "an erased person", "erased_since": "a person erased since"}.get(
+            self.state, "an unresolved person"
+        )
+        return f"{said} ({self.digest.hex()[:12]})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

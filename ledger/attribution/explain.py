@@ -154,7 +154,7 @@ def class_of(trigger: Trigger) -> Class:
     """What one trigger makes of the answer."""
     if trigger.role == "external":
         return "external"
-    if trigger.who is not None and trigger.who.state == "erased":
+    if trigger.who is not None and trigger.who.state in ("erased", "erased_since"):
         return "erased_principal"
     if trigger.role == "scheduled":
         return "unattended"

@@ -305,7 +305,7 @@ def _registration_remarks(
     node, last = registered[-1]
     if not seen and last.state == "active":
         yield Remark("never_seen", (), (node.event_id,))
-    if last.state != "retired" and (owner is None or owner.state != "named"):
+    if last.state != "retired" and (owner is None or owner.state not in ("named", "erased_since")):
         yield Remark(f"owner_{owner.state}" if owner else "owner_missing", (), (node.event_id,))
     late = [(each, *held) for each in own if (held := _held_at(registered, each.at)) is not None]
     stopped = [(each, by, fact) for each, by, fact in late if fact.state != "active"]

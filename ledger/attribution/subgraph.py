@@ -71,7 +71,8 @@ class Node(NamedTuple):
 
 
 class KnownPerson(NamedTuple):
-    """What is known of a person's digest. ``state``: named, erased or unresolved; ``person`` only where named."""
+    """What is known of a person's digest. ``state``: named, erased, unresolved or, as of a time, erased_since; ``person`` only
+    where named."""
 
     digest: bytes
     state: str

@@ -81,5 +81,7 @@ def _for_whom(node: Node, persons: Mapping[bytes, KnownPerson]) -> str:
         return ""
     known = persons.get(node.header.principal)
     if known is None or known.person is None:
-        return f" for {'an erased person' if known is not None and known.state == 'erased' else 'somebody unresolved'}"
+        return (
+            f" for {'an erased person' if known is not None and known.state != 'unresolved' else 'somebody unresolved'}"
+        )
     return f" for {clean(known.person.name or known.person.subject)}"

@@ -219,3 +219,14 @@ def test_an_agent_of_which_there_is_more_than_was_looked_at_says_of_what(
     assert cut.purpose == "sell"  # by the latest
     assert agent_json(cut)["truncated"] == ["registrations", "events"]
     assert listed(url)[f"{A}idle"].truncated == ()
+
+
+def test_as_of_a_time_before_an_erasure_the_owner_is_nameless_and_was_not_erased(url: str, story: Story) -> None:
+    then = one(url, f"{A}orphan", as_of=story.node("cb").append_time)
+    assert then.owner is not None
+    assert (then.owner.state, then.owner.name) == ("erased_since", None)
+    assert "owner_erased" not in {each.name for each in then.remarks}
+    now = one(url, f"{A}orphan")
+    assert now.owner is not None
+    assert now.owner.state == "erased"
+    assert "owner_erased" in {each.name for each in now.remarks}

@@ -126,13 +126,13 @@ def test_a_person_whose_content_came_later_was_not_resolved_then(told: tuple[str
     assert ask(told, "a1", until="g2").class_ == "attributed"
 
 
-def test_whoever_was_erased_since_stays_erased(postgres: Databases) -> None:
+def test_whoever_was_erased_since_has_no_name_then_either(postgres: Databases) -> None:
     url = postgres.fresh()
     story = read_scenario(STORY.replace("person dana Dana", "person dana !erased"))
     store(url, story)
     owner = ask((url, story), "a1", until="a2").accountable.owner
     assert owner is not None
-    assert (owner.state, owner.name) == ("erased", None)
+    assert (owner.state, owner.name) == ("erased_since", None)
 
 
 @pytest.mark.parametrize("of", ["event", "seal", "chain"])
@@ -164,3 +164,14 @@ def test_findings_are_those_open_then(told: tuple[str, Story], of: str) -> None:
     finally:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("delete from findings where name = 'late'")
+
+
+def test_who_was_erased_later_was_not_erased_then_and_is_nameless_all_the_same(postgres: Databases) -> None:
+    story = read_scenario("person gone !erased\np1 agent prompt trigger_kind=human trust=trusted principal=gone\n")
+    url = postgres.fresh()
+    store(url, story)
+    then, now = ask((url, story), "p1", until="p1"), ask((url, story), "p1")
+    assert [each.triggers[0].who and each.triggers[0].who.state for each in (then, now)] == ["erased_since", "erased"]
+    assert then.class_ == now.class_ == "erased_principal"
+    assert "a person erased since" in then.sentence
+    postgres.drop(url)
