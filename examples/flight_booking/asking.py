@@ -19,7 +19,7 @@ def names(api_url: str, booking: str, above_limit: str) -> Mapping[str, str]:
     first, second = (_who(api_url, each) for each in (booking, above_limit))
     trigger = first["triggers"][0]
     agent = next(step["agent_id"] for step in first["path"] if step["agent_id"] is not None)
-    who = trigger["who"]
+    who, right = trigger["who"], first["authority"][0]
     return {
         "booking": booking,
         "prompt": trigger["event_id"],
@@ -27,6 +27,9 @@ def names(api_url: str, booking: str, above_limit: str) -> Mapping[str, str]:
         "person_encoded": quote(f"{who['issuer']}#{who['subject']}", safe=""),
         "agent": agent,
         "agent_encoded": quote(agent, safe=""),
+        "token": f"{right['issuer']}#{right['token']}",
+        "token_encoded": f"{quote(right['issuer'], safe='')}/{quote(right['token'], safe='')}",
+        "grant": right["grant_id"],
         "run": _run(first),
         "other_run": _run(second),
     }
@@ -38,6 +41,8 @@ def questions() -> Sequence[tuple[str, str]]:
         ("How sure is the ledger: does every chain verify?", "answerable verify"),
         ("What else did this person trigger, through whichever agents?", 'answerable touched person "$person"'),
         ("What did this agent do, and for whom?", 'answerable find --agent "$agent" --kind api_action'),
+        ("Where did its token come from, and what was done with it?", 'answerable lineage "token:$token"'),
+        ("How much of what was done is attributed, and how surely?", "answerable coverage"),
         ("What did the two runs do differently?", 'answerable diff "$run" "$other_run"'),
         ("The run step by step?", 'answerable replay "$run"'),
         ("Which agents are there, and what about them does not fit?", "answerable agents"),

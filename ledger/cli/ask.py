@@ -87,8 +87,8 @@ def lineage(
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Lists what an event came from, or what came of it; with --json or --format as a graph. Exit 1 where there is nothing
-    else, or no such event.
+    """Lists what an event, token or grant came from, or what came of it; with --json or --format as a graph. Exit 1 where
+    there is nothing else, or no such event.
 
     Of a token (`token:ISSUER#JTI`, `token_digest:HEX`, or --token) or a grant (`grant:ID`) it tells both directions, its ends,
     and what came after a revocation.

@@ -19,7 +19,12 @@ from ledger.trust_file import replace_file
 
 ROLES = ("auditor", "operator", "admin")
 
-app = typer.Typer(cls=Sentences, help="Bearer tokens of the API.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Sentences,
+    help="Bearer tokens of the ledger's own API. Of an agent's token: `answerable lineage token:ISSUER#JTI`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 FileOption = Annotated[Path | None, typer.Option("--file", help="API_TOKENS, or `tokens` in the data directory.")]
 

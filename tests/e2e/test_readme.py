@@ -56,6 +56,7 @@ def test_its_example_records_asks_and_detects_a_forgery(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "started by Alice Ash" in done.stdout
+    assert "owner Dana Okafor" in done.stdout
     assert "every chain verifies" in done.stdout
     assert "bad_payload" in done.stdout
     assert "forgery detected" in done.stdout
