@@ -164,3 +164,21 @@ def test_contradictions_are_findings_with_severity_sentence_and_evidence(told: T
         assert found.detail
         assert {found.event_id, *found.evidence} <= ids
         assert found.opened_at is not None
+
+
+def test_an_account_of_another_action_id_that_comes_late_accuses_the_action_that_it_cites(postgres: Databases) -> None:
+    story = read_scenario(
+        "a1 bot api_action action_id=x operation=pay phase=completed outcome=success observer=agent\n"
+        "b1 bank api_action action_id=y operation=pay phase=completed outcome=failure observer=resource <- a1:same_action\n"
+    )
+    url, laid = postgres.fresh(migrate), postgres.fresh()
+    bundle = store(laid, story)
+    with closing(PostgresProjection(url, load_schemas(), LEDGER, bundle)) as projection:
+        projection.claim(EVENTS, "topic", [0])
+        for offset, record in enumerate(records_of(story)):
+            projection.commit(projection.prepare([record._replace(offset=offset)]))
+            sentinel(url, bundle)
+    (accused,) = rows(url, "select event_id, rule from contradictions where closed_at is null")
+    assert (accused[0].bytes, accused[1]) == (story.events["a1"].made.event_id, "accounts_disagree")
+    postgres.drop(url)
+    postgres.drop(laid)
