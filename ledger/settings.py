@@ -147,7 +147,8 @@ class Settings(BaseModel):
     def require_ledger(self) -> str:
         if self.ledger is None:
             raise ConfigurationError(
-                "no ledger is named: run `answerable serve` once to make one here, or set ANSWERABLE_LEDGER"
+                f"there is no ledger in {self.data_dir}: set ANSWERABLE_DATA_DIR to where yours lies, run `answerable serve` "
+                "once to make one there, or set ANSWERABLE_LEDGER"
             )
         return self.ledger
 

@@ -237,7 +237,8 @@ def running(settings: Settings, *, create: bool = False) -> Iterator[list[Embedd
             if attach(directory) is None:
                 if not create and not (directory / "data").exists():
                     raise ConfigurationError(
-                        f"nothing is recorded in {directory} yet: run `answerable serve` or `import`"
+                        f"nothing is recorded in {directory} yet: set ANSWERABLE_DATA_DIR to where your ledger lies, "
+                        "or run `answerable serve` or `import`"
                     )
                 server: EmbeddedPostgres = start(directory)
                 stack.callback(server.stop)

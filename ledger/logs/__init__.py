@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -35,7 +36,8 @@ def open_log(url: str, access: KafkaAccess | None = None) -> Log:
         from ledger.logs.archive import ArchiveLog
 
         return ArchiveLog(unquote(url.removeprefix("file://").removeprefix("file:")))
-    raise ConfigurationError(f"no log at {scheme}: a log's URL begins with kafka://, postgresql:// or file:")
+    meant = f"; did you mean file:{url}?" if Path(url).is_file() else ""
+    raise ConfigurationError(f"no log at {scheme}: a log's URL begins with kafka://, postgresql:// or file:{meant}")
 
 
 def _open_kafka(url: str, access: KafkaAccess | None) -> Log:

@@ -187,3 +187,9 @@ def test_a_url_says_which_log(path: Path) -> None:
 def test_a_url_that_names_no_log_is_refused_with_what_to_do(url: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         open_log(url)
+
+
+def test_a_file_without_file_in_front_is_recognized(tmp_path: Path) -> None:
+    (tmp_path / "copy.avro").touch()
+    with pytest.raises(ConfigurationError, match=f"did you mean file:{tmp_path}/copy.avro"):
+        open_log(f"{tmp_path}/copy.avro")

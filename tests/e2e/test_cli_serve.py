@@ -87,6 +87,11 @@ def test_it_is_ready_when_it_says_so_and_ends_clean(served: tuple[subprocess.Pop
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
+    looked = run(home, "doctor")
+    assert looked.returncode == 0, looked.stdout
+    assert "note  store: nothing serves" in looked.stdout
+    assert "answers, 0 records" in looked.stdout
+    assert attach(home / "postgres") is None
 
 
 def test_a_server_that_ends_is_started_again_and_the_others_wait_for_it(
@@ -114,4 +119,7 @@ def test_on_a_bare_machine_a_question_is_misuse_and_makes_nothing(tmp_path: Path
     done = run(tmp_path / "home", "who-triggered", "018f4c1e-6a00-7cc3-98c4-dc0c0c07398f")
     assert done.returncode == 2
     assert "answerable serve" in done.stderr
+    for verb in (("agents",), ("verify",)):
+        assert "set ANSWERABLE_DATA_DIR to where your" in run(tmp_path / "home", *verb).stderr
+    assert "no embedded Postgres runs" in run(tmp_path / "home", "doctor").stdout
     assert not (tmp_path / "home").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,8 +40,21 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield from _each("key", trust.CHECKS, Trusted(here=here, bundle=bundle))
     yield from _each("rules", rules.CHECKS, here)
     yield from _each("spool", spool.CHECKS, here)
-    yield from guarded("store", lambda: _store(here))
-    yield from guarded("log", lambda: _log(here))
+    with ExitStack() as stack:
+        yield from guarded("store", lambda: _embedded(here, stack))
+        yield from guarded("store", lambda: _store(here))
+        yield from guarded("log", lambda: _log(here))
+
+
+def _embedded(here: Here, stack: ExitStack) -> Iterator[Check]:
+    """Runs what is embedded while we look, as every question does; where there is nothing to run the next checks say so."""
+    if any(not (each / "data").exists() for each in wiring.embedded_directories(here.settings)):
+        return
+    for server in stack.enter_context(wiring.running(here.settings)):
+        detail = (
+            f"nothing serves {server.directory}: its Postgres was started for this look alone, as for every question"
+        )
+        yield Check("store", "note", detail, "what services record comes in while `answerable serve` runs")
 
 
 def _each(name: str, checks: Iterable[Callable[[Given], Iterator[Check]]], given: Given) -> Iterator[Check]:
