@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from api import health
 from api.access import Tokens
@@ -14,6 +14,7 @@ from api.door import Door
 from api.faults import Bundle
 from api.metrics import Measured, Metrics
 from api.openapi import serve_document
+from api.parameters import only_known
 from api.problems import install
 from api.pulse import Pulse, Tempo
 from api.routes import answers, coverage, events, questions, records, replays, token_usage, tokens
@@ -32,8 +33,7 @@ DESCRIPTION: Final = (
     "Who triggered this? Reads a ledger of signed events. Ids are UUIDs, digests lower-case hex, times RFC 3339. "
     "Every list goes on by the cursor in `next`; every failure is a problem (RFC 9457)."
 )
-ROUTERS: Final[Sequence[APIRouter]] = (
-    health.router,
+QUESTIONS: Final[Sequence[APIRouter]] = (
     answers.router,
     coverage.router,
     events.router,
@@ -43,6 +43,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     tokens.router,
     token_usage.router,
 )
+ROUTERS: Final[Sequence[APIRouter]] = (health.router, *QUESTIONS)
 
 
 def create_app(
@@ -87,8 +88,9 @@ def create_app(
     app.state.house = house
     app.state.bundle, app.state.pulse, app.state.metrics = watched, pulse, Metrics(lambda: pulse.sample)
     install(app)
-    for router in ROUTERS:
-        app.include_router(router)
+    app.include_router(health.router)  # a probe is answered, whatever it appends
+    for router in QUESTIONS:
+        app.include_router(router, dependencies=[Depends(only_known)])
     app.add_middleware(Turns, at_once=SIZE, wait=WAIT_SECONDS)
     app.add_middleware(Measured, metrics=app.state.metrics)
     app.add_middleware(Door, local=not tokens.required)

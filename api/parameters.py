@@ -6,11 +6,12 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 
 from api.cursors import CURSOR_CHARACTERS
 from api.problems import InvalidRequest
 from ledger.format import ids
+from ledger.suggestion import no_such
 
 PAGE: Final = 50
 PAGE_MOST: Final = 500
@@ -35,6 +36,18 @@ Cursor = Annotated[
     str | None,
     Query(max_length=CURSOR_CHARACTERS, description="`next` of the page before; nothing for the first page."),
 ]
+
+
+async def only_known(request: Request) -> None:
+    """Raises ``InvalidRequest`` for a parameter that the path does not have, or that is given twice: passed over, it would let a
+    list look like the one that was asked for."""
+    known = [each.alias for each in request.scope["route"].dependant.query_params]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            raise InvalidRequest(no_such("parameter", name, known))
+        if given.count(name) > 1:
+            raise InvalidRequest(f"the parameter {name} is given twice")
 
 
 def read_id(text: str, what: str = "id") -> bytes:

@@ -15,7 +15,7 @@ from api.problems import InvalidRequest, responses
 from api.question_models import AgentDetail, Agents, RunDifference, Touched
 from api.routes.answers import Nodes
 from ledger.attribution.difference import difference_json
-from ledger.attribution.inventory import REMARKS, Wanted, agent_json, history_json
+from ledger.attribution.inventory import Wanted, agent_json, history_json
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 from ledger.errors import NotFound
 from ledger.store.inventory import agent_by_id, list_agents
@@ -67,9 +67,7 @@ def agents(
     cursor: Cursor = None,
 ) -> Response:
     """Whatever is registered, named by events, acting in tokens, or a client that acts; with what does not fit together."""
-    if remark is not None and remark not in REMARKS:
-        raise InvalidRequest(f"there is no remark of this name; there are {', '.join(REMARKS)}")
-    wanted = Wanted(remark, read_text(state, "state"), read_text(owner, "owner"))
+    wanted = Wanted(remark, read_text(state, "state"), read_text(owner, "owner")).checked()
     time = read_time(as_of)
     scope = ("agents", caller.tenant, *wanted, as_of)
     after = "" if cursor is None else str(read_cursor(scope, cursor, (str,))[0])

@@ -16,8 +16,11 @@ from ledger.attribution.authority import party
 from ledger.attribution.joins import agents_of, token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.subgraph import Index, KnownPerson, Node, Subgraph
+from ledger.errors import InvalidEvent
 from ledger.format import ids
+from ledger.format.content import named_person
 from ledger.format.kinds import AgentRegistration, Configuration, ReasoningStep, TokenIssuance
+from ledger.suggestion import no_such
 
 REMARKS: Final[Mapping[str, str]] = {
     "never_registered": "It acted, or tokens name it, and nobody registered it: find out who runs it, and register or stop it.",
@@ -34,6 +37,9 @@ REMARKS: Final[Mapping[str, str]] = {
     "system_prompt_unregistered": "It was given a system prompt after its last registration, and not by who registered it.",
 }
 """Every remark, and what it means to whoever answers for the agent; ``docs/questions.md`` prints it."""
+
+STATES: Final = ("active", "suspended", "retired")
+"""What an agent can be registered as."""
 
 EVIDENCE: Final = 5
 """Event ids that a remark cites at most."""
@@ -109,6 +115,16 @@ class Wanted(NamedTuple):
     remark: str | None = None
     state: str | None = None
     owner: str | None = None
+
+    def checked(self) -> Wanted:
+        """Itself; raises ``InvalidEvent`` for what fits no agent whatever is registered."""
+        if self.remark is not None and self.remark not in REMARKS:
+            raise InvalidEvent(no_such("remark", self.remark, list(REMARKS)))
+        if self.state is not None and self.state not in STATES:
+            raise InvalidEvent(no_such("state", self.state, STATES))
+        if self.owner is not None:
+            named_person(self.owner)
+        return self
 
     def fits(self, agent: Agent) -> bool:
         """Whether the agent is one of them."""

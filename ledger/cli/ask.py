@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.text import Text
@@ -36,6 +36,9 @@ LineageArgument = Annotated[
 ]
 Rules = Annotated[Path | None, typer.Option(help="House rules, TOML (docs/contradictions.md).")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to show.")]
+
+
+NAMED: Final = ": an agent is named by its URI, and `answerable agents` lists them"
 
 
 def register(app: typer.Typer) -> None:
@@ -171,7 +174,7 @@ def find(
             page = queries.events_of_action(connection, rows, settings.tenant, action, limit=limit)
         else:
             page = queries.find_events(connection, rows, settings.tenant, search, limit=limit)
-        _show(connection, rows, page, settings, value=value, as_json=as_json)
+        _show(connection, rows, page, settings, search=search, as_json=as_json)
 
 
 def graph(
@@ -198,25 +201,26 @@ def _show(
     page: queries.Page,
     settings: Settings,
     *,
-    value: str | None,
+    search: queries.Search,
     as_json: bool,
 ) -> None:
-    """A page of events, each with the fields in which ``value`` stands; exit 1 where it is empty."""
+    """A page of events, each with the fields in which a value stands; exit 1 where it is empty."""
     people = {digest for node in page.events for digest in people_of(node)}
     persons = persons_named(connection, rows, settings.tenant, people)
     if as_json:
-        items = [{**show_event(node, persons), "matched": matched(node, value)} for node in page.events]
+        items = [{**show_event(node, persons), "matched": matched(node, search.value)} for node in page.events]
         emit({"items": items, "more": page.next is not None, "truncated": list(page.truncated)})
     else:
         for node in page.events:
             print_event(console(), node, persons=persons, utc=settings.utc)
-            if fields := matched(node, value):
+            if fields := matched(node, search.value):
                 console().print(Text(f"    as its {clean(', '.join(fields))}", style="green"))
         if page.next is not None:
             tell("there are more: narrow the search, or give a larger --limit")
         if page.truncated:
             tell(f"cut short: {', '.join(page.truncated)}")
     if not page.events:
+        tell("no event matches" + (NAMED if search.agent is not None and "://" not in search.agent else ""))
         exit_with(NO)
 
 

@@ -67,8 +67,7 @@ def agents(
     utc: Utc = False,
 ) -> None:
     """Lists the agents that are registered or were seen, with what does not fit. Exit 1 where there is none."""
-    if remark is not None and remark not in REMARKS:
-        raise ConfigurationError(f"there is no remark {remark!r}; there are {', '.join(REMARKS)}")
+    wanted = Wanted(remark, state, owner).checked()
     if agent is not None and any(each is not None for each in (remark, state, owner)):
         raise ConfigurationError("an agent is asked for alone: filters are for the list")
     settings = settings_of(ctx, tenant=tenant, utc=utc)
@@ -78,7 +77,7 @@ def agents(
         if agent is not None:
             page = Agents([agent_by_id(connection, rows, settings.tenant, agent, as_of=time)], None, ())
         else:
-            page = _listed(connection, rows, settings.tenant, Wanted(remark, state, owner), limit, time)
+            page = _listed(connection, rows, settings.tenant, wanted, limit, time)
     if as_json and agent is not None:
         emit({**agent_json(page.agents[0]), "history": history_json(page.agents[0])})
     elif as_json:
@@ -90,6 +89,7 @@ def agents(
         if page.next is not None or page.truncated:
             tell("there are more: give a filter, or a larger --limit")
     if not page.agents:
+        tell("no agent matches")
         exit_with(NO)
 
 

@@ -42,6 +42,18 @@ class Person:
         return f"{self.issuer}#{self.subject}"
 
 
+def is_digest(text: str) -> bool:
+    """Whether ``text`` is a digest as people and HTTP write it: 64 lower-case hex digits."""
+    return len(text) == 64 and not set(text) - set("0123456789abcdef")
+
+
+def named_person(text: str) -> str:
+    """``text`` where it can name a person: a key, or a digest of theirs in hex; raises ``InvalidEvent``."""
+    if "#" not in text and not is_digest(text):
+        raise InvalidEvent(f"{text[:64]!r} names no person: it takes issuer#subject, or a digest of theirs in hex")
+    return text
+
+
 def encode_content(schemas: Schemas, content: Content) -> tuple[bytes, bytes]:
     """The record value of ``content`` and its digest; raises ``InvalidEvent`` where it is too large."""
     if len(content.bytes) > CONTENT_BYTES:

@@ -13,11 +13,14 @@ import psycopg
 from ledger.attribution.findable import matches, names_for
 from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import Limits, Node, Subgraph
-from ledger.errors import NotFound
+from ledger.errors import InvalidEvent, NotFound
 from ledger.format import ids
+from ledger.format.content import is_digest, named_person
+from ledger.format.kinds import KINDS
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, Row, query_bounded, query_events, query_file
 from ledger.store.seals import CHANGED
+from ledger.suggestion import no_such
 
 Connection = psycopg.Connection[Any]
 
@@ -66,7 +69,13 @@ def find_events(
     limit: int = 100,
 ) -> Page:
     """The events that match, those with the latest ids first. Of what is found by a name ``SCAN`` events are looked at in one
-    call: a page that ends before it is full says `scan`, and goes on."""
+    call: a page that ends before it is full says `scan`, and goes on.
+
+    Raises ``InvalidEvent`` for a person or correlation of no such form, and for a kind of which there is none: kinds of a later
+    release are found, and a slip is no answer.
+    """
+    if search.correlation is not None and ":" not in search.correlation:
+        raise InvalidEvent("a correlation is namespace:value, such as trace:0af7651916cd43dd8448eb211c80319c")
     with translated():
         people, truncated = pseudonyms(connection, tenant, search.principal)
         sets = [
@@ -89,6 +98,7 @@ def find_events(
         given |= {f"keys{i}": [key_of(tenant, name) for name in each] for i, each in enumerate(names)}
         if search.value is not None and connection.execute(_UNFILLED).fetchone() is not None:
             truncated = (*truncated, "rebuild")
+        first = after is None
         found: list[Node] = []
         looked, below = 0, after.event_id if after is not None else _LAST_ID
         while len(found) <= limit:
@@ -107,6 +117,8 @@ def find_events(
                 after, below = None, (int.from_bytes(edge) - 1).to_bytes(16)
                 if looked >= SCAN and len(found) <= limit:
                     return Page(found, Cursor(edge, b""), (*truncated, "scan"))
+    if first and not found and search.kind is not None and search.kind not in KINDS:
+        raise InvalidEvent(f"no event matches, and {no_such('kind', search.kind, list(KINDS))}")
     return paged(found, limit, truncated)
 
 
@@ -183,10 +195,10 @@ def _answers(node: Node, value: str | None, names: Sequence[Sequence[str]]) -> b
 
 
 def pseudonyms(connection: Connection, tenant: str, principal: str | None) -> tuple[list[str] | None, tuple[str, ...]]:
-    """The digests, in hex, under which a person appears; None where none was asked for."""
+    """The digests, in hex, under which a person appears; None where none was asked for. Raises ``InvalidEvent``."""
     if principal is None:
         return None, ()
-    if len(principal) == 64 and not set(principal) - set("0123456789abcdef"):
+    if is_digest(named_person(principal)):
         return [principal], ()
     query = (
         "select digest from contents where tenant = (select id from names where name = %s)"

@@ -15,6 +15,7 @@ from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Ref
 from ledger.attribution.touched import Reached, reached
 from ledger.errors import InvalidEvent
+from ledger.format.content import is_digest
 from ledger.store.connect import translated
 from ledger.store.lineage import Question, walk_below
 from ledger.store.nodes import Reading
@@ -97,7 +98,7 @@ def _names(connection: psycopg.Connection, tenant: str, what: What, value: str) 
         digests, truncated = pseudonyms(connection, tenant, value)
         return [f"principal:{each}" for each in digests or ()], truncated
     if what == "token":
-        if len(value) == 64 and not set(value) - set("0123456789abcdef"):
+        if is_digest(value):
             return [f"token_digest:{value}", f"token_use:token_digest:{value}"], ()
         if not first:
             raise InvalidEvent("a token is named by issuer#jti, or by its SHA-256 in hex")

@@ -104,7 +104,6 @@ def test_an_event_says_what_was_recorded(client: httpx.Client, told: Story) -> N
         ({"execution": RUN}, 4),
         ({"kind": "api_action", "since": "2100-01-01T00:00:00Z"}, 0),
         ({"kind": "api_action", "until": "2100-01-01T00:00:00Z"}, 3),
-        ({"kind": "no such kind"}, 0),
         ({"principal": "https://issuer.example#bob"}, 0),
     ],
 )
@@ -112,6 +111,28 @@ def test_events_are_found_by_what_they_say(client: httpx.Client, query: dict[str
     found = client.get("/v1/events", params=query).raise_for_status().json()
     assert len(found["items"]) == count
     assert "payload" not in (found["items"] or [{}])[0]
+
+
+def test_a_kind_that_there_is_not_is_refused_with_those_that_there_are(client: httpx.Client) -> None:
+    refused = client.get("/v1/events", params={"kind": "apiaction"})
+    assert is_problem(refused, 400, "invalid-request")
+    assert refused.json()["detail"].startswith(
+        "no event matches, and there is no kind 'apiaction' (api_action?); there are "
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/findings", "/v1/events/{prompt}", "/v1/agents"])
+def test_a_parameter_that_a_path_does_not_have_is_refused(client: httpx.Client, told: Story, path: str) -> None:
+    refused = client.get(path.format(prompt=told.prompt), params={"knd": "prompt"})
+    assert is_problem(refused, 400, "invalid-request")
+    assert refused.json()["detail"].startswith("there is no parameter 'knd'")
+
+
+def test_a_parameter_given_twice_is_refused_and_a_probe_may_append_what_it_likes(client: httpx.Client) -> None:
+    refused = client.get("/v1/events?limit=1&limit=2")
+    assert is_problem(refused, 400, "invalid-request")
+    assert refused.json()["detail"] == "the parameter limit is given twice"
+    assert client.get("/v1/health/live?from=probe").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/events", f"/v1/executions/{RUN}"])

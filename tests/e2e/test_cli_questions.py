@@ -75,3 +75,15 @@ def test_a_token_that_was_used_and_led_no_further_is_told_with_its_uses(run: Run
     assert told.action in text
     assert text.endswith("nothing further came of them that is recorded\n")
     assert "0 events of token" in run("touched", "token", "https://issuer.example#token-2", status=1).stdout
+
+
+def test_a_question_that_nothing_can_answer_says_what_would_be_one(run: Run) -> None:
+    assert "there is no kind 'apiaction' (api_action?)" in run("find", "--kind", "apiaction", status=2).stderr
+    assert "it takes issuer#subject" in run("find", "--principal", "alice", status=2).stderr
+    assert "it takes issuer#subject" in run("touched", "person", "alice", status=2).stderr
+    assert "it takes issuer#subject" in run("agents", "--owner", "Dana", status=2).stderr
+    assert "there is no state 'actve' (active?)" in run("agents", "--state", "actve", status=2).stderr
+    assert "is namespace:value" in run("find", "--correlation", "0af7651916cd43dd8448eb211c80319c", status=2).stderr
+    assert "an agent is named by its URI" in run("find", "--agent", "travel-agent", status=1).stderr
+    assert "no event matches" in run("find", "--kind", "handoff", status=1).stderr
+    assert "no agent matches" in run("agents", "--state", "retired", status=1).stderr
