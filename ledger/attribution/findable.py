@@ -17,6 +17,8 @@ from ledger.format.event import EventHeader
 
 PARTS: Final = 16
 """Parts of one resource that it is found by at most."""
+SHORTEST: Final = 3
+"""Characters of a part that can be looked for."""
 
 Payload = Mapping[str, Any]
 
@@ -130,18 +132,29 @@ def _of_token(field: str, token: Payload, kind: str) -> Iterator[tuple[str, str,
 
 @lru_cache(maxsize=1 << 14)
 def _parts(field: str, value: str) -> dict[str, None]:
-    """A host or address in a value; of a resource what stands between slashes and colons, and a table without what it is in."""
+    """A host or address in a value; of a resource what stands between slashes and colons, and a table without what it is in.
+
+    No part of a host's name, and none of fewer than ``SHORTEST`` characters: nobody looks for `com` or `v1`, and each part of
+    every event that is stored costs a row.
+    """
     found: dict[str, None] = {}
-    if field in _WITH_HOST and (host := _host(value)) is not None:
+    host = _host(value) if field in _WITH_HOST else None
+    if host is not None:
         found[host] = None
     if field in _WITH_PARTS:
-        for part in (value.partition("://")[2] or value).replace(":", "/").split("/"):
+        for part in _path(value, host).replace(":", "/").split("/"):
             found[part] = None
             while (part := part.partition(".")[2]) and len(found) < PARTS:
                 found[part] = None
             if len(found) >= PARTS:
                 break
-    return {each: None for each in found if each and each != value}
+    return {each: None for each in found if len(each) >= SHORTEST and each != value}
+
+
+def _path(value: str, host: str | None) -> str:
+    """A resource without scheme and host."""
+    _, scheme, rest = value.partition("://")
+    return rest.partition("/")[2] if scheme and host is not None else rest or value
 
 
 def _host(value: str) -> str | None:

@@ -70,6 +70,8 @@ FOUND = {
     "ledger.example": {"h1": ["peer_ledger"]},
     "conv-1": {"e1": ["conversation"]},
     "sales": {},
+    "example": {},
+    "a": {},
     "order": {},
     "ORDERS": {},
     "": {},
