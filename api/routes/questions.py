@@ -18,6 +18,7 @@ from ledger.attribution.difference import difference_json
 from ledger.attribution.inventory import Wanted, agent_json, history_json
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 from ledger.errors import NotFound
+from ledger.store.absent import by_then
 from ledger.store.inventory import agent_by_id, list_agents
 from ledger.store.runs import difference_of
 from ledger.store.touched import STARTS, What, touched
@@ -135,7 +136,7 @@ def touched_by(
         limits = Limits(nodes=nodes)
         page = touched(connection, reading, caller.tenant, what, wanted, before=before, as_of=time, limits=limits)
     if not page.starts and cursor is None:
-        raise NotFound(f"this ledger holds nothing of the {what} {wanted!r}")
+        raise NotFound(f"this ledger holds nothing of the {what} {wanted!r}{by_then(time)}")
     more = None if page.before is None else write_cursor(scope, (page.before.hex(),))
     return JsonBody({**touched_json(what, wanted, page), "next": more, "limits": {"nodes": nodes, "starts": STARTS}})
 

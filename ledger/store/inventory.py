@@ -22,6 +22,7 @@ from ledger.attribution.inventory import (
 from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import Node
 from ledger.errors import NotFound
+from ledger.store.absent import by_then
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, query_events, query_file
 from ledger.store.persons import persons_named
@@ -122,7 +123,7 @@ def agent_by_id(
         known = aliases(asking.answering([name], EVENTS)[name])
         (agent,) = _agents(asking, [agent_named(agent_id, known) if agent_id in known else agent_id], known)
     if not agent.registered and not agent.seen_as:
-        raise NotFound(f"this ledger knows no agent {agent_id!r}")
+        raise NotFound(f"this ledger knows no agent {agent_id!r}{by_then(as_of)}")
     return agent
 
 

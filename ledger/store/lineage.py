@@ -23,9 +23,8 @@ from ledger.attribution.subgraph import (
     Refusal,
     Subgraph,
 )
-from ledger.errors import NotFound
-from ledger.format import ids
 from ledger.format.kinds import ApiAction, content_digests
+from ledger.store.absent import no_event
 from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
 from ledger.store.observed import continuations
@@ -93,7 +92,7 @@ class PostgresLineage:
         up: bool = True,
     ) -> Subgraph:
         if not any(row[0].bytes == event_id for row in question.rows.values()):
-            raise NotFound(f"this ledger has no event {ids.text(event_id)}")
+            raise no_event(question.connection, question.reading, question.tenant, event_id, question.as_of)
         met = frozenset(question.decoded)
         question.surroundings(event_id)
         nodes = question.nodes()

@@ -14,9 +14,9 @@ from ledger.attribution.findable import matches, names_for
 from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import Limits, Node, Subgraph
 from ledger.errors import InvalidEvent, NotFound
-from ledger.format import ids
 from ledger.format.content import is_digest, named_person
 from ledger.format.kinds import KINDS
+from ledger.store.absent import no_event, no_run
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, Row, query_bounded, query_events, query_file
 from ledger.store.seals import CHANGED
@@ -212,7 +212,8 @@ def event_by_id(connection: Connection, reading: Reading, tenant: str, event_id:
     """Every event of this id, for there may be two; raises ``NotFound``."""
     nodes = _by_id(connection, reading, tenant, [event_id])
     if not nodes:
-        raise NotFound(f"this ledger has no event {ids.text(event_id)}")
+        with translated():
+            raise no_event(connection, reading, tenant, event_id)
     return tuple(sorted(nodes, key=lambda node: node.digest))
 
 
@@ -257,8 +258,8 @@ def replay(
         nodes = reading.nodes(
             connection, tenant, run_rows(connection, tenant, execution_id, after=after, limit=limit + 1)
         )
-    if not nodes and after is None:
-        raise NotFound(f"this ledger has no execution {ids.text(execution_id)}")
+        if not nodes and after is None:
+            raise no_run(connection, reading, tenant, execution_id)
     return paged(nodes, limit)
 
 

@@ -16,6 +16,7 @@ from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Nod
 from ledger.errors import NotFound
 from ledger.format import ids
 from ledger.format.kinds import ApiAction, Oversight, TokenIssuance
+from ledger.store.absent import no_run
 from ledger.store.connect import translated
 from ledger.store.lineage import Question
 from ledger.store.nodes import Reading, Row, query_file
@@ -62,7 +63,7 @@ def replay_steps(
     with translated():
         found = run_rows(connection, tenant, execution, after=after, limit=limit + 1, as_of=as_of)
         if not found and after is None:
-            raise NotFound(f"this ledger has no execution {ids.text(execution)}")
+            raise no_run(connection, reading, tenant, execution, as_of)
         before: list[Row] = []
         if after is not None and found:
             before = run_rows(connection, tenant, execution, after=after, limit=earlier + 1, back=True, as_of=as_of)

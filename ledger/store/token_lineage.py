@@ -20,6 +20,7 @@ from ledger.attribution.tokens.lineage import judge_lineage
 from ledger.attribution.tokens.values import Asked, Fetched, Tally, TokenLineage
 from ledger.errors import NotFound
 from ledger.format.kinds import TokenIssuance, content_digests
+from ledger.store.absent import by_then
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, Row, query_bounded, query_events
 from ledger.store.persons import persons_named
@@ -74,7 +75,7 @@ def token_lineage(
         begin = max(after or START, _before(since)) if only_after else after or START
         counted, page = fetch.below(all_names(asked, about), since, begin, limit)
         if not about and not page and not fetch.known:
-            raise NotFound(f"this ledger holds nothing about the {asked.right.kind} {asked.right.id!r}")
+            raise NotFound(f"this ledger holds nothing about the {asked.right.kind} {asked.right.id!r}{by_then(as_of)}")
         shown = fetch.by_id(page[:limit])
         fetched = Fetched(
             asked=asked,

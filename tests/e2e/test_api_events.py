@@ -180,6 +180,12 @@ def test_another_tenants_things_are_not_found_like_any_that_never_were(client: h
     assert not {told.prompt, told.action} & {item["event_id"] for item in shown}
 
 
+def test_an_id_of_a_run_is_no_event_and_the_problem_says_what_it_is(client: httpx.Client, told: Story) -> None:
+    for path in (f"/v1/events/{RUN}", f"/v1/events/{RUN}/who-triggered"):
+        assert client.get(path).json()["detail"].endswith("but a run of that id: ask for its replay")
+    assert "an event of that id" in client.get(f"/v1/executions/{told.prompt}/replay").json()["detail"]
+
+
 def test_as_of_a_time_before_the_log_had_it_there_is_no_event(client: httpx.Client, told: Story) -> None:
     path = f"/v1/events/{told.outcome}/who-triggered"
     assert is_problem(client.get(path, params={"as_of": "2020-01-01T00:00:00Z"}), 404, "not-found")

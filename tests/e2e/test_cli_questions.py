@@ -87,3 +87,29 @@ def test_a_question_that_nothing_can_answer_says_what_would_be_one(run: Run) -> 
     assert "an agent is named by its URI" in run("find", "--agent", "travel-agent", status=1).stderr
     assert "no event matches" in run("find", "--kind", "handoff", status=1).stderr
     assert "no agent matches" in run("agents", "--state", "retired", status=1).stderr
+
+
+def test_an_id_of_another_thing_is_told_as_what_it_is(run: Run, told: Story) -> None:
+    for verb in ("who-triggered", "lineage"):
+        assert f"no event {RUN}, but a run of that id: ask for its replay" in run(verb, RUN, status=1).stderr
+    for ask in (("replay", told.step), ("graph", told.step), ("diff", told.step, RUN)):
+        said = run(*ask, status=1).stderr
+        assert (
+            f"no execution {told.step}, but an event of that id, of the execution {RUN}: ask who triggered it" in said
+        )
+    assert "but an event of that id of no execution" in run("replay", told.orphan, status=1).stderr
+    assert run("replay", told.step, "--tenant", OTHER, status=1).stderr.endswith(f"no execution {told.step}\n")
+    assert run("who-triggered", RUN, "--tenant", OTHER, status=1).stderr.endswith(f"no event {RUN}\n")
+
+
+def test_what_came_later_than_was_asked_is_not_said_never_to_have_come(run: Run, told: Story) -> None:
+    before = ("--as-of", "2020-01-01T00:00:00Z")
+    for verb in ("who-triggered", "lineage"):
+        said = run(verb, told.step, *before, status=1).stderr
+        assert f"had no event {told.step} by 2020-01-01T00:00:00.000000Z: it came at 20" in said
+    said = run("replay", RUN, *before, status=1).stderr
+    assert f"had no execution {RUN} by 2020-01-01T00:00:00.000000Z: its first event came at 20" in said
+    assert run("who-triggered", told.step, *before, "--tenant", OTHER, status=1).stderr.endswith(
+        f"no event {told.step}\n"
+    )
+    assert f"knows no agent '{AGENT}' by 2020-01-01" in run("agents", AGENT, *before, status=1).stderr
