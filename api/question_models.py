@@ -66,7 +66,9 @@ class RunDifference(Shown):
     same: bool
     counts: DifferenceCounts
     rows: list[DifferenceRow]
-    truncated: list[str] = Field(description="the runs of which only the first steps were compared")
+    truncated: list[str] = Field(
+        description="the runs of which only the first steps were compared; `decisions`: more was cited than looked at"
+    )
     limits: dict[str, int]
 
 

@@ -12,9 +12,12 @@ from typing import Any, Final, NamedTuple
 
 from ledger.attribution.alignment import STEPS, Pair, Step, align, steps_of
 from ledger.attribution.json_form import rfc3339
+from ledger.attribution.links import SAME
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import KnownPerson, Node
 from ledger.format import ids
+from ledger.format.event import AUTHORIZED_BY
+from ledger.format.kinds import PolicyDecision
 
 Value = Any
 """What JSON holds."""
@@ -29,6 +32,8 @@ _OF_THE_RUN: Final = frozenset({
 # fmt: on
 """Fields that are another in every run."""
 _TEXT_SHOWN: Final = 500
+DECISIONS: Final = 2000
+"""Events that authorized steps, of both runs, that are looked at."""
 
 
 class Change(NamedTuple):
@@ -52,7 +57,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Two runs beside each other. ``truncated`` names the runs (a, b) of which only the first steps were compared."""
+    """Two runs beside each other. ``truncated`` names the runs (a, b) of which only the first steps were compared, and
+    `decisions` where steps cite more of what authorized them than is looked at."""
 
     runs: tuple[bytes, bytes]
     steps: tuple[Sequence[Step], Sequence[Step]]
@@ -70,6 +76,13 @@ def texts_wanted(a: Sequence[Node], b: Sequence[Node]) -> set[bytes]:
     return {digest for node in (*a[:STEPS], *b[:STEPS]) for digest in node.header.contents}
 
 
+def decisions_wanted(a: Sequence[Node], b: Sequence[Node]) -> list[bytes]:
+    """The ids of what steps were authorized by, of which ``compare`` tells the policy's decisions."""
+    steps = (*a[:STEPS], *b[:STEPS])
+    cited = (cause.event_id for node in steps for cause in node.header.causes if cause.relation == AUTHORIZED_BY)
+    return list(dict.fromkeys(cited))
+
+
 def compare(
     runs: tuple[bytes, bytes],
     a: Sequence[Node],
@@ -77,9 +90,15 @@ def compare(
     persons: Mapping[bytes, KnownPerson],
     texts: Mapping[bytes, str],
     truncated: Sequence[str] = (),
+    authorizing: Sequence[Node] = (),
 ) -> Difference:
-    """``a`` and ``b`` are the events of each run; ``texts`` what stands of their contents, by digest, as text."""
+    """``a`` and ``b`` are the events of each run; ``texts`` what stands of their contents, by digest, as text; ``authorizing``
+    what ``decisions_wanted`` asks for."""
     left, right = steps_of(a[:STEPS]), steps_of(b[:STEPS])
+    by_id: dict[bytes, list[Node]] = {}
+    for node in authorizing:
+        by_id.setdefault(node.event_id, []).append(node)
+    said = _Said(persons, texts, by_id)
     cut = {*truncated, *(["a"] if len(a) > STEPS else []), *(["b"] if len(b) > STEPS else [])}
     pairs = align(left, right)
     number_of_b = {pair.a: pair.b for pair in pairs}
@@ -92,7 +111,7 @@ def compare(
         while not pair.moved and at < pair.b:
             rows += [] if _paired(at, pairs) else [Row("only_b", None, at, False, 1, ())]
             at += 1
-        changes = _changes(left[i], right[pair.b], number_of_b, persons, texts)
+        changes = _changes(left, i, right, pair.b, number_of_b, said)
         rows.append(Row("changed" if changes else "same", i, pair.b, pair.moved, pair.candidates, changes))
         at = at if pair.moved else pair.b + 1
     rows += [Row("only_b", None, j, False, 1, ()) for j in range(at, len(right)) if not _paired(j, pairs)]
@@ -111,7 +130,7 @@ def difference_json(found: Difference) -> dict[str, Any]:
         "counts": {**count, "moved": sum(row.moved for row in found.rows)},
         "rows": [_row_json(found, row) for row in found.rows],
         "truncated": list(found.truncated),
-        "limits": {"steps": STEPS},
+        "limits": {"steps": STEPS, "decisions": DECISIONS},
     }
 
 
@@ -152,14 +171,21 @@ def _paired(j: int, pairs: Sequence[Pair]) -> bool:
     return any(pair.b == j for pair in pairs)
 
 
+class _Said(NamedTuple):
+    """What is known beside the steps: people and texts by digest, and what steps were authorized by."""
+
+    persons: Mapping[bytes, KnownPerson]
+    texts: Mapping[bytes, str]
+    authorizing: Mapping[bytes, Sequence[Node]]
+
+
 def _changes(
-    a: Step,
-    b: Step,
-    number_of_b: Mapping[int, int],
-    persons: Mapping[bytes, KnownPerson],
-    texts: Mapping[bytes, str],
+    left: Sequence[Step], i: int, right: Sequence[Step], j: int, number_of_b: Mapping[int, int], said: _Said
 ) -> tuple[Change, ...]:
-    fields = [_fields(step.node, persons, texts) for step in (a, b)]
+    a, b = left[i], right[j]
+    fields = [_fields(step.node, said.persons, said.texts) for step in (a, b)]
+    for shown, steps, at in ((fields[0], left, i), (fields[1], right, j)):
+        shown["decisions"] = _decisions(steps, at, said)
     fields[0]["causes"] = sorted(
         [relation, "outside" if at < 0 else f"step {number_of_b[at]}" if at in number_of_b else f"step {at} of a alone"]
         for relation, at in a.causes
@@ -171,6 +197,26 @@ def _changes(
         for name in names
         if fields[0].get(name) != fields[1].get(name)
     )
+
+
+def _decisions(steps: Sequence[Step], at: int, said: _Said) -> list[str]:
+    """What policies decided about a step, or about the attempt that it completes."""
+    nodes = [steps[at].node]
+    nodes += [steps[place].node for relation, place in steps[at].causes if relation in SAME and place >= 0]
+    cited = [cause for node in nodes for cause in node.header.causes if cause.relation == AUTHORIZED_BY]
+    facts = (
+        node.fact
+        for cause in cited
+        for node in said.authorizing.get(cause.event_id, ())
+        if node.effective and cause.digest in (None, node.digest)
+    )
+    return sorted({_decided(fact) for fact in facts if isinstance(fact, PolicyDecision)})
+
+
+def _decided(fact: PolicyDecision) -> str:
+    policy = " ".join(each for each in (fact.engine, fact.policy_id, fact.policy_version) if each)
+    why = f": {'; '.join(fact.reasons)}" if fact.reasons else ""
+    return f"{fact.decision} {fact.action} by {policy or 'a policy not named'}{why}"
 
 
 def _fields(node: Node, persons: Mapping[bytes, KnownPerson], texts: Mapping[bytes, str]) -> dict[str, Value]:

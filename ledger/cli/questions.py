@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,12 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 from ledger import wiring
-from ledger.attribution.difference import Difference, Row, difference_json
+from ledger.attribution.difference import difference_json
 from ledger.attribution.inventory import REMARKS, Agent, Wanted, agent_json, history_json
-from ledger.attribution.path import summary
 from ledger.cli.ask import event_id
+from ledger.cli.difference_text import print_difference
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time, tell
+from ledger.cli.value_text import value_text
 from ledger.errors import ConfigurationError
 from ledger.format import ids
 from ledger.store.inventory import EVENTS, Agents, agent_by_id, list_agents
@@ -141,37 +141,5 @@ def print_agent(out: Console, agent: Agent, *, history: bool, utc: bool) -> None
             )
         )
     for change in agent.history if history else ():
-        says = ", ".join(f"{name} {_value(value)}" for name, value in change.says.items())
+        says = ", ".join(f"{name} {value_text(value)}" for name, value in change.says.items())
         out.print(Text(f"    {show_time(change.at, utc=utc)}  {change.kind} by {clean(change.service)}: {says}"))
-
-
-_MARKS = {"same": "=", "changed": "~", "only_a": "-", "only_b": "+"}
-_STYLES = {"same": "dim", "changed": "yellow", "only_a": "red", "only_b": "green"}
-
-
-def print_difference(out: Console, found: Difference) -> None:
-    """A line a step, with what changed beneath it."""
-    for row in found.rows:
-        out.print(Text(_line(found, row), style=_STYLES[row.status]))
-        for field, a, b in row.changes:
-            out.print(Text(f"        {clean(field)}: {_value(a)} → {_value(b)}"))
-    if found.truncated:
-        runs = " and ".join({"a": "the first run", "b": "the second run"}[each] for each in found.truncated)
-        out.print(Text(f"CUT SHORT: only the first steps of {runs} were compared", style="bold yellow"))
-    if found.same:
-        out.print("the two runs did the same, in the same order, for the same causes")
-
-
-def _line(found: Difference, row: Row) -> str:
-    side, at = (0, row.a) if row.a is not None else (1, row.b)
-    node = found.steps[side][at or 0].node
-    where = " ".join("–" if each is None else str(each) for each in (row.a, row.b))
-    notes = (["moved"] if row.moved else []) + (
-        [f"one of {row.candidates} that fit"] if row.candidates > 1 and row.b is not None else []
-    )
-    note = f"  ({', '.join(notes)})" if notes else ""
-    return f"{_MARKS[row.status]} {where:>7}  {node.kind}  {clean(summary(node))}  {clean(node.service)}{note}"
-
-
-def _value(value: object) -> str:
-    return clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

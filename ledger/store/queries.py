@@ -210,14 +210,15 @@ def pseudonyms(connection: Connection, tenant: str, principal: str | None) -> tu
 
 def event_by_id(connection: Connection, reading: Reading, tenant: str, event_id: bytes) -> tuple[Node, ...]:
     """Every event of this id, for there may be two; raises ``NotFound``."""
-    nodes = _by_id(connection, reading, tenant, [event_id])
+    nodes = events_by_ids(connection, reading, tenant, [event_id])
     if not nodes:
         with translated():
             raise no_event(connection, reading, tenant, event_id)
     return tuple(sorted(nodes, key=lambda node: node.digest))
 
 
-def _by_id(connection: Connection, reading: Reading, tenant: str, wanted: Sequence[bytes]) -> list[Node]:
+def events_by_ids(connection: Connection, reading: Reading, tenant: str, wanted: Sequence[bytes]) -> list[Node]:
+    """Whatever events these ids have, in no order."""
     query = query_events("events_by_id.sql", bounded=False)
     given = {"tenant": tenant, "ids": [each.hex() for each in wanted]}
     with translated():
@@ -291,7 +292,7 @@ def execution_subgraph(
     inside = {node.event_id for node in page.events}
     cited = [cause.event_id for node in page.events for cause in node.header.causes if cause.event_id not in inside]
     cited = list(dict.fromkeys(cited))
-    outside = _by_id(connection, reading, tenant, cited[: limits.nodes])
+    outside = events_by_ids(connection, reading, tenant, cited[: limits.nodes])
     cut = set(cited[limits.nodes :])
     if page.next is not None:
         beyond = replay(connection, reading, tenant, execution_id, after=page.next, limit=1)

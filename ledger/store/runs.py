@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 
 from ledger.attribution.alignment import STEPS
-from ledger.attribution.difference import Difference, compare, texts_wanted
+from ledger.attribution.difference import DECISIONS, Difference, compare, decisions_wanted, texts_wanted
 from ledger.store.nodes import Reading
 from ledger.store.persons import persons_named
-from ledger.store.queries import replay
+from ledger.store.queries import events_by_ids, replay
 from ledger.store.texts import texts_of
 
 
@@ -21,6 +21,8 @@ def difference_of(connection: psycopg.Connection[Any], reading: Reading, tenant:
     digests = texts_wanted(first.events, second.events)
     people = digests | {node.header.principal for node in nodes if node.header.principal is not None}
     cut = [name for name, page in (("a", first), ("b", second)) if page.next is not None]
+    wanted = decisions_wanted(first.events, second.events)
+    cut += ["decisions"] if len(wanted) > DECISIONS else []
     return compare(
         (a, b),
         first.events,
@@ -28,4 +30,5 @@ def difference_of(connection: psycopg.Connection[Any], reading: Reading, tenant:
         persons_named(connection, reading, tenant, people),
         texts_of(connection, reading.schemas, tenant, digests),
         cut,
+        events_by_ids(connection, reading, tenant, wanted[:DECISIONS]),
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ledger.attribution.alignment import STEPS, align, steps_of
 from ledger.attribution.difference import Difference, compare, difference_json
+from ledger.cli.difference_text import print_difference
 from tests.attribution.scenario import Story, read_scenario
 
 BEGIN = "person alice Alice\np{n} agent prompt by=alice trigger_kind=human trust=trusted run=r{n}\n"
@@ -28,7 +31,8 @@ def difference(told: Story) -> Difference:
     runs = [told.events[f"p{n}"].made.header.execution_id or b"" for n in "12"]
     nodes = [[told.node(each) for each in told.events if each.endswith(n)] for n in "12"]
     persons = {known.digest: known for known in told.people.values()}
-    return compare((runs[0], runs[1]), nodes[0], nodes[1], persons, {})
+    authorizing = [told.node(each) for each in told.events if each.startswith("d")]
+    return compare((runs[0], runs[1]), nodes[0], nodes[1], persons, {}, authorizing=authorizing)
 
 
 def shown(told: Story) -> list[str]:
@@ -58,6 +62,46 @@ def test_another_outcome_is_told_with_both_values() -> None:
     (change,) = difference(told).rows[2].changes
     assert (change.field, change.a, change.b) == ("outcome", "success", "failure")
     assert not difference(told).same
+
+
+DECIDED = (
+    "d{n}x pdp policy_decision decision=DECISION decision_id=d{n} policy_id=travel action=book reasons=WHY\n"
+    "i{n} agent api_action action_id=x{n} operation=book phase=intended observer=agent run=r{n} <- d{n}x:authorized_by\n"
+    "a{n} agent api_action action_id=x{n} operation=book phase=completed observer=agent run=r{n} <- i{n}:completes\n"
+)
+
+
+def test_the_policy_that_denied_is_told_with_the_step_and_with_the_attempt_that_it_completes() -> None:
+    allowed = BEGIN + DECIDED.replace("DECISION", "allow").replace("WHY", "fine")
+    told = story(allowed, allowed.replace("=allow", "=deny").replace("=fine", "=too_dear"))
+    assert shown(told) == ["same p p", "changed i i decisions", "changed a a decisions"]
+    (change,) = difference(told).rows[2].changes
+    assert (change.a, change.b) == (["allow book by travel: fine"], ["deny book by travel: too_dear"])
+    out = StringIO()
+    print_difference(Console(file=out, width=1000), difference(told))
+    assert "decisions: allow book by travel: fine → deny book by travel: too_dear\n" in out.getvalue()
+
+
+def test_a_decision_of_another_digest_than_was_cited_is_not_the_steps() -> None:
+    decided = BEGIN + DECIDED.replace("DECISION", "allow").replace("WHY", "fine")
+    told = story(decided, decided.replace(":authorized_by", ":authorized_by~"))
+    (change, *_) = difference(told).rows[1].changes
+    assert (change.field, change.b) == ("decisions", [])
+
+
+def test_causes_that_one_run_alone_has_are_told_in_words_and_pairing_by_order_is_explained() -> None:
+    told = story(BEGIN + STEP + ACT.replace("{c}", "s{n}"), BEGIN + ACT.replace("{c}", "p{n}"))
+    out = StringIO()
+    print_difference(Console(file=out, width=1000), difference(told))
+    assert "causes: informed_by step 1 of the first run alone → informed_by step 0\n" in out.getvalue()
+    assert "paired by order" not in out.getvalue()
+    again = STEP + STEP.replace("s{n}", "t{n}")
+    out = StringIO()
+    print_difference(Console(file=out, width=1000), difference(story(BEGIN + again, BEGIN + again)))
+    assert "(paired by order, 2 are alike)" in out.getvalue()
+    assert (
+        "paired by order: of steps that are alike, the first of one run with the first of the other" in out.getvalue()
+    )
 
 
 def test_a_step_left_out_does_not_hide_that_the_next_is_the_same_with_other_causes() -> None:
