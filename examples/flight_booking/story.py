@@ -107,11 +107,10 @@ def main(directory: Path | None = None, say: Say = print) -> int:
 
 
 def _told(home: Path, directory: Path | None, say: Say) -> int:
-    with ExitStack() as stack:
-        say(
-            "Five parties and a ledger start on loopback, each a process with its own key and spool. The agent is deterministic."
-        )
-        story = stack.enter_context(played({}, home, say))
+    say(
+        "Five parties and a ledger start on loopback, each a process with its own key and spool. The agent is deterministic."
+    )
+    with played({}, home, say) as story:
         asked = (
             ("WHO TRIGGERED THE BOOKING?", story.booking["event_id"], 0),
             ("AND THE ONE ABOVE THE LIMIT?", story.above_limit["event_id"], 0),

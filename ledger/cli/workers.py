@@ -65,7 +65,9 @@ def demo(
 ) -> None:
     """Plays the flight booking over HTTP on loopback, asks who triggered it, and says what to ask next. Needs a checkout."""
     if keep is not None and keep.exists():
-        raise ConfigurationError(f"{keep} is there already: choose a new folder for the demo's ledger")
+        raise ConfigurationError(
+            f"{keep} is there already: choose a new folder for the demo's ledger, or remove that one"
+        )
     exit_with(application("examples.flight_booking.story", "main")(keep))
 
 

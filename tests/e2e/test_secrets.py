@@ -48,6 +48,7 @@ SHORT = {
     "import": "otlp {spans} --no-wait",
     "archive": "{home}/copy.avro",
     "rebuild": "",
+    "purge-refused": "",
     "verify": "",
     "migrate": "",
     "doctor": "",
