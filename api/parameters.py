@@ -11,7 +11,7 @@ from fastapi import Path, Query, Request
 from api.cursors import CURSOR_CHARACTERS
 from api.problems import InvalidRequest
 from ledger.format import ids
-from ledger.suggestion import no_such
+from ledger.wording import no_such
 
 PAGE: Final = 50
 PAGE_MOST: Final = 500

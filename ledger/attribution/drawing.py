@@ -17,6 +17,9 @@ GRAPHML: Final = "application/graphml+xml"
 DOT: Final = "text/vnd.graphviz"
 SVG: Final = "image/svg+xml"
 
+LEGEND: Final = (
+    "arrows lead from a cause to its effect, and say what the effect was: started_by the cause, authorized_by it …"
+)
 LABEL: Final = 120
 """Characters of a summary that a drawing shows; the other forms have all of it."""
 _FORBIDDEN: Final = re.compile(
@@ -38,11 +41,12 @@ def to_graphml(graph: networkx.MultiDiGraph) -> str:
 
 
 def to_dot(graph: networkx.MultiDiGraph) -> str:
-    """A ``digraph``: from cause to effect, top down; what was asked about bold, what is missing dashed, what is joined dotted."""
+    """A ``digraph``: from cause to effect, top down, as its legend says; what was asked about bold, what is missing
+    dashed, what is joined dotted."""
     lines = ["digraph ledger {", '  node [shape=box fontname="Helvetica"]; edge [fontname="Helvetica" fontsize=10];']
     asked = graph.graph.get("asked")
-    if graph.graph.get("truncated"):
-        lines.append(f"  label={_quoted('cut short: a limit was reached')};")
+    cut = "\ncut short: a limit was reached" if graph.graph.get("truncated") else ""
+    lines.append(f"  label={_quoted(LEGEND + cut)};")
     for name, held in graph.nodes(data=True):
         lines.append(f"  {_quoted(name)} [{_node(held, held.get('event_id') == asked)}];")
     for source, target, relation, held in graph.edges(keys=True, data=True):

@@ -20,7 +20,7 @@ from ledger.errors import InvalidEvent
 from ledger.format import ids
 from ledger.format.content import named_person
 from ledger.format.kinds import AgentRegistration, Configuration, ReasoningStep, TokenIssuance
-from ledger.suggestion import no_such
+from ledger.wording import no_such
 
 REMARKS: Final[Mapping[str, str]] = {
     "never_registered": "It acted, or tokens name it, and nobody registered it: find out who runs it, and register or stop it.",
@@ -55,7 +55,8 @@ class Remark(NamedTuple):
 
 
 class Change(NamedTuple):
-    """An entry of an agent's history: what a registration or configuration said anew. ``at`` is from when it held."""
+    """An entry of an agent's history: what a registration or configuration said anew. ``at`` is from when it held; ``people``
+    are those whose digests stand in ``says``, by its names."""
 
     at: int
     append_time: int
@@ -63,6 +64,7 @@ class Change(NamedTuple):
     kind: str
     service: str
     says: Mapping[str, Any]
+    people: Mapping[str, Party]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +232,7 @@ def make_agent(sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Ma
         credentials=tuple(sorted(each for each in made if each.startswith("client:"))),
         services=tuple(sorted({node.service for node in events})),
         last_seen=max(times, default=None),
-        history=tuple(_history([*registered, *configured])[-HISTORY:]),
+        history=tuple(_history(index, [*registered, *configured])[-HISTORY:]),
         remarks=tuple(remarks),
         truncated=sighted.truncated,
     )
@@ -404,19 +406,30 @@ def _in_order(nodes: Iterable[Node]) -> list[Node]:
     return sorted((node for node in nodes if node.effective), key=lambda node: (node.at, node.event_id, node.digest))
 
 
-def _history(entries: Iterable[tuple[Node, AgentRegistration | Configuration]]) -> list[Change]:
+def _history(index: Index, entries: Iterable[tuple[Node, AgentRegistration | Configuration]]) -> list[Change]:
     """What each said that the one before of its kind did not."""
     before: dict[str, Mapping[str, Any]] = {}
     changes = []
-    for node, _ in sorted(entries, key=lambda each: (since(each[0]), each[0].event_id, each[0].digest)):
+    for node, fact in sorted(entries, key=lambda each: (since(each[0]), each[0].event_id, each[0].digest)):
         says = _says(node)
         held = before.get(node.kind, {})
         anew = {name: value for name, value in says.items() if name not in held or held[name] != value}
         if node.kind not in before:
             anew = {name: value for name, value in anew.items() if value not in (None, [])}
         before[node.kind] = says
-        changes.append(Change(since(node), node.append_time, node.event_id, node.kind, node.service, anew))
+        changes.append(
+            Change(
+                since(node), node.append_time, node.event_id, node.kind, node.service, anew, _people(index, fact, anew)
+            )
+        )
     return changes
+
+
+def _people(index: Index, fact: AgentRegistration | Configuration, anew: Mapping[str, Any]) -> Mapping[str, Party]:
+    if not isinstance(fact, AgentRegistration):
+        return {}
+    found = {name: party(index, digest) for name, digest in (("by", fact.by), ("owner", fact.owner)) if name in anew}
+    return {name: who for name, who in found.items() if who is not None}
 
 
 def _says(node: Node) -> Mapping[str, Any]:

@@ -47,11 +47,6 @@ def clean(text: object) -> str:
     return "".join(each if each == "\n" or each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))
 
 
-def counted(number: int, one: str, several: str | None = None) -> str:
-    """`1 link`, `2 links`."""
-    return f"{number} {one if number == 1 else several or f'{one}s'}"
-
-
 def table(*columns: str) -> Table:
     """An unruled table whose cells fold rather than truncate: an id that is cut is of no use."""
     made = Table(box=None, pad_edge=False, header_style="dim", show_header=bool(columns))

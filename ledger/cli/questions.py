@@ -123,7 +123,7 @@ def print_agent(out: Console, agent: Agent, *, history: bool, utc: bool) -> None
         "version": agent.version,
         "scopes": " ".join(agent.scopes),
         "clients": " ".join(agent.client_ids),
-        "signed by": " ".join(agent.services),
+        "its events are signed by": " ".join(agent.services),
     }
     for what, value in said.items():
         if value:
@@ -141,5 +141,6 @@ def print_agent(out: Console, agent: Agent, *, history: bool, utc: bool) -> None
             )
         )
     for change in agent.history if history else ():
-        says = ", ".join(f"{name} {value_text(value)}" for name, value in change.says.items())
+        people = {name: who.label for name, who in change.people.items()}
+        says = "; ".join(f"{name} {value_text(people.get(name, value))}" for name, value in change.says.items())
         out.print(Text(f"    {show_time(change.at, utc=utc)}  {change.kind} by {clean(change.service)}: {says}"))

@@ -14,7 +14,8 @@ from ledger.attribution.tokens.usage import By, TokenLife, TokenUsage, UsageGrou
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time
 from ledger.errors import ConfigurationError
-from ledger.store.token_usage import Span, token_usage
+from ledger.store.token_usage import DEFAULT, Span, token_usage
+from ledger.wording import counted
 
 DAY: Final = 86_400 * 1_000_000
 
@@ -54,6 +55,15 @@ def usage(
         exit_with(NO)
 
 
+CUT: Final = {
+    "scan": "CUT SHORT: the window was not looked at to its end: give a shorter one",
+    "tokens": "CUT SHORT: more tokens were issued in the window than are looked at: give a shorter one",
+    "counted": f"CUT SHORT: a token has more uses than the {DEFAULT.counted} that are counted",
+    "uses": f"of a token's uses the first {DEFAULT.some} and the last were read: counts are of all, scopes and tasks of these",
+}
+"""What each limit that was reached means for the report."""
+
+
 def print_usage(out: Console, found: TokenUsage, *, utc: bool) -> None:
     """First what is worst, then each group."""
     window = f"{show_time(found.since, utc=utc)} to {show_time(found.looked_until, utc=utc)}"
@@ -64,26 +74,26 @@ def print_usage(out: Console, found: TokenUsage, *, utc: bool) -> None:
         out.print(Text(clean(f"{found.by} {group.name or 'not stated'}"), style="underline"))
         for line in _group(group):
             out.print(Text(clean("  " + line)))
-    if found.truncated:
-        out.print(Text(f"CUT SHORT by {', '.join(found.truncated)}: give a shorter window", style="bold yellow"))
+    for each in found.truncated:
+        out.print(Text(CUT[each], style="bold yellow"))
 
 
 def _sentence(found: TokenUsage) -> str:
     if not found.outlived_longest:
-        return f"{found.tokens} tokens; none is known to have outlived its task."
+        return f"{counted(found.tokens, 'token')}; none is known to have outlived its task."
     worst = found.outlived_longest[0]
-    return f"{found.tokens} tokens; the longest stayed alive {_long(worst.outlived_seconds)} after its task ended."
+    return f"{counted(found.tokens, 'token')}; the longest stayed alive {_long(worst.outlived_seconds)} after its task ended."
 
 
 def _life(life: TokenLife) -> str:
     of = f" of {life.right.issuer}" if life.right.issuer else ""
-    used = f", used {life.uses_after_task} times after it" if life.uses_after_task else ""
+    used = f", used {counted(life.uses_after_task, 'time')} after it" if life.uses_after_task else ""
     who = life.agent_id or life.client_id or "somebody not named"
     return f"token {life.right.id}{of} ({who}): alive {_long(life.outlived_seconds)} after its task ended{used}"
 
 
 def _group(group: UsageGroup) -> list[str]:
-    lines = [f"{group.tokens} tokens, {group.never_used} never used, {group.uses} uses"]
+    lines = [f"{counted(group.tokens, 'token')}, {group.never_used} never used, {counted(group.uses, 'use')}"]
     for what, figures in (
         ("lifetime", group.lifetime),
         ("first used after", group.to_first_use),
@@ -91,9 +101,10 @@ def _group(group: UsageGroup) -> list[str]:
         ("alive after the task ended", group.outlived),
     ):
         if figures.of:
-            lines.append(f"{what}: median {_long(figures.median)}, most {_long(figures.most)} (of {figures.of} tokens)")
+            of = counted(figures.of, "token")
+            lines.append(f"{what}: median {_long(figures.median)}, most {_long(figures.most)} (of {of})")
     if group.uses_after_task:
-        lines.append(f"USED {group.uses_after_task} times after the task ended")
+        lines.append(f"USED {counted(group.uses_after_task, 'time')} after the task ended")
     if group.scopes_granted:
         lines.append(
             f"scopes granted {' '.join(group.scopes_granted)}; used {' '.join(group.scopes_used) or 'none stated'}"

@@ -15,11 +15,12 @@ from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 from ledger.cli.ask import AsOf, Nodes, event_id
 from ledger.cli.event_text import print_event
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
-from ledger.cli.output import clean, console, counted, emit, read_time, tell
+from ledger.cli.output import clean, console, emit, read_time, tell
 from ledger.errors import ConfigurationError
 from ledger.format import ids
 from ledger.store.touched import WHAT, Touched, What, touched
 from ledger.touched_view import touched_json
+from ledger.wording import counted
 
 
 def register(app: typer.Typer) -> None:

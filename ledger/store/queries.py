@@ -20,7 +20,7 @@ from ledger.store.absent import no_event, no_run
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, Row, query_bounded, query_events, query_file
 from ledger.store.seals import CHANGED
-from ledger.suggestion import no_such
+from ledger.wording import no_such
 
 Connection = psycopg.Connection[Any]
 

@@ -101,7 +101,9 @@ def _names(connection: psycopg.Connection, tenant: str, what: What, value: str) 
         if is_digest(value):
             return [f"token_digest:{value}", f"token_use:token_digest:{value}"], ()
         if not first:
-            raise InvalidEvent("a token is named by issuer#jti, or by its SHA-256 in hex")
+            raise InvalidEvent(
+                "a token is named by issuer#jti, or by its SHA-256 in hex; what is found by its jti names its issuer"
+            )
         return [f"token:{first}\0{second}", f"token_use:token:{first}\0{second}"], ()
     if what == "grant":
         return [f"grant:{value}", f"grant_use:{value}"], ()

@@ -141,6 +141,9 @@ def test_uses_that_were_not_read_are_counted_and_said(connection: psycopg.Connec
     (app,) = found.groups
     assert (app.uses, app.looked_at, found.truncated) == (60, 9, ("uses",))
     assert "op59" in app.operations, "the last use is among those that are read"
+    out = StringIO()
+    print_usage(Console(file=out, width=1000), usage(connection, url, "busy"), utc=True)
+    assert "the first 8 and the last were read: counts are of all" in out.getvalue()
     assert "counted" in usage(connection, url, "busy", bounds=UsageBounds(counted=50)).truncated
 
 
@@ -149,6 +152,6 @@ def test_a_person_reads_the_worst_first(connection: psycopg.Connection, url: str
     print_usage(Console(file=out, width=1000), usage(connection, url), utc=True)
     first, second, *rest = out.getvalue().splitlines()
     assert first.startswith("4 tokens; the longest stayed alive 59 min after its task ended.")
-    assert second == "  token j1 of as (travel): alive 59 min after its task ended, used 1 times after it"
+    assert second == "  token j1 of as (travel): alive 59 min after its task ended, used 1 time after it"
     assert "  scopes granted files.read mail.read mail.send; used mail.read mail.send" in rest
     assert "  scope not stated by 2 of 4 uses looked at" in rest

@@ -44,7 +44,8 @@ def test_the_inventory_lists_agents_and_tells_one_with_its_history(run: Run) -> 
     (only,) = json.loads(run("agents", "--json").stdout)["items"]
     assert (only["agent_id"], only["remarks"]) == (AGENT, [])
     detail = run("agents", AGENT).stdout
-    assert "agent_registration by travel-agent: state active" in detail
+    assert "agent_registration by travel-agent: state active; " in detail
+    assert "; owner Olga" in detail
     assert json.loads(run("agents", AGENT, "--json").stdout)["history"][0]["says"]["name"] == "travel agent"
 
 

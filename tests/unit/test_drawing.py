@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import networkx
 import pytest
 
-from ledger.attribution.drawing import to_dot, to_graphml
+from ledger.attribution.drawing import LEGEND, to_dot, to_graphml
 from ledger.attribution.graph import graph_of
 from ledger.errors import DrawingFailed
 from ledger.graphviz import draw_svg
@@ -64,6 +64,7 @@ def test_hostile_text_ends_no_string_of_dot_and_is_no_escape_of_its_own() -> Non
 def test_dot_tells_what_was_asked_about_and_what_is_missing() -> None:
     _, graph = drawn()
     lines = to_dot(graph).splitlines()
+    assert any(LEGEND in line for line in lines)
     assert ["api_action" in line for line in lines if "style=bold" in line] == [True]
     assert ["missing: dangling" in line for line in lines if "style=dashed" in line] == [True]
 
@@ -101,7 +102,7 @@ def test_graphviz_itself_draws_what_we_write() -> None:
     graph.add_edge("b", "a", key="started_by", grade=None)
     drawn = ElementTree.fromstring(draw_svg(to_dot(graph)))  # noqa: S314 - our own program's
     said = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert said == ["prompt", 'say "\\N" <b>', "app now", "missing: dangling_cause", "started_by", "not there"]
+    assert said == [LEGEND, "prompt", 'say "\\N" <b>', "app now", "missing: dangling_cause", "started_by", "not there"]
 
 
 def program(monkeypatch: pytest.MonkeyPatch, directory: Path, body: str) -> None:

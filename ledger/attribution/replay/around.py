@@ -12,6 +12,7 @@ from ledger.attribution.rules.taint import ends_taint, is_untrusted, untrusted_w
 from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.walk import is_idle, led_on
 from ledger.format.kinds import Handoff, Observation, Prompt
+from ledger.wording import counted
 
 
 def taint_of(links: Links, run: Sequence[Node]) -> list[Taint]:
@@ -57,7 +58,7 @@ def taint_happenings(taint: Sequence[Taint], run: Sequence[Node]) -> Iterator[tu
     places = {node.event_id: place_of(node) for node in run}
     for each in taint:
         read = each.event_id == each.step
-        detail = "read in this run" if read else f"{len(each.way) - 1} links away, {each.grade}"
+        detail = "read in this run" if read else f"{counted(len(each.way) - 1, 'link')} away, {each.grade}"
         yield (
             places[each.step],
             Change(

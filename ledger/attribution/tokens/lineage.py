@@ -18,6 +18,7 @@ from ledger.attribution.tokens.ends import ends_of, expiries, first_revocation
 from ledger.attribution.tokens.happenings import happening_of
 from ledger.attribution.tokens.values import Disagreement, End, Fetched, Right, Statement, TokenLineage
 from ledger.format.kinds import Grant, TokenIssuance
+from ledger.wording import counted
 
 
 def judge_lineage(fetched: Fetched) -> TokenLineage:
@@ -161,7 +162,9 @@ def _sentence(asked: Right, about: Sequence[Node], ends: Sequence[End], fetched:
     }[state]
     count = fetched.counted
     most = "at least " if count.truncated else ""
-    sentence = f"{what} {said}; {most}{count.rights} obtained with it, {most}{count.uses} uses"
+    sentence = f"{what} {said}; {most}{count.rights} obtained with it, {most}{counted(count.uses, 'use')}"
     if first_revocation(ends) is not None:
-        sentence += f"; after the revocation {most}{count.rights_after} obtained and {most}{count.uses_after} uses"
+        sentence += (
+            f"; after the revocation {most}{count.rights_after} obtained and {most}{counted(count.uses_after, 'use')}"
+        )
     return sentence if about else sentence + "; nobody recorded that it was issued"

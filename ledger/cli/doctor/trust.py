@@ -9,6 +9,7 @@ from ledger.cli.doctor.check import Check, Trusted
 from ledger.cli.output import show_time
 from ledger.signers import load_key
 from ledger.trust.reasons import REASONS
+from ledger.wording import counted
 
 _SOON: Final = 7 * 86_400_000_000
 
@@ -16,7 +17,7 @@ _SOON: Final = 7 * 86_400_000_000
 def statements(trusted: Trusted) -> Iterator[Check]:
     """What the bundle says, in figures."""
     bundle = trusted.bundle
-    detail = f"{len(bundle.lines)} statements about {len(bundle.keys)} keys, digest {bundle.digest.hex()}"
+    detail = f"{counted(len(bundle.lines), 'statement')} about {counted(len(bundle.keys), 'key')}, digest {bundle.digest.hex()}"
     yield Check(
         "trust", "ok" if bundle.keys else "note", detail, "" if bundle.keys else "`answerable keys trust` a key"
     )

@@ -1,4 +1,4 @@
-"""What somebody meant who wrote a name that there is not."""
+"""Words of sentences: numbers with their nouns, and what somebody meant who wrote a name that there is not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from difflib import get_close_matches
 from typing import Final
 
 _LONGEST: Final = 64
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """`1 link`, `2 links`."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
 
 
 def no_such(what: str, word: str, known: Collection[str]) -> str:
