@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter as Counts
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -14,6 +17,8 @@ from ledger.ports import Tally
 State = Literal["starting", "running", "waiting", "stopped", "decision needed"]
 """``waiting``: for the store or the log. ``decision needed``: the worker ends, and a person has to act."""
 STATES: Final[tuple[State, ...]] = get_args(State)
+SLOW_SECONDS: Final = 7.0
+"""A turn of a worker's loop that takes longer waits for something: joining a group takes five seconds at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,8 @@ class Health:
 
     def __init__(self, worker: str, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
-        self.snapshot = Snapshot()
+        self._snapshot = Snapshot()
+        self._turned = math.inf
         self.rejected: Counts[str] = Counts()
         self._worker = worker
         self._records = self._counter("records", "Records committed").labels(worker)
@@ -62,7 +68,8 @@ class Health:
         self._committed = self._gauge("last_commit_timestamp_seconds", commit).labels(worker)
         self._overdue: Gauge | None = None
         self._contradictions: Gauge | None = None
-        self._show(self.snapshot.state)
+        for each in STATES:
+            self._state.labels(worker, each.replace(" ", "_")).set_function(partial(self._is, each))
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"answerable_worker_{name}", meaning, ["worker", *labels], registry=self.registry)
@@ -70,18 +77,31 @@ class Health:
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"answerable_worker_{name}", meaning, ["worker", *labels], registry=self.registry)
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """What the worker says now. A turn that lasts longer than ``SLOW_SECONDS`` is waiting, whatever the worker hangs in."""
+        told, lasts = self._snapshot, time.monotonic() - self._turned
+        if told.state != "running" or lasts < SLOW_SECONDS:
+            return told
+        return replace(
+            told, state="waiting", detail=f"a step has lasted for {lasts:.0f} s: the store or the log has not answered"
+        )
+
+    def turn(self) -> float:
+        """The worker's loop begins anew; returns how long its last turn took, in seconds."""
+        before, self._turned = self._turned, time.monotonic()
+        return max(0.0, self._turned - before)
+
     def state(self, state: State, detail: str = "") -> None:
         """What the worker does now, and why."""
-        self.snapshot = replace(self.snapshot, state=state, detail=detail)
-        self._show(state)
+        self._snapshot = replace(self._snapshot, state=state, detail=detail)
 
-    def _show(self, now: State) -> None:
-        for each in STATES:
-            self._state.labels(self._worker, each.replace(" ", "_")).set(each == now)
+    def _is(self, state: State) -> float:
+        return float(self.snapshot.state == state)
 
     def holds(self, partitions: Iterable[int]) -> None:
         """The partitions that the worker reads now."""
-        self.snapshot = replace(self.snapshot, partitions=tuple(sorted(partitions)))
+        self._snapshot = replace(self._snapshot, partitions=tuple(sorted(partitions)))
 
     def done(self, tally: Tally, now: int) -> None:
         """One commit."""
@@ -94,15 +114,15 @@ class Health:
         for name, count in tally.findings.items():
             self._findings.labels(self._worker, name).inc(count)
         self._committed.set(now / 1e6)
-        before = self.snapshot
-        self.snapshot = replace(
+        before = self._snapshot
+        self._snapshot = replace(
             before, records=before.records + tally.records, events=before.events + tally.events, committed_at=now
         )
 
     def lag(self, records: int, seconds: float) -> None:
         self._lag_records.set(records)
         self._lag_seconds.set(seconds)
-        self.snapshot = replace(self.snapshot, lag_records=records, lag_seconds=seconds)
+        self._snapshot = replace(self._snapshot, lag_records=records, lag_seconds=seconds)
 
     def failed(self, detail: str) -> None:
         """An attempt that will be made again."""
@@ -112,7 +132,7 @@ class Health:
     def duties(self, detail: str) -> None:
         """What fails beside the stream; empty where nothing does."""
         self._duties.set(bool(detail))
-        self.snapshot = replace(self.snapshot, duties=detail)
+        self._snapshot = replace(self._snapshot, duties=detail)
 
     def overdue(self, chains: int) -> None:
         """How many chains promised a seal and did not keep it. A worker that does not look has no such figure."""
@@ -133,4 +153,4 @@ class Health:
 
     def quarantine(self) -> None:
         self._quarantined.inc()
-        self.snapshot = replace(self.snapshot, quarantined=self.snapshot.quarantined + 1)
+        self._snapshot = replace(self._snapshot, quarantined=self._snapshot.quarantined + 1)

@@ -40,6 +40,7 @@ class Sentinel:
 
     def _work(self, stop: Event) -> None:
         while not stop.is_set():
+            self.health.turn()
             done = self._store.step()
             if self.health.snapshot.state != "running":
                 self._say.info("running")

@@ -17,7 +17,7 @@ from typing import Final, Generic
 
 import structlog
 
-from consumers.health import Health
+from consumers.health import SLOW_SECONDS, Health
 from consumers.running import DECIDED, insist
 from ledger.errors import BackendError, ConfigurationError, PositionLost
 from ledger.ports import Bounds, Clock, Log, Position, Prepared, Projection, Record, Subscription, Tally, record_digest
@@ -78,6 +78,7 @@ class Worker(Generic[Prepared]):
 
     def _serve(self, stop: Event) -> None:
         self._ends.clear()
+        self.health.turn()
         self._projection.reach()
         self._see_to_duties()
         with closing(self._log.subscribe(self._topic, self._group, self._assigned)) as subscription:
@@ -91,6 +92,7 @@ class Worker(Generic[Prepared]):
             pending: Future[Tally] | None = None
             try:
                 while not stop.is_set():
+                    self._turn()
                     records = self._poll(subscription, 0.0 if pending else self._pace.poll_seconds)
                     for flush in cuts(records, self._pace.flush_bytes):
                         pending = self._pass_on(flush, pending, committer)
@@ -100,6 +102,10 @@ class Worker(Generic[Prepared]):
                         self._look_around(subscription)
             finally:
                 self._done(pending)
+
+    def _turn(self) -> None:
+        if (seconds := self.health.turn()) > SLOW_SECONDS:
+            self._say.warning("a step took long", seconds=round(seconds, 1))
 
     def _pass_on(
         self, flush: Sequence[Record], pending: Future[Tally] | None, committer: ThreadPoolExecutor
@@ -137,6 +143,7 @@ class Worker(Generic[Prepared]):
     def _one_by_one(self, records: Sequence[Record]) -> None:
         """Counts an attempt before each record: one that ended ``ATTEMPTS`` of them is set aside."""
         for record in records:
+            self._turn()
             attempts = self._projection.attempt(record) - self._excused[record.partition, record.offset]
             if attempts > ATTEMPTS:
                 self._set_aside(record, "the process ended while this record was worked on")

@@ -311,6 +311,48 @@ def test_a_worker_that_has_nothing_to_do_says_within_seconds_that_its_store_is_a
         network.close()
 
 
+class _Silent(Follow):
+    """Joins its group for as long as brokers are silent."""
+
+    answers = Event()
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        self.answers.wait()
+        return super().poll(max_records, timeout)
+
+
+def test_a_worker_that_hangs_in_its_log_says_so_while_it_does(
+    url: str, trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.health.SLOW_SECONDS", 0.5)
+    monkeypatch.setattr("tests.contract.test_materializer.Follow", _Silent)
+    monkeypatch.setattr(_Silent, "answers", answers := Event())
+    answers.set()
+    to, log = projection(url, trust), filled(Forge(), 3)
+    worker, stop = worker_of(log, to, trust), Event()
+    thread = Thread(target=worker.run, args=(stop,))
+    thread.start()
+
+    def state() -> float | None:
+        waiting = {**WORKER, "state": "waiting"}
+        return worker.health.registry.get_sample_value("answerable_worker_state", waiting)
+
+    try:
+        until(lambda: worker.health.snapshot.state == "running")
+        answers.clear()
+        until(lambda: worker.health.snapshot.state == "waiting")
+        assert "has not answered" in worker.health.snapshot.detail
+        assert state() == 1
+        answers.set()
+        until(lambda: worker.health.snapshot.state == "running")
+        assert (worker.health.snapshot.detail, state()) == ("", 0)
+    finally:
+        answers.set()
+        stop.set()
+        thread.join()
+        to.close()
+
+
 class _Unexpected(OneMember):
     """Fails in a way that no adapter should."""
 
