@@ -12,10 +12,11 @@ from fastapi import FastAPI
 
 from api.access import Tokens, check_address
 from api.app import create_app
+from api.sockets import listen, share
 from api.store import Store
-from api.workers import run_workers, share
+from api.workers import run_workers
 from ledger import wiring
-from ledger.errors import BackendError, ConfigurationError
+from ledger.errors import BackendError
 from ledger.settings import Settings
 
 GRACE_SECONDS = 5
@@ -87,21 +88,3 @@ class _Announcing(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._announce()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; raises ``ConfigurationError`` where it is taken or not ours."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigurationError(f"ANSWERABLE_API_HOST {host} is no address of this machine: {error}") from None
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise ConfigurationError(
-            f"the API cannot listen on {host} port {port} ({error.strerror}): set ANSWERABLE_API_PORT, 0 for a free one"
-        ) from None
-    return bound

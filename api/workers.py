@@ -10,7 +10,6 @@ import ctypes
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -23,21 +22,6 @@ _log = logging.getLogger("answerable.api")
 
 Work = Callable[[int], None]
 """What a worker of a number does until SIGTERM."""
-
-
-def share(bound: socket.socket, count: int) -> list[socket.socket]:
-    """So many listening sockets on the address of ``bound``, which nobody else listens on; that one is closed."""
-    address, family = bound.getsockname(), bound.family
-    bound.close()
-    shared = []
-    for _ in range(count):
-        each = socket.socket(family, socket.SOCK_STREAM)
-        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        each.bind(address)
-        shared.append(each)
-    for each in shared:
-        each.listen(2048)
-    return shared
 
 
 def run_workers(count: int, work: Work, grace: float) -> None:

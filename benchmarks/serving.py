@@ -10,9 +10,10 @@ import sys
 
 from api.access import Tokens
 from api.app import create_app
-from api.server import listen, run, tune_collector
+from api.server import run, tune_collector
+from api.sockets import listen, share
 from api.store import Store
-from api.workers import run_workers, share
+from api.workers import run_workers
 from benchmarks.generate import TENANT, bundle
 from tests.services.forge import LEDGER
 

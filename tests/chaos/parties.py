@@ -23,7 +23,7 @@ import uvicorn
 
 from api.access import Tokens
 from api.app import create_app
-from api.server import listen
+from api.sockets import listen
 from api.store import Store
 from consumers.contents import contents_worker
 from consumers.health import Health

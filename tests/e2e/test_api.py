@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from api.access import Tokens
 from api.app import create_app
-from api.server import listen
+from api.sockets import listen
 from api.store import Store
 from ledger.store.migrations import migrate
 from tests.services.databases import Databases
