@@ -22,7 +22,7 @@ from tests.attribution.scenario import Story, read_scenario, scenario_files, sto
 
 LOOKED_UP: Final = frozenset(
     {"token_use", "txn", "grant_use", "oversight_use", "agent", "principal", "resource", "run_state", "idempotency"}
-    | {"policy", "named", "configured", "listed"}
+    | {"policy", "named", "configured", "listed", "value"}
 )
 """Namespaces by which events are found, or counted, and never joined to one another."""
 STORED: Final = frozenset({"nodes"})
