@@ -20,7 +20,7 @@ from ledger.attribution.graph import graph_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node
 from ledger.event_view import matched, people_of, show_event
 from ledger.store import queries
-from ledger.store.persons import persons_named
+from ledger.store.persons import persons_listed
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -168,7 +168,7 @@ def _shown(
     request: Request, connection: Any, tenant: str, nodes: Sequence[Node], *, payload: bool = True
 ) -> list[dict[str, Any]]:
     people = {digest for node in nodes for digest in people_of(node)}
-    persons = persons_named(connection, request.app.state.reading, tenant, people)
+    persons = persons_listed(connection, request.app.state.reading, tenant, people)
     return [show_event(node, persons, payload=payload) for node in nodes]
 
 

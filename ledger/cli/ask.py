@@ -23,7 +23,7 @@ from ledger.format import ids
 from ledger.settings import Settings
 from ledger.store import queries
 from ledger.store.nodes import Reading
-from ledger.store.persons import persons_named
+from ledger.store.persons import persons_listed
 
 if TYPE_CHECKING:
     import psycopg
@@ -206,7 +206,7 @@ def _show(
 ) -> None:
     """A page of events, each with the fields in which a value stands; exit 1 where it is empty."""
     people = {digest for node in page.events for digest in people_of(node)}
-    persons = persons_named(connection, rows, settings.tenant, people)
+    persons = persons_listed(connection, rows, settings.tenant, people)
     if as_json:
         items = [{**show_event(node, persons), "matched": matched(node, search.value)} for node in page.events]
         emit({"items": items, "more": page.next is not None, "truncated": list(page.truncated)})

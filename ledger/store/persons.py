@@ -54,6 +54,43 @@ def persons_named(
     return _with_names(persons)
 
 
+def persons_listed(
+    connection: psycopg.Connection[Any],
+    reading: Reading,
+    tenant: str,
+    digests: Collection[bytes],
+    *,
+    as_of: int | None = None,
+) -> Mapping[bytes, KnownPerson]:
+    """The same for a list of events, of which the one that names a person in full may be on another page: who has no name gets
+    that of the contents about the same person, if the first ``ALIKE`` of them by digest agree on one."""
+    persons = persons_named(connection, reading, tenant, digests, as_of=as_of)
+    nameless = {
+        known.person.key for known in persons.values() if known.person is not None and known.person.name is None
+    }
+    if not nameless:
+        return persons
+    given = {"tenant": tenant, "keys": sorted(nameless), "type": PRINCIPAL, "as_of": as_of, "alike": ALIKE}
+    with translated():
+        rows = connection.execute(_ALIKE, given).fetchall()
+    others = {digest: _person(reading.schemas, tenant, digest, value) for digest, value in rows}
+    whole = _with_names({**others, **persons})
+    return {digest: whole[digest] for digest in persons}
+
+
+ALIKE: Final = 64
+"""Contents about one person among which a name is looked for."""
+_ALIKE: Final = """
+select c.digest, c.value from unnest(%(keys)s::text[]) as k (key)
+ cross join lateral (
+    select digest, value from contents c
+     where tenant = (select id from names where name = %(tenant)s) and subjects @> array[k.key] and media_type = %(type)s
+       and (%(as_of)s::bigint is null or append_time <= %(as_of)s)
+       and not exists (select 1 from erasures e where e.tenant = c.tenant and e.digest = c.digest and not e.is_event)
+     order by digest limit %(alike)s
+ ) c"""
+
+
 def _with_names(persons: Mapping[bytes, KnownPerson]) -> Mapping[bytes, KnownPerson]:
     """The same, where a service that knew no name of a person gets the one that others state, if they agree on it."""
     names: dict[str, set[str]] = {}

@@ -19,6 +19,7 @@ from ledger.format.content import is_digest
 from ledger.store.connect import translated
 from ledger.store.lineage import Question, walk_below
 from ledger.store.nodes import Reading
+from ledger.store.persons import persons_listed
 from ledger.store.queries import pseudonyms
 
 What = Literal["person", "token", "grant", "document", "memory", "policy"]
@@ -72,7 +73,8 @@ def touched(
         starts.sort(key=lambda node: (node.event_id, node.digest), reverse=True)
         walked = walk_below(question, [node.event_id for node in starts], accounts=True)
         nodes = question.nodes()
-        persons = question.persons(nodes)
+        people = {node.header.principal for node in nodes if node.header.principal is not None}
+        persons = persons_listed(connection, reading, tenant, people, as_of=as_of)
     found = reached(question.subgraph(nodes, persons), [node.ref for node in starts]) if starts else []
     cut = [*truncated, *(["nodes"] if len(walked) >= limits.nodes else [])]
     uses = frozenset(node.ref for node in starts if _is_use(node, names))

@@ -91,9 +91,9 @@ def add_people(connection: psycopg.Connection, story: Story) -> None:
     for known in story.people.values():
         if known.person is not None:
             connection.execute(
-                "insert into contents select id, %s, 'application/vnd.answerable.principal+json', '{}', %s, 0 from names"
+                "insert into contents select id, %s, 'application/vnd.answerable.principal+json', %s, %s, 0 from names"
                 " where name = %s on conflict do nothing",
-                [known.digest, story.content_of(known.person)[0], story.tenant],
+                [known.digest, [known.person.key], story.content_of(known.person)[0], story.tenant],
             )
 
 
