@@ -37,6 +37,11 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._replaced = Counter(
+            "answerable_api_workers_replaced",
+            "Processes of the API that ended by themselves and were started again",
+            registry=self._registry,
+        )
 
     def text(self) -> bytes:
         """The exposition format; of several processes that count together, what all of them counted."""
@@ -51,6 +56,10 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, status).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def replaced(self) -> None:
+        """A process that answers ended by itself and is started again."""
+        self._replaced.inc()
 
 
 class _State(Collector):

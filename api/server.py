@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,14 +47,30 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None, *, 
     listening = listen(settings.api_host, settings.api_port)
     host, port = listening.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    told: Callable[[], None] = lambda: ready(url)  # noqa: E731 - of a type
+    told = _once(lambda: ready(url))
     tune_collector()
     if workers == 1:
         with listening:
             run(app, listening, told)
         return
     sockets = share(listening, workers)
-    run_workers(workers, lambda number: run(app, sockets[number], told if number == 0 else None), 2 * GRACE_SECONDS)
+
+    def work(number: int) -> None:
+        run(app, sockets[number], told if number == 0 else None)
+
+    run_workers(workers, work, 2 * GRACE_SECONDS, app.state.metrics.replaced)
+
+
+def _once(tell: Callable[[], None]) -> Callable[[], None]:
+    """Tells once, whichever of the forks of this process calls it: one that replaces another has nothing new to say."""
+    told = mmap.mmap(-1, 1)
+
+    def telling() -> None:
+        if not told[0]:
+            told[0] = 1
+            tell()
+
+    return telling
 
 
 def tune_collector() -> None:

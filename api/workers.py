@@ -12,10 +12,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, NamedTuple
 
 PAUSE_SECONDS: Final = 1.0
+"""One that did not work for so long is not tried again before it: it may fail for ever."""
+_ASKED: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+"""What asks us to end."""
 _DEATH_SIGNAL: Final = 1
 """``PR_SET_PDEATHSIG``."""
 _log = logging.getLogger("answerable.api")
@@ -24,34 +29,74 @@ Work = Callable[[int], None]
 """What a worker of a number does until SIGTERM."""
 
 
-def run_workers(count: int, work: Work, grace: float) -> None:
-    """Runs ``work`` in so many forks until this process is told to end, and ends them then. Call it while there is one thread."""
-    running: dict[int, int] = {}
+class _Fork(NamedTuple):
+    number: int
+    began: float
+
+
+def run_workers(count: int, work: Work, grace: float, replaced: Callable[[], None] = lambda: None) -> None:
+    """Runs ``work`` in so many forks until SIGTERM or SIGINT, and ends them then; ``replaced`` is called for each that ended by
+    itself and is started again. Call it while there is one thread.
+
+    No handler of these signals runs meanwhile: they are taken one after the other with the ends of the forks, so that none
+    comes between the end of a fork and what is noted of it, and a second one does not break off the ending.
+    """
+    running: dict[int, _Fork] = {}
+    with _taken_in_turn() as next_signal:
+        try:
+            for number in range(count):
+                _start(work, number, 0, running)
+            while next_signal() not in _ASKED:
+                for ended in _ended(running):
+                    replaced()
+                    pause = PAUSE_SECONDS if time.monotonic() - ended.began < PAUSE_SECONDS else 0
+                    _start(work, ended.number, pause, running)
+        finally:
+            _end(running, grace)
+
+
+@contextmanager
+def _taken_in_turn() -> Iterator[Callable[[], int]]:
+    """What waits for the next that asks us to end or tells of the end of a fork; those not taken are used up with the block."""
+    awaited = _ASKED | {signal.SIGCHLD}
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)  # where it is ignored, no end is told
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
-        for number in range(count):
-            running[_start(work, number)] = number
-        while True:
-            pid, status = os.wait()
-            if pid not in running:  # somebody else's, left to us: in a container we are everybody's parent
-                continue
-            number = running.pop(pid)
-            _log.error("API worker %d ended by itself (%s); it is started again", number, _told(status))
-            time.sleep(PAUSE_SECONDS)
-            running[_start(work, number)] = number
+        yield partial(signal.sigwait, awaited)
     finally:
-        _end(running, grace)
+        while signal.sigpending() & awaited:
+            signal.sigwait(awaited)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
+        signal.signal(signal.SIGCHLD, before)
 
 
-def _start(work: Work, number: int) -> int:
+def _ended(running: dict[int, _Fork]) -> Iterator[_Fork]:
+    """Those that ended since, taken out of ``running``."""
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        ended = running.pop(pid, None)
+        if ended is not None:  # or somebody else's, left to us: in a container we are everybody's parent
+            _log.error("API worker %d ended by itself (%s); it is started again", ended.number, _told(status))
+            yield ended
+
+
+def _start(work: Work, number: int, pause: float, running: dict[int, _Fork]) -> None:
+    """Forks one, which begins after so many seconds: what is dealt to it waits, and we do not."""
     parent = os.getpid()
     pid = os.fork()
     if pid:
-        return pid
+        running[pid] = _Fork(number, time.monotonic() + pause)
+        return
     status = 1
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for each in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(each, signal.SIG_DFL)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED | {signal.SIGCHLD})
+        time.sleep(pause)
         if os.getppid() == parent:  # or it ended before it could be told apart from another
             work(number)
         status = 0

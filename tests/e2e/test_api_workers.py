@@ -95,7 +95,10 @@ def test_one_that_dies_is_replaced_and_the_log_says_so(api: Api, told: Story) ->
     until(lambda: len(api.workers()) == WORKERS and before[0] not in api.workers())
     for _ in range(ASKED):
         httpx.get(f"{api.url}/v1/events/{told.outcome}", timeout=20).raise_for_status()
-    assert "ended by itself (SIGKILL); it is started again" in api.output.read_text()
+    output = api.output.read_text()
+    assert "ended by itself (SIGKILL); it is started again" in output
+    assert output.count(api.url) == 1, "who waits for the URL was told it already"
+    assert "answerable_api_workers_replaced_total 1.0" in httpx.get(f"{api.url}/metrics").text
 
 
 def test_they_end_with_their_parent_asked_or_not(api: Api, url: str, tmp_path: Path) -> None:
