@@ -34,8 +34,8 @@ Value = Annotated[
     str | None,
     Query(
         max_length=TEXT_MOST,
-        description="Stands, exactly, in any field: a request, trace, span, tool call, decision or approval id, a token's jti, a "
-        "resource or a part of one (such as a table), an address or host. Contents are not searched.",
+        description="Stands, exactly, in any field: a request, trace, span, tool call, decision or approval id, a token's jti or "
+        "issuer#jti, a resource or a part of one (such as a table), an address or host. Contents are not searched.",
         examples=["0af7651916cd43dd8448eb211c80319c"],
     ),
 ]

@@ -67,8 +67,11 @@ _NAMES: Final = (
 
 
 def names_for(value: str) -> list[str]:
-    """The names by which an event may answer to a value."""
+    """The names by which an event may answer to a value; ``issuer#jti`` is a token."""
+    issuer, hash_, jti = value.rpartition("#")
+    token = f"token:{issuer}\0{jti}"
     return [
+        *((token, f"token_use:{token}") if hash_ else ()),
         *(f"{namespace}:{value}" for namespace in _NAMES),
         f"token_use:token_digest:{value}",
         *(f"correlation:{namespace}:{value}" for namespace in sorted(CORRELATIONS)),
@@ -126,6 +129,7 @@ def _of_token(field: str, token: Payload, kind: str) -> Iterator[tuple[str, str,
     """A token's names, and whether the event answers to one that holds it whole."""
     if (jti := token["jti"]) is not None:
         yield field, jti, False
+        yield field, f"{token['issuer'] or ''}#{jti}", True
     if (digest := token["digest"]) is not None:
         yield field, digest.hex(), jti is None or (field == "token" and kind in ("token_issuance", "token_revocation"))
 

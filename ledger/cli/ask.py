@@ -134,7 +134,7 @@ def find(
         str | None,
         typer.Argument(
             metavar="[VALUE]",
-            help="An id, address, host, resource, table or token's jti, as it stands in any field; exactly.",
+            help="An id, address, host, resource, table or token (its jti, or ISSUER#JTI), as it stands in any field; exactly.",
         ),
     ] = None,
     correlation: Annotated[str | None, typer.Option(help="namespace:value, such as trace:0af7…")] = None,

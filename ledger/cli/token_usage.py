@@ -59,9 +59,8 @@ CUT: Final = {
     "scan": "CUT SHORT: the window was not looked at to its end: give a shorter one",
     "tokens": "CUT SHORT: more tokens were issued in the window than are looked at: give a shorter one",
     "counted": f"CUT SHORT: a token has more uses than the {DEFAULT.counted} that are counted",
-    "uses": f"of a token's uses the first {DEFAULT.some} and the last were read: counts are of all, scopes and tasks of these",
 }
-"""What each limit that was reached means for the report."""
+"""What each limit that was reached means for the report; of `uses` see ``_read``."""
 
 
 def print_usage(out: Console, found: TokenUsage, *, utc: bool) -> None:
@@ -75,7 +74,16 @@ def print_usage(out: Console, found: TokenUsage, *, utc: bool) -> None:
         for line in _group(group):
             out.print(Text(clean("  " + line)))
     for each in found.truncated:
-        out.print(Text(CUT[each], style="bold yellow"))
+        out.print(Text(_read(found) if each == "uses" else CUT[each], style="bold yellow"))
+
+
+def _read(found: TokenUsage) -> str:
+    """What was left out where not every use was read: a shorter window leaves more for each token."""
+    read, uses = sum(each.looked_at for each in found.groups), sum(each.uses for each in found.groups)
+    return (
+        f"CUT SHORT: {read} of {counted(uses, 'use')} were read, each token's first ones and its last: uses are counted in all, "
+        "scopes and what came after the task are told of those that were read; a shorter window reads more of each token"
+    )
 
 
 def _sentence(found: TokenUsage) -> str:

@@ -28,12 +28,11 @@ class Span(NamedTuple):
 
 
 class UsageBounds(NamedTuple):
-    """Limits of one report: events scanned, tokens, uses counted of each, uses of each that are read, uses read in all."""
+    """Limits of one report: events scanned, tokens, uses counted of each, uses read in all, which the tokens share."""
 
     scan: int = 200_000
     tokens: int = 1000
     counted: int = 10_000
-    some: int = 8
     uses: int = 4000
 
 
@@ -114,21 +113,25 @@ class _Fetch:
             for name in names_of_token(fact.token)
         )
         keys = {key_of(self._tenant, f"token_use:{name}"): name for name in names}
-        given = {"keys": list(keys), "count": bounds.counted, "some": bounds.some}
-        rows = self._rows("token_uses.sql", given) if keys else []
-        wanted = list(dict.fromkeys(each.bytes for _, _, some in rows for each in some))
+        if not keys:
+            return {}, []
+        counts = dict(self._rows("token_uses_counted.sql", {"keys": list(keys), "count": bounds.counted}))
+        share = share_of(counts.values(), bounds.uses)
+        rows = self._rows("token_uses.sql", {"keys": list(keys), "first": share - 1})
+        wanted = dict.fromkeys(each.bytes for _, some in rows for each in some)
         nodes: dict[bytes, list[Node]] = {}
-        for node in self._events(wanted[: bounds.uses]):
+        for node in self._events(wanted):
             nodes.setdefault(node.event_id, []).append(node)
         found: dict[str, UsesOf] = {}
         cut = set()
-        for key, count, some in rows:
+        for key, some in rows:
+            count = counts[key]
             ids, name = dict.fromkeys(each.bytes for each in some), f"token_use:{keys[key]}"
             seen = [node for each in ids for node in nodes.get(each, ()) if node.effective and _answers(node, name)]
             found[keys[key]] = UsesOf(count, seen)
             if count >= bounds.counted:
                 cut.add("counted")
-            if count > len(ids) or len(wanted) > bounds.uses:
+            if count > len(ids):
                 cut.add("uses")
         return found, sorted(cut)
 
@@ -158,6 +161,17 @@ class _Fetch:
 
     def _given(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"tenant": self._tenant, "as_of": self._as_of, **given}
+
+
+def share_of(counts: Iterable[int], budget: int) -> int:
+    """How many uses may be read of each token, at least one: what those with few leave over, the others share."""
+    many = sorted(counts)
+    for place, count in enumerate(many):
+        share = budget // (len(many) - place)
+        if count > share:
+            return max(share, 1)
+        budget -= count
+    return max(many[-1], 1)
 
 
 def _answers(node: Node, name: str) -> bool:

@@ -29,6 +29,7 @@ o1 bot observation source=web uri=https://docs.example/a/b?q=1 origin=[2001:db8:
 m1 bot memory action=write store=notes key=k-1 trust=unknown
 h1 bot handoff direction=sent protocol=a2a task_id=task-1 peer_ledger=ledger.example
 r1 as token_revocation extent=session session=sid-1 derived_tokens=kept
+r2 as token_revocation extent=token token=j9 derived_tokens=kept
 e1 bot execution_control action=start conversation=conv-1 run=r1
 """  # noqa: E501 - a line an event
 FOUND = {
@@ -60,6 +61,12 @@ FOUND = {
     "once-1": {"a1": ["idempotency_key"]},
     "j1": {"a1": ["token"], "t1": ["token"]},
     "j0": {"t1": ["subject_token"]},
+    "as#j1": {"a1": ["token"], "t1": ["token"]},
+    "as#j0": {"t1": ["subject_token"]},
+    "as#jx": {"p1": ["token"]},
+    "as#j2": {"a2": ["token"]},
+    "as#j9": {"r2": ["token"]},
+    "other#j1": {},
     "jx": {"p1": ["token"]},
     digest_of("@d2").hex(): {"a2": ["token"]},
     "c-1": {"t1": ["client_id"]},

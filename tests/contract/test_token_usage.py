@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ledger.attribution.tokens.usage import By, TokenUsage, UsageGroup
 from ledger.cli.token_usage import print_usage
-from ledger.store.token_usage import Span, UsageBounds, token_usage
+from ledger.store.token_usage import Span, UsageBounds, share_of, token_usage
 from tests.attribution.scenario import SECOND, read_scenario
 from tests.attribution.stored import reading, store
 from tests.services.databases import Databases
@@ -132,19 +132,35 @@ def test_a_limit_says_how_far_was_looked_and_going_on_from_there_misses_none(
         since = (found.looked_until - START) // SECOND
     assert (met, rounds) == (41, 5)
     few = usage(connection, url, "busy", bounds=UsageBounds(scan=20))
-    assert few.truncated == ("scan", "uses")
+    assert few.truncated == ("scan",)
     assert few.tokens == 1
 
 
 def test_uses_that_were_not_read_are_counted_and_said(connection: psycopg.Connection, url: str) -> None:
-    found = usage(connection, url, "busy")
+    found = usage(connection, url, "busy", bounds=UsageBounds(uses=20))
     (app,) = found.groups
-    assert (app.uses, app.looked_at, found.truncated) == (60, 9, ("uses",))
-    assert "op59" in app.operations, "the last use is among those that are read"
+    assert (app.uses, app.looked_at, found.truncated) == (60, 20, ("uses",)), "tokens without use leave it their share"
+    assert {"op0", "op18", "op59"} <= {*app.operations}, "the first ones and the last are read"
     out = StringIO()
-    print_usage(Console(file=out, width=1000), usage(connection, url, "busy"), utc=True)
-    assert "the first 8 and the last were read: counts are of all" in out.getvalue()
+    print_usage(Console(file=out, width=1000), found, utc=True)
+    assert "CUT SHORT: 20 of 60 uses were read, each token's first ones and its last" in out.getvalue()
     assert "counted" in usage(connection, url, "busy", bounds=UsageBounds(counted=50)).truncated
+
+
+def test_of_a_token_with_many_uses_all_are_read_while_there_is_room_for_them(
+    connection: psycopg.Connection, url: str
+) -> None:
+    found = usage(connection, url, "busy")
+    assert (found.groups[0].looked_at, found.truncated) == (60, ())
+
+
+@pytest.mark.parametrize(
+    ("counts", "share"), [([0], 1), ([3, 9], 9), ([100, 2, 3], 15), ([50, 50], 10), ([7] * 30, 1), ([10, 10], 10)]
+)
+def test_tokens_share_the_uses_that_are_read_and_what_one_leaves_goes_to_the_others(
+    counts: list[int], share: int
+) -> None:
+    assert share_of(counts, 20) == share
 
 
 def test_a_person_reads_the_worst_first(connection: psycopg.Connection, url: str) -> None:
