@@ -12,13 +12,17 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ledger.attribution.joins import CORRELATIONS, known_key
+from ledger.attribution.joins import CORRELATIONS, REMEMBERED, known_key
 from ledger.format.event import EventHeader
 
 PARTS: Final = 16
 """Parts of one resource that it is found by at most."""
 SHORTEST: Final = 3
 """Characters of a part that can be looked for."""
+_HOST: Final = 253
+"""Characters of a host's name at most (RFC 1035, in text)."""
+_BEGINNING: Final = 1024
+"""Characters of a URL in which its host stands."""
 
 Payload = Mapping[str, Any]
 
@@ -134,8 +138,12 @@ def _of_token(field: str, token: Payload, kind: str) -> Iterator[tuple[str, str,
         yield field, digest.hex(), jti is None or (field == "token" and kind in ("token_issuance", "token_revocation"))
 
 
-@lru_cache(maxsize=1 << 14)
 def _parts(field: str, value: str) -> dict[str, None]:
+    """What ``_parted`` says, remembered of short values alone: of a long one each part may be as long."""
+    return (_remembered if len(value) <= REMEMBERED else _parted)(field, value)
+
+
+def _parted(field: str, value: str) -> dict[str, None]:
     """A host or address in a value; of a resource what stands between slashes and colons, and a table without what it is in.
 
     No part of a host's name, and none of fewer than ``SHORTEST`` characters: nobody looks for `com` or `v1`, and each part of
@@ -155,6 +163,9 @@ def _parts(field: str, value: str) -> dict[str, None]:
     return {each: None for each in found if len(each) >= SHORTEST and each != value}
 
 
+_remembered: Final = lru_cache(maxsize=1 << 12)(_parted)
+
+
 def _path(value: str, host: str | None) -> str:
     """A resource without scheme and host."""
     _, scheme, rest = value.partition("://")
@@ -162,12 +173,13 @@ def _path(value: str, host: str | None) -> str:
 
 
 def _host(value: str) -> str | None:
-    """The host of a URL, or of `host:port`."""
+    """The host of a URL, or of `host:port`. Only the beginning is split: the library remembers what it split, however long."""
+    begun = value[:_BEGINNING]
     try:
-        host = urlsplit(value if "://" in value else f"//{value}").hostname
+        host = urlsplit(begun if "://" in begun else f"//{begun}").hostname
     except ValueError:
         return None
-    return host
+    return host if host is not None and len(host) <= _HOST else None
 
 
 __all__ = ["PARTS", "matches", "names_for", "value_keys"]

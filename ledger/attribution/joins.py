@@ -57,6 +57,9 @@ CORRELATIONS: Final = frozenset(
 )  # fmt: skip
 """The closed table of correlations (docs/format.md)."""
 
+REMEMBERED: Final = 128
+"""Characters of a name or value that what follows from it is remembered for."""
+
 Names = list[str]
 Payload = Mapping[str, Any]
 
@@ -155,8 +158,13 @@ def _start(tenant: str) -> blake2b:
     return blake2b(f"{tenant}\0".encode(), digest_size=8)
 
 
-known_key: Final = lru_cache(maxsize=1 << 15)(key_of)
-"""``key_of``, remembered: the events of a run share trace, run and people, and a look-up costs a tenth of a hash."""
+_remembered: Final = lru_cache(maxsize=1 << 15)(key_of)
+
+
+def known_key(tenant: str, name: str) -> int:
+    """``key_of``, remembered: the events of a run share trace, run and people, and a look-up costs a tenth of a hash. Not of a
+    long name: it seldom comes twice, and whoever records may choose 64 KiB of it."""
+    return (_remembered if len(name) <= REMEMBERED else key_of)(tenant, name)
 
 
 def _read_correlation(header: EventHeader, kind: str, starts: bool, answers: Names, follows: Names) -> None:

@@ -10,42 +10,38 @@ from typing import Any, Final
 
 from ledger.format.codec import Schemas
 from ledger.format.event import EventHeader, decode_header
+from ledger.store.kept import Kept, weight
 
-KEPT: Final = 16_384
-"""Headers, and payloads, that are kept: some 60 MB."""
+KEPT: Final = 64 << 20
+"""Bytes that headers and payloads may take, half of it each."""
 
 
 class Decoder:
-    """Decodes headers and payloads. ``most`` are kept of each, the last ones; none by default. What fails is tried again."""
+    """Decodes headers and payloads, and keeps ``bound`` bytes of them, none by default. What fails is tried again."""
 
-    def __init__(self, schemas: Schemas, most: int = 0) -> None:
-        self.schemas, self._most = schemas, most
-        self._headers: dict[bytes, EventHeader] = {}
-        self._payloads: dict[bytes, Mapping[str, Any]] = {}
+    def __init__(self, schemas: Schemas, bound: int = 0) -> None:
+        self.schemas, self._keeps = schemas, bound > 0
+        self._headers = Kept[bytes, EventHeader](bound // 2)
+        self._payloads = Kept[bytes, Mapping[str, Any]](bound // 2)
 
     def header(self, data: bytes) -> EventHeader:
         """As ``decode_header``."""
-        found = self._headers.get(data)
+        found = self._headers.find(data)
         if found is None:
             found = decode_header(self.schemas, data)
-            self._keep(self._headers, data, found)
+            if self._keeps:
+                self._headers.keep(data, found, weight(data) + weight(found))
         return found
 
     def payload(self, data: bytes, kind: str) -> Mapping[str, Any]:
         """As ``Schemas.decode``: the payload of an event of ``kind``. Not to be changed."""
         self.schemas.expect(data, kind)
-        found = self._payloads.get(data)
+        found = self._payloads.find(data)
         if found is None:
             found = self.schemas.decode(data, kind)
-            self._keep(self._payloads, data, found)
+            if self._keeps:
+                self._payloads.keep(data, found, weight(data) + weight(found))
         return found
-
-    def _keep(self, kept: dict[bytes, Any], data: bytes, found: object) -> None:
-        if self._most:
-            if len(kept) >= self._most:
-                for each in list(kept)[: self._most // 4]:
-                    del kept[each]
-            kept[data] = found
 
 
 __all__ = ["KEPT", "Decoder"]

@@ -11,46 +11,35 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ledger.attribution.subgraph import Node
+from ledger.store.kept import Kept, weight
 from ledger.trust.bundle import TrustBundle
 
 KEPT: Final = 64 << 20
-"""Bytes that the events of one process take, as far as they can be told from what was decoded."""
-_EVENT: Final = 2_560
-_DECODED: Final = 4
-"""An event takes about so many bytes, and so many for each byte of its header and payload."""
+"""Bytes that the events of one process take."""
+_EVENT: Final = 1_536
+"""What an event takes beside its header and payload: the rest of its row, of its node, and of where they are kept."""
 
 Row = tuple[Any, ...]
 
 
 class Shelf:
-    """Events under one bundle. Two halves, the younger and the older: what is not asked for while a half fills is let go."""
+    """Events under one bundle."""
 
-    __slots__ = ("_half", "_old", "_size", "_young", "bundle")
+    __slots__ = ("_kept", "bundle")
 
     def __init__(self, bundle: TrustBundle, bound: int) -> None:
         self.bundle = bundle
-        self._half = bound // 2
-        self._young: dict[tuple[str, bytes], tuple[Row, Node]] = {}
-        self._old: dict[tuple[str, bytes], tuple[Row, Node]] = {}
-        self._size = 0
+        self._kept = Kept[tuple[str, bytes], tuple[Row, Node]](bound)
 
     def find(self, tenant: str, row: Row) -> Node | None:
         """The event of a row that was read before, if not a byte of the row is another."""
-        key = tenant, row[1]
-        held = self._young.get(key)
-        if held is None:
-            held = self._old.get(key)
-            if held is None or held[0] != row:
-                return None
-            self.keep(tenant, *held)
-        return held[1] if held[0] == row else None
+        held = self._kept.find((tenant, row[1]))
+        return held[1] if held is not None and held[0] == row else None
 
     def keep(self, tenant: str, row: Row, node: Node) -> None:
-        """Keeps an event whose row has header and payload."""
-        if self._size > self._half:
-            self._young, self._old, self._size = {}, self._young, 0
-        self._young[tenant, row[1]] = row, node
-        self._size += _EVENT + _DECODED * (len(row[2]) + len(row[4]))
+        """Keeps an event whose row has header and payload. What a payload says a node has twice, as read and as typed."""
+        decoded = weight(node.header) + 2 * weight(node.payload)
+        self._kept.keep((tenant, row[1]), (row, node), _EVENT + len(row[2]) + len(row[4]) + decoded)
 
 
 class Met:

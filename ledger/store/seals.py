@@ -6,7 +6,6 @@ The store is not believed: what a seal says is read from its signed bytes, and t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from threading import Lock
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -17,10 +16,11 @@ from ledger.format.codec import Schemas
 from ledger.format.hashing import event_prefix, seal_digest, seal_message
 from ledger.format.merkle import tree_head
 from ledger.store.copies import read_signatures
+from ledger.store.kept import Kept, weight
 from ledger.trust.bundle import TrustBundle
 
 KEPT: Final = 64 << 20
-"""Bytes of digests that one process keeps: those of two million events."""
+"""Bytes that the seals of one process take: a million events' and more, where a seal covers a hundred."""
 CHANGED: Final = "row_changed"
 _HASH: Final = 32
 _SEALS: Final = b"select digest, seal, signatures, leaves from seals where id = any(%s)"
@@ -43,9 +43,7 @@ class Seals:
 
     def __init__(self, schemas: Schemas, ledger: str) -> None:
         self._schemas, self._ledger = schemas, ledger
-        self._kept: dict[bytes, VerifiedSeal] = {}
-        self._size = 0
-        self._lock = Lock()
+        self._kept = Kept[bytes, VerifiedSeal](KEPT)
 
     def of(
         self, connection: psycopg.Connection[Any], wanted: Collection[tuple[bytes, int]], bundle: TrustBundle
@@ -54,14 +52,14 @@ class Seals:
 
         Of rows that bear one digest, which a superuser can arrange, the one whose seal has it counts.
         """
-        kept = self._kept
-        found: dict[bytes, VerifiedSeal | str] = {digest: kept[digest] for digest, _ in wanted if digest in kept}
+        kept = ((digest, self._kept.find(digest)) for digest, _ in wanted)
+        found: dict[bytes, VerifiedSeal | str] = {digest: sealed for digest, sealed in kept if sealed is not None}
         missing = [id_ for digest, id_ in wanted if digest not in found]
         for digest, seal, signatures, leaves in connection.execute(_SEALS, [missing], binary=True) if missing else ():
             verified = self._verify(digest, seal, signatures, leaves, bundle)
             if isinstance(verified, VerifiedSeal):
                 found[digest] = verified
-                self._keep(digest, verified)
+                self._kept.keep(digest, verified, weight(digest) + weight(verified))
             else:
                 found.setdefault(digest, verified)
         return found
@@ -87,11 +85,3 @@ class Seals:
             and tree_head(digests) == seal.events_root
         )
         return VerifiedSeal(seal, event_prefix(seal.ledger, seal.tenant, seal.service), leaves) if holds else CHANGED
-
-    def _keep(self, digest: bytes, verified: VerifiedSeal) -> None:
-        with self._lock:
-            if digest not in self._kept:
-                self._size += len(verified.leaves)
-                self._kept[digest] = verified
-            while self._size > KEPT:
-                self._size -= len(self._kept.pop(next(iter(self._kept))).leaves)

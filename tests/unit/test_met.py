@@ -40,7 +40,7 @@ def test_an_event_is_found_by_the_row_it_was_read_from_and_by_no_other() -> None
 
 
 def test_no_more_is_kept_than_the_bound_and_what_is_asked_for_stays() -> None:
-    bound = 200_000
+    bound = 1_000_000
     shelf = Met(bound).under(EMPTY)
     shelf.keep("acme", row(0), read(0))
     for number in range(1, 1_000):

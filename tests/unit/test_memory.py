@@ -1,0 +1,117 @@
+"""What a process remembers of events takes no more than it says, whatever they hold."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ledger.attribution import findable, joins
+from ledger.attribution.findable import value_keys
+from ledger.attribution.joins import join_keys
+from ledger.attribution.subgraph import Node
+from ledger.format.kinds import from_avro
+from ledger.format.kinds.encode import array
+from ledger.schema_files import load_schemas
+from ledger.store.decoded import Decoder
+from ledger.store.kept import Kept
+from ledger.store.met import Met
+from ledger.trust.bundle import EMPTY
+from tests.attribution.scenario import read_scenario
+from tests.services.forge import blank
+
+BOUND = 4 << 20
+NODE = read_scenario("p1 agent prompt trigger_kind=human trust=trusted").node("p1")
+LARGE = 64_000
+"""Characters of a value that an event may just have."""
+
+
+@pytest.fixture
+def taken() -> Iterator[Callable[[], int]]:
+    """Bytes that were taken since, and are not given back."""
+    gc.collect()
+    tracemalloc.start()
+    begun = tracemalloc.get_traced_memory()[0]
+
+    def so_far() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - begun
+
+    yield so_far
+    tracemalloc.stop()
+
+
+def losses(kinds: int, number: int) -> bytes:
+    """The payload of an event with so many items of two bytes."""
+    without = load_schemas().encode("chain_loss", blank("chain_loss") | {"count": number})
+    return without[:-1] + array(lambda _: b"\0\2", (None,) * kinds)
+
+
+@pytest.mark.parametrize(("kinds", "events"), [(30, 1_000), (100, 300), (32_600, 2)])
+def test_decoded_events_are_kept_by_what_they_take(taken: Callable[[], int], kinds: int, events: int) -> None:
+    decoder = Decoder(load_schemas(), BOUND)
+    for number in range(events):
+        decoder.payload(losses(kinds, number), "chain_loss")
+    assert taken() < BOUND
+
+
+@pytest.mark.parametrize(("kinds", "events"), [(30, 600), (100, 200), (32_600, 1)])
+def test_events_that_were_read_are_kept_by_what_they_take(taken: Callable[[], int], kinds: int, events: int) -> None:
+    shelf = Met(BOUND).under(EMPTY)
+    for number in range(events):
+        shelf.keep("acme", *read(number, losses(kinds, number)))
+    assert taken() < BOUND
+
+
+def read(number: int, data: bytes) -> tuple[tuple[Any, ...], Node]:
+    row = (number, number.to_bytes(32), bytes(300), bytes(16), data)
+    payload = load_schemas().decode(data, "chain_loss")
+    return row, NODE._replace(number=number, payload=payload, fact=from_avro("chain_loss", payload))
+
+
+def test_an_ordinary_event_is_kept_and_found() -> None:
+    decoder, data = Decoder(load_schemas(), BOUND), losses(4, 0)
+    assert decoder.payload(data, "chain_loss") is decoder.payload(bytes(bytearray(data)), "chain_loss")
+    assert Decoder(load_schemas()).payload(data, "chain_loss") == decoder.payload(data, "chain_loss")
+
+
+def test_what_was_asked_for_stays_and_what_was_not_is_let_go() -> None:
+    kept = Kept[int, str](20_000)
+    for number in range(200):
+        kept.keep(number, str(number), 40)
+        assert kept.find(0) == "0"
+    found = [number for number in range(200) if kept.find(number) is not None]
+    assert len(found) <= 100
+    assert {0, 150, 199} <= set(found)
+    kept.keep(200, "large", 200)
+    assert kept.find(200) is None
+
+
+@pytest.mark.parametrize("of", ["a.", "tld/a.", "https://host/a.", "\U0001f600."])
+def test_a_resource_of_64_kib_is_not_remembered(taken: Callable[[], int], of: str) -> None:
+    size = len(of.encode())
+    for number in range(20):
+        resource = (of * (LARGE // size))[:-8] + f"{number:06}"
+        action = blank("api_action") | {"resource": resource, "action_id": f"a{number}"}
+        header = NODE.header._replace(kind="api_action")
+        assert value_keys("acme", header, action)
+        assert join_keys("acme", header, action)
+    assert taken() < 1 << 20
+
+
+def test_a_key_is_the_same_whether_it_is_remembered_or_not() -> None:
+    for name in ("grant:g", "grant:" + "g" * LARGE):
+        assert joins.known_key("acme", name) == joins.key_of("acme", name) == joins.known_key("acme", name)
+
+
+def test_a_value_is_found_by_its_parts_however_long_it_is() -> None:
+    uri = f"https://files.example/{'x' * 300}/db.orders"
+    found = findable.matches(NODE.header._replace(kind="observation"), blank("observation") | {"uri": uri}, "orders")
+    assert found == ["uri"]
+    hosts = findable.matches(
+        NODE.header._replace(kind="observation"), blank("observation") | {"uri": uri}, "files.example"
+    )
+    assert hosts == ["uri"]
