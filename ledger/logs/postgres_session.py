@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,17 @@ from psycopg import errors
 from ledger.errors import AccessDenied, BackendError, ConfigurationError, InvalidEvent, LedgerError
 
 _CONNECT_SECONDS = 10
+_NOT_LET_IN = re.compile(
+    r".*(?:authentication failed|no password supplied|is not permitted to log in|no pg_hba\.conf entry|pg_hba\.conf rejects"
+    r"|role \".*\" does not exist).*"
+)
+"""What Postgres, libpq and poolers say, in English: libpq gives no SQLSTATE of a connection that did not come about. Said in
+another language it is taken for what passes: it is told, and tried again."""
 _NOT_PREPARED = {each.sqlstate for each in (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)}
+
+_PLAN_OF_BEFORE = "RevalidateCachedQuery"
+"""Where Postgres refuses a prepared statement whose table was altered since: a new connection prepares it anew. Its SQLSTATE,
+0A000, is of much else too."""
 
 
 class Session:
@@ -58,11 +69,18 @@ class Session:
 
 
 def connect(url: str, name: str) -> psycopg.Connection:
-    """A connection in autocommit that shows up as ``name``."""
+    """A connection in autocommit that shows up as ``name``; raises ``AccessDenied`` where the server does not let us in."""
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name=name)
     except psycopg.ProgrammingError:  # its text repeats parts of the URL, perhaps those of a password
         raise ConfigurationError("LOG_URL is not what Postgres takes: postgresql://USER@HOST:PORT/DATABASE") from None
+    except psycopg.OperationalError as error:
+        refused = _NOT_LET_IN.search(str(error))
+        if refused is None:
+            raise
+        raise AccessDenied(
+            f"Postgres does not let us in ({refused[0]}): check user and password of LOG_URL", missing="authentication"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -113,10 +131,6 @@ def _translation(error: psycopg.Error) -> LedgerError:
             f"the role of the log's URL may not do that ({told}): a publisher's is granted answerable_appender",
             missing=told,
         )
-    if code[:2] == "28":
-        return AccessDenied(
-            f"Postgres does not let us in ({told}): check user and password of LOG_URL", missing="authentication"
-        )
     if code[:2] in ("22", "54"):
         return InvalidEvent(f"the log refused a record: {told}")
     if code[:2] == "23":
@@ -124,6 +138,8 @@ def _translation(error: psycopg.Error) -> LedgerError:
             f"the log's tables do not agree with each other ({told}): somebody wrote to them, or a part was restored; "
             "restore the whole of the log"
         )
+    if error.diag.source_function == _PLAN_OF_BEFORE:
+        return BackendError(f"a table was altered meanwhile ({told}); it is tried again")
     if code[:2] in ("42", "0A"):
         return ConfigurationError(
             f"the log was made by another release, or by other hands ({told}): run 'answerable migrate'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -11,9 +12,11 @@ import pytest
 from ledger.errors import AccessDenied, BackendError, ConfigurationError, InvalidEvent, LedgerError
 from ledger.logs.postgres import PostgresLog
 from ledger.logs.postgres_session import Session, translated
+from ledger.passwords import with_password
 from ledger.ports import EVENTS
 from tests.contract.logs import TIMEOUT, event
 from tests.recording import STEP, recorder_on
+from tests.services.postgres_secure import SecurePostgres
 from tests.waiting import until
 
 PASSING = {
@@ -53,11 +56,6 @@ OTHERS: dict[str, tuple[str, type[LedgerError], str]] = {
         AccessDenied,
         "answerable_appender",
     ),
-    "no password": (
-        "do $$ begin raise 'who is that' using errcode = '28P01'; end $$",
-        AccessDenied,
-        "user and password of LOG_URL",
-    ),
 }
 
 
@@ -96,6 +94,56 @@ def test_a_standby_is_told(session: Session) -> None:
 def test_what_the_driver_cannot_send_is_no_failure_of_the_log(session: Session) -> None:
     with pytest.raises(InvalidEvent), session.use() as connection:
         connection.execute("select %s", ["a\0b"])
+
+
+def test_a_statement_whose_table_was_altered_meanwhile_is_tried_again_and_then_works(
+    session: Session, database: str
+) -> None:
+    run(session, "create table t (n int)")
+    for _ in range(10):  # from the sixth time on the driver has it prepared
+        run(session, "select * from t")
+    with psycopg.connect(database, autocommit=True) as migration:
+        migration.execute("alter table t add m int")
+    with pytest.raises(BackendError, match="cached plan"):
+        run(session, "select * from t")
+    run(session, "select * from t")
+
+
+REFUSED = {
+    "a wrong password": ("publisher", "wrong-secret"),
+    "a role that is not there": ("nobody", "wrong-secret"),
+    "no password": ("publisher", None),
+    "a role that may not log in": ("answerable_appender", "wrong-secret"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_who_is_not_let_in_is_told_what_to_check_and_shown_no_password(
+    secure_postgres: SecurePostgres, what: str
+) -> None:
+    secure_postgres.admin("drop role if exists publisher")
+    secure_postgres.user("publisher", "right", "answerable_appender")
+    user, password = REFUSED[what]
+    url = secure_postgres.url(user)
+    log = PostgresLog(with_password(url, password) if password else url)
+    with closing(log), pytest.raises(AccessDenied, match="user and password of LOG_URL") as raised:
+        log.append([event(0)], timeout=TIMEOUT)
+    assert raised.value.missing == "authentication"
+    assert "wrong-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("role", ["nobody_at_all", "pg_monitor"])
+def test_a_role_unknown_or_without_login_is_told_where_no_password_is_asked_for(database: str, role: str) -> None:
+    with closing(PostgresLog(f"{database}&user={role}")) as log, pytest.raises(AccessDenied, match=role):
+        log.append([event(0)], timeout=TIMEOUT)
+
+
+def test_a_server_without_that_database_is_not_taken_for_a_wrong_password(secure_postgres: SecurePostgres) -> None:
+    secure_postgres.admin("drop role if exists publisher")
+    secure_postgres.user("publisher", "right", "answerable_appender")
+    log = PostgresLog(with_password(secure_postgres.url("publisher", database="nowhere"), "right"))
+    with closing(log), pytest.raises(BackendError, match="nowhere"):
+        log.append([event(0)], timeout=TIMEOUT)
 
 
 def test_a_server_that_is_not_there_passes() -> None:
