@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.faults import ALL
@@ -109,8 +110,13 @@ class Measured:
         try:
             await self._app(scope, receive, watching)
         finally:
-            route = getattr(scope.get("route"), "path", "(none)")
+            route = getattr(scope.get("route") or _meant(scope), "path", "(none)")
             self._metrics.observe(scope["method"], route, status, time.perf_counter() - start)
+
+
+def _meant(scope: Scope) -> BaseRoute | None:
+    """The route that a request was meant for, which did not get there: no turn came."""
+    return next((each for each in scope["app"].routes if each.matches(scope)[0] is Match.FULL), None)
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})

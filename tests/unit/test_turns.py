@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
+from api.metrics import Measured, Metrics
+from api.pulse import Sample
 from api.turns import Turns
 
 Message = MutableMapping[str, Any]
@@ -131,3 +135,21 @@ def test_a_turn_ends_when_its_work_fails() -> None:
                 await asyncio.wait_for(_ask(app, "a"), 5)
 
     asyncio.run(story())
+
+
+def test_one_that_had_no_turn_is_counted_under_the_route_it_was_meant_for() -> None:
+    metrics = Metrics(Sample)
+    app = FastAPI()
+    app.get("/v1/events/{event_id}")(lambda event_id: event_id)
+    app.add_middleware(Turns, at_once=0, wait=0.01)
+    app.add_middleware(Measured, metrics=metrics)
+
+    async def story() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            for path in ("/v1/events/x", "/v1/nothing"):
+                assert (await client.get(path)).status_code == 503
+
+    asyncio.run(story())
+    told = metrics.text().decode()
+    for route in ("/v1/events/{event_id}", "(none)"):
+        assert f'answerable_http_requests_total{{method="GET",route="{route}",status="503"}} 1.0' in told
