@@ -60,12 +60,20 @@ class WatchedBundle:
     def __call__(self) -> TrustBundle:
         """The bundle of now; raises as ``read_bundle_file`` does."""
         with self._lock:
-            status = self._path.stat() if self._path.exists() else None
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
+            stamp = _stamp_of(self._path)
             if self.last is None or stamp is None or stamp != self._stamp:
                 self.last = read_bundle_file(self._path, self._root, self._ledger)
                 self._stamp = stamp
             return self.last
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    """What changes when the file does; None where that cannot be told, as whoever reads it will be."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def extend_bundle_file(
