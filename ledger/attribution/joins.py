@@ -32,7 +32,7 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "memory": "what was written to a memory, by store, U+0000, key",
     "task": "a hand-off, by protocol, U+0000, task id",
     "run_start": "what began or steered a run, by execution_id in hex",
-    "run_state": "what started, resumed or ended a run, by execution_id in hex",
+    "run_state": "what started, suspended, resumed, stopped or ended a run, by execution_id in hex",
     "idempotency": "an action, by target_system, U+0000, idempotency_key",
     "trace_start": "what began or steered what a trace shows, by trace id",
     "principal": "whom an event names, by the digest of their content in hex (for finding)",
@@ -89,10 +89,12 @@ def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names
     if (execution := header.execution_id) is not None:
         if starts:
             answers.append(f"run_start:{execution.hex()}")
-            if kind == "execution_control" and payload is not None and payload["action"] != "suspend":
-                answers.append(f"run_state:{execution.hex()}")
         elif not _has_trigger(header):
             follows.append(f"run_start:{execution.hex()}")
+        if payload is not None and (
+            kind == "execution_control" or (kind == "oversight" and payload["action"] == "stop")
+        ):
+            answers.append(f"run_state:{execution.hex()}")
     persons = [header.principal] if header.principal is not None else []
     if payload is not None and (read := _BY_KIND.get(kind)) is not None:
         read(payload, _Names(answers, follows, persons))

@@ -23,7 +23,7 @@ from ledger.attribution.subgraph import (
     Refusal,
     Subgraph,
 )
-from ledger.format.kinds import ApiAction, content_digests
+from ledger.format.kinds import ApiAction, Oversight, content_digests
 from ledger.store.absent import no_event
 from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
@@ -350,6 +350,8 @@ def _surrounds(node: Node) -> bool:
     """Whether an event answers to names that surround others: see ``surrounding``."""
     if isinstance(node.fact, ApiAction):
         return node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
+    if isinstance(node.fact, Oversight):
+        return node.fact.action == "stop"
     return node.kind in ("agent_registration", "execution_control")
 
 

@@ -162,6 +162,31 @@ def test_a_late_erasure_takes_what_was_erased_from_the_verdict_of_whoever_relied
     assert ledger.is_as_made_now(trust.bundle)
 
 
+STOPPED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot run=r1
+a1 hand api_action action_id=x phase=intended operation=send observer=agent agent=bot run=r1 at=500 <- p1:started_by
+o1 desk oversight oversight_id=o-1 action=stop by=alice binding=standing run=r1 at=100
+"""
+
+
+def test_a_stop_of_a_run_that_comes_late_is_held_against_what_was_done_in_it(postgres: Databases) -> None:
+    story = read_scenario(STOPPED)
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    ledger.commit(bundle, *ledger.records("p1", "a1"))
+    ledger.look(bundle)
+    assert ledger.held() == ("attributed", [])
+    ledger.commit(bundle, *ledger.records("o1"))
+    ledger.look(bundle)
+    assert ledger.held() == ("attributed", ["run_ended"])
+    assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
+
+
 def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Databases) -> None:
     """More registrations of its agent than a question looks at: it is asked by itself, with whatever the limit leaves."""
     many = [f"r{n} platform agent_registration agent_id=bot state=active owner=alice at={n}" for n in range(140)]

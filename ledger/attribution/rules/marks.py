@@ -67,7 +67,7 @@ def _of(node: Node) -> int:
                 | (DECIDED_PARAMETERS if (fact.parameter_digest or fact.modified_parameter_digest) is not None else 0)
             )
         case Oversight() as fact:
-            return APPROVAL | (DENIED if fact.action in ("deny", "stop") else 0)
+            return APPROVAL | (DENIED if fact.action in ("deny", "stop") else 0) | (RUN if fact.action == "stop" else 0)
         case Prompt(trust="untrusted") | Memory(trust="untrusted") | Observation(trust="untrusted"):
             return UNTRUSTED
         case TokenRevocation():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import SAME, Edge
-from ledger.attribution.rules.case import SKEW, Case, Found, ended, is_of_the_attempt
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended, is_of_the_attempt
 from ledger.attribution.subgraph import Node
 from ledger.format.event import CONTINUES, SCHEDULED_BY, STARTED_BY
-from ledger.format.kinds import ApiAction, ExecutionControl
+from ledger.format.kinds import ApiAction, ExecutionControl, Oversight, Prompt
 
 _BEGINS: Final = frozenset({STARTED_BY, SCHEDULED_BY, CONTINUES})
+_WAS: Final = {"end": "had ended", "suspend": "had been suspended", "stop": "had been stopped"}
 _OF_A_RUN: Final = frozenset({"prompt", "reasoning_step", "handoff", "api_action"})
 
 
@@ -46,7 +48,8 @@ def _until(node: Node) -> int | None:
 
 
 def run_ended(case: Case) -> Found:
-    """Acted, prompted or was steered in a run that was over and that nobody resumed: the first event after each end."""
+    """Acted, prompted or was steered in a run that was over, stopped or suspended, and that nobody resumed: the first event
+    after each end."""
     seen: set[bytes] = set()
     for node in sorted(case.told, key=lambda each: (each.at, each.event_id)):
         run = node.header.execution_id
@@ -54,9 +57,12 @@ def run_ended(case: Case) -> Found:
             continue
         if isinstance(node.fact, ApiAction) and not _tells_the_start(case, node, node.fact):
             continue
-        if (end := _end(case, run, node.at)) is not None:
+        if (end := _end(case, run, node)) is not None:
             seen.add(run)
-            yield f"its run had ended at {rfc3339(end.at)}, and the {node.kind} came at {rfc3339(node.at)}", [end, node]
+            yield (
+                f"its run {_WAS[_state(end)]} at {rfc3339(end.at)}, and the {node.kind} came at {rfc3339(node.at)}",
+                [end, node],
+            )
 
 
 def _tells_the_start(case: Case, node: Node, fact: ApiAction) -> bool:
@@ -68,13 +74,45 @@ def _tells_the_start(case: Case, node: Node, fact: ApiAction) -> bool:
     return case.complete and not attempted
 
 
-def _end(case: Case, run: bytes, at: int) -> Node | None:
-    """The end of a run, where it was its last word at ``at``. A start or a resumption as late as the clocks allow undoes it."""
+def _end(case: Case, run: bytes, node: Node) -> Node | None:
+    """What ended, stopped or suspended a run, where it was the last word about it when ``node`` came. A start or a resumption as
+    late as the clocks allow undoes it."""
+    state = f"run_state:{run.hex()}"
     said = [
-        (each, each.fact)
-        for each in case.names.answer_to(f"run_state:{run.hex()}", "execution_control")
-        if isinstance(each.fact, ExecutionControl) and each.at <= at + SKEW
+        each
+        for kind in ("execution_control", "oversight")
+        for each in case.names.answer_to(state, kind)
+        if each.at <= node.at + SKEW and _is_about(each, run, node)
     ]
-    if not said or said[-1][1].action != "end" or said[-1][0].at >= at - SKEW:
+    last = max(said, key=lambda each: (each.at, each.event_id), default=None)
+    if last is None or _state(last) in ("start", "resume") or last.at >= node.at - SKEW:
         return None
-    return said[-1][0]
+    return None if _state(last) == "suspend" and _taken_up(case, last, node) else last
+
+
+def _state(node: Node) -> str:
+    return node.fact.action if isinstance(node.fact, ExecutionControl | Oversight) else ""
+
+
+def _is_about(said: Node, run: bytes, node: Node) -> bool:
+    """Whether a word about a run is about an event of it. A person's stop is of the run that it stands in, of one operation where
+    it names one, and of no more than it is bound to."""
+    stop = said.fact
+    if not isinstance(stop, Oversight):
+        return isinstance(stop, ExecutionControl)
+    of_run = stop.binding == "standing" or (
+        stop.binding == "reference" and stop.reference in (run.hex(), str(UUID(bytes=run)))
+    )
+    return of_run and stop.operation in (None, node.fact.operation if isinstance(node.fact, ApiAction) else None)
+
+
+def _taken_up(case: Case, suspended: Node, node: Node) -> bool:
+    """Whether a person let a suspended run go on, though nobody recorded that it was resumed: they approved, or wrote in it."""
+    approved = any(said.action in APPROVES and each.at >= suspended.at - SKEW for each, said in case.oversights)
+    return approved or any(
+        isinstance(each.fact, Prompt)
+        and each.fact.trigger_kind == "human"
+        and suspended.at - SKEW <= each.at <= node.at + SKEW
+        for each in case.told
+        if each.header.execution_id == suspended.header.execution_id
+    )
