@@ -3,7 +3,8 @@
 A scenario file has these lines, in any order but that an event is named before it is cited::
 
     # what the story is about
-    person alice Alice Example        a person by key and name; `person bob !erased` or `!unresolved` for one without a name,
+    person alice Alice Example        a person by key and name, known by issuer idp (`person al @hr Al`: by hr);
+                                      `person bob !erased` or `!unresolved` for one without a name,
                                       `person robot !workload Robot` for what is no human
     service aws importer              a service that signs as importer; or `unauthorized`: not for the kinds that it states;
                                       or `untrusted`: no more
@@ -14,12 +15,13 @@ Fields are those of the payload, beside `by` (header: principal; of kinds with a
 `corr` (a,b), `at` (seconds from the start), `id` (the id of that event, or of a name that was cited before it was made).
 Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`, `token=@t` one known by its digest alone,
 `token=j1@t` one known by both;
-`act=x>y` is an act chain, outermost first, `act=x>y+9` one with nine more, `act=!` a malformed one;
-`authentication=pwd,otp` how somebody was authenticated.
+`act=x>y` is an act chain, outermost first (`hr#x`: of issuer hr, not as), `act=x>y+9` one with nine more,
+`act=!` a malformed one; `authentication=pwd,otp` how somebody was authenticated.
 `erased` as a field erases the payload, `unknown` gives it a schema that nobody here knows,
 `changed` another one in the row of the store than was signed.
 A citation is `name:relation`; with `?` without digest; with `~` with another digest than the event has. A name that no line
-makes is an event that is not there; `archived NAME` says that it was moved to an archive. `limit depth=2` bounds the questions.
+makes is an event that is not there; `archived NAME` says that it was moved to an archive, `cut NAME` that a limit kept
+it from being fetched. `limit depth=2` bounds the questions.
 `house another_person=pay,scope:write consequence=send` are the house rules: operations and scopes that need another person, and
 operations of consequence.
 Ids are drawn a second apart, in the order of the lines; after a line `drawn at` each when its event occurs.
@@ -96,6 +98,7 @@ class Story:
     forges: dict[str, Forge] = field(default_factory=dict)
     expected: list[Expected] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
     limits: Limits = Limits()  # noqa: RUF009 - immutable
     house: HouseRules = NO_RULES
     drawn_at: bool = False
@@ -107,7 +110,8 @@ class Story:
         elif name.startswith("!"):
             self.people[key] = KnownPerson(digest_of(f"person/{key}"), name[1:])
         else:
-            person = Person(issuer="idp", subject=key, name=name)
+            issuer, _, known_as = name[1:].partition(" ") if name.startswith("@") else ("idp", "", name)
+            person = Person(issuer=issuer, subject=key, name=known_as)
             self.people[key] = KnownPerson(self.content_of(person)[1], "named", person)
 
     def content_of(self, person: Person) -> tuple[bytes, bytes]:
@@ -162,7 +166,8 @@ class Story:
             return named | {"digest": digest_of(at + digest) if at else None}
         if key == "act":
             names, _, beyond = value.rstrip("!").partition("+")
-            chain = [{"iss": "as", "sub": each, "person": None} for each in names.split(">") if each]
+            named = [each.rpartition("#") for each in names.split(">") if each]
+            chain = [{"iss": issuer or "as", "sub": sub, "person": None} for issuer, _, sub in named]
             return {
                 "chain": chain,
                 "truncated": int(beyond or 0),
@@ -221,15 +226,16 @@ class Story:
             nodes=[self.node(name) for name in self.events],
             persons={known.digest: known for known in self.people.values() if known.state != "unresolved"},
             archived=frozenset(map(forged_id, self.archived)),
+            cut=frozenset(map(forged_id, self.cut)),
             limits=self.limits,
             **given,
         )
 
     @property
     def is_storable(self) -> bool:
-        """Whether a store that nobody tampered with can hold it: nothing moves events to an archive (docs/adr/0007)."""
+        """Whether a store that nobody changed can hold it: it fetches all, and moves none to an archive (docs/adr/0007)."""
         changed = any(told.changed for told in self.events.values())
-        return not self.archived and not changed and "untrusted" not in self.roles.values()
+        return not self.archived and not self.cut and not changed and "untrusted" not in self.roles.values()
 
     def name_of(self, event_id: bytes) -> str:
         return next(name for name, told in self.events.items() if told.made.event_id == event_id)
@@ -282,6 +288,8 @@ def read_line(story: Story, line: str) -> None:
         story.roles[name] = role
     elif line == "drawn at":
         story.drawn_at = True
+    elif line.startswith("cut "):
+        story.cut.append(line.split()[1])
     elif line.startswith("archived "):
         story.archived.append(line.split()[1])
     elif line.startswith("house "):

@@ -25,8 +25,6 @@ LOOKED_UP: Final = frozenset(
     | {"policy", "named", "configured", "listed", "value"}
 )
 """Namespaces by which events are found, or counted, and never joined to one another."""
-STORED: Final = frozenset({"nodes"})
-"""Limits of the fetching, told in tests/contract/test_lineage.py: a story is always whole."""
 
 
 @cache
@@ -152,7 +150,7 @@ def influences() -> list[Influence]:
     return [each for answer in answers() for each in answer.influences]
 
 
-@pytest.mark.parametrize("limit", sorted({*Limits._fields} - STORED))
+@pytest.mark.parametrize("limit", sorted(Limits._fields))
 def test_each_limit_that_was_reached_is_said(limit: str) -> None:
     assert limit in {each for answer in answers() for each in answer.coverage.truncated}
 
