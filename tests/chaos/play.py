@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from threading import Event, Thread
 from typing import Final, NamedTuple
 
 from ledger.errors import BackendError
@@ -101,6 +102,10 @@ class Schedule:
         self._reader = Reader(stage, seed)
 
     def run(self, seconds: float) -> None:
+        with self._reader:
+            self._run(seconds)
+
+    def _run(self, seconds: float) -> None:
         began = time.monotonic()
         sampled = pause = began
         while (now := time.monotonic()) < began + seconds:
@@ -113,7 +118,6 @@ class Schedule:
             if now > sampled + 1:
                 sampled = now
                 self._stage.sample()
-                self._reader.ask()
             time.sleep(TICK)
         self._end_those_over(float("inf"))
 
@@ -153,10 +157,26 @@ class Schedule:
 
 
 class Reader:
-    """Asks the server who triggered what was recorded. Any answer or typed problem is good, a hang or a lie is not."""
+    """Asks the server who triggered what was recorded. Any answer or typed problem is good, a hang or a lie is not.
+
+    In a thread of its own: a question that the schedule waited for would keep the server stopped that it is asked of.
+    """
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self._stage, self._chance = stage, Random(seed)
+        self._over = Event()
+        self._thread = Thread(target=self._ask, name="reader", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        while not self._over.wait(1):
+            self.ask()
 
     def ask(self) -> None:
         port = self._stage.status("api").get("port")
