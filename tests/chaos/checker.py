@@ -124,5 +124,5 @@ def _store(
     if len(unpromised) > in_hand:
         found.append(f"{len(unpromised)} events that nobody recorded, {in_hand} calls without a promise")
     found += chain_faults(connection, good, allowed=OF_CLOCKS)
-    found += accusations(connection, lambda: bundle, OF_CLOCKS)
+    found += accusations(connection, lambda: bundle, OF_CLOCKS, account.lost)
     return found + (content_faults(connection, good) if contents else [])

@@ -166,7 +166,7 @@ def _noted(notes: Notes, call: Callable[[], Recorded]) -> Recorded:
     if recorded.number:
         notes.write(f"r {recorded.event_id.hex()} {recorded.digest.hex()}")
     else:
-        notes.write("d")
+        notes.write(f"d {recorded.event_id.hex()}")
     return recorded
 
 

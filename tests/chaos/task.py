@@ -87,7 +87,7 @@ class JumpingClock:
 class Notes:
     """What a recorder was asked and answered, a line each, in a file that survives SIGKILL.
 
-    ``o`` offered; ``r ID DIGEST`` recorded; ``s ID DIGEST TIME`` acknowledged by the log before TIME, µs UTC; ``d`` dropped, and
+    ``o`` offered; ``r ID DIGEST`` recorded; ``s ID DIGEST TIME`` acknowledged by the log before TIME, µs UTC; ``d ID`` dropped, and
     counted; ``x ERROR`` refused to the caller.
     """
 
@@ -111,12 +111,18 @@ class Account(NamedTuple):
 
     promised: list[Promised]
     offered: int
-    dropped: int
+    lost: set[bytes]
+    """The ids of what ``best_effort`` dropped: a later event may cite one."""
     refused: Counter[str]
+
+    @property
+    def dropped(self) -> int:
+        return len(self.lost)
 
 
 def read_notes(directory: Path) -> Account:
     promised: list[Promised] = []
+    lost: set[bytes] = set()
     counts: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for path in sorted((directory / "notes").iterdir()):
@@ -125,9 +131,11 @@ def read_notes(directory: Path) -> Account:
             counts[sort] += 1
             if sort in ("r", "s"):
                 promised.append(_promised(rest))
+            elif sort == "d":
+                lost.add(bytes.fromhex(rest[0]))
             elif sort == "x":
                 refused[rest[0]] += 1
-    return Account(promised, counts["o"], counts["d"], refused)
+    return Account(promised, counts["o"], lost, refused)
 
 
 def settled(directory: Path) -> list[Promised]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 
+from ledger.format import ids
 from ledger.format.batch import Chain
 from ledger.logs import open_log
 from ledger.ports import CONTENTS, EVENTS, Log
@@ -135,9 +136,16 @@ def _row_of(state: ChainState, seals: int) -> list[Any]:
 
 
 def accusations(
-    connection: psycopg.Connection[Any], trust: Callable[[], TrustBundle], allowed: frozenset[str] = frozenset()
+    connection: psycopg.Connection[Any],
+    trust: Callable[[], TrustBundle],
+    allowed: frozenset[str] = frozenset(),
+    lost: Collection[bytes] = (),
 ) -> list[str]:
-    """Everything that a reader who trusts ``trust`` finds wrong a day later, but what is ``allowed``, and what was set aside."""
+    """Everything that a reader who trusts ``trust`` finds wrong a day later, but what is ``allowed``, and what was set aside.
+
+    Of ``lost`` events it is true that they are cited and not there.
+    """
+    dangling = set(map(ids.text, lost))
     aside = "select topic, partition, log_offset, detail from quarantine where set_aside"
     found = [f"set aside {row}" for row in connection.execute(aside).fetchall()]
     reading, later = Reading(load_schemas(), LEDGER, trust), SystemClock().now() + DAY
@@ -145,7 +153,12 @@ def accusations(
         at, told = None, 0
         while at is not None or not told:
             page = survey(connection, reading, Asked(tenant, later, whole=tenant == ACME), after=at)
-            found += [f"{each.name} of {tenant}: {each}" for each in page.found if each.name not in allowed]
+            found += [
+                f"{each.name} of {tenant}: {each}"
+                for each in page.found
+                if each.name not in allowed
+                and not (each.name == "dangling_cause" and each.detail.split()[-1] in dangling)
+            ]
             at, told = page.next, told + 1
     return found
 
