@@ -87,8 +87,8 @@ class JumpingClock:
 class Notes:
     """What a recorder was asked and answered, a line each, in a file that survives SIGKILL.
 
-    ``o`` offered; ``r ID DIGEST`` recorded; ``s ID DIGEST TIME`` acknowledged by the log before TIME, µs UTC; ``d ID`` dropped, and
-    counted; ``x ERROR`` refused to the caller.
+    ``o`` offered; ``r ID DIGEST`` recorded; ``s ID DIGEST TIME`` acknowledged by the log before TIME, µs UTC; ``d ID`` dropped,
+    and counted; ``x ERROR`` refused to the caller.
     """
 
     def __init__(self, path: Path) -> None:
