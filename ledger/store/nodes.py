@@ -153,21 +153,29 @@ class Reading:
     def _page(self, connection: Connection, tenant: str, rows: Sequence[Row], shelf: Shelf) -> _Page:
         seals = self._seals.of(connection, {(row[8], row[7]) for row in rows if row[8] is not None}, shelf.bundle)
         gone = {row[1] for row in rows if row[4] is None}
-        erased = self.erased(connection, tenant, gone, events=True) if gone else gone
+        erased: Collection[bytes] = self.erased(connection, tenant, gone, events=True) if gone else gone
         return _Page(tenant, shelf, seals, erased, {})
 
-    def erased(self, connection: Connection, tenant: str, digests: Collection[bytes], *, events: bool) -> set[bytes]:
-        """Which of these events or contents an event names that verifies, has an effect and erases them."""
+    def erased(
+        self, connection: Connection, tenant: str, digests: Collection[bytes], *, events: bool
+    ) -> Mapping[bytes, int]:
+        """Which of these events or contents an event names that verifies, has an effect and erases them; and since when, by
+        the append time of the first such event, whatever the claim itself says."""
         given = {"tenant": tenant, "digests": list(digests), "events": events}
         claims = connection.execute(_ERASING, given).fetchall()
-        named: dict[Ref, Collection[bytes]] = {}
+        since: dict[bytes, int] = {}
+        claimed: dict[Ref, set[bytes]] = {}
+        for digest, event_id, by in claims:
+            claimed.setdefault(Ref(event_id.bytes, by), set()).add(digest)
         query = query_events("events_by_id.sql", bounded=False)
         wanted = {"tenant": tenant, "ids": list({row[1] for row in claims})}
         rows = connection.execute(query, wanted, binary=True).fetchall() if claims else []
         for node in self.nodes(connection, tenant, [row for row in rows if row[4] is not None]):
             if node.kind == "content_erasure" and node.effective and node.payload is not None:
-                named[node.ref] = node.payload["events" if events else "contents"]
-        return {digest for digest, event_id, by in claims if digest in named.get(Ref(event_id.bytes, by), ())}
+                named = node.payload["events" if events else "contents"]
+                for digest in claimed.get(node.ref, set()).intersection(named):
+                    since[digest] = min(node.append_time, since.get(digest, node.append_time))
+        return since
 
     def _node(self, connection: Connection, row: Row, page: _Page) -> Node:
         sealed = page.seals.get(row[8], CHANGED)

@@ -17,11 +17,11 @@ from ledger.store.connect import translated
 from ledger.store.nodes import Reading
 
 _NAMED: Final = """
-select digest, null, append_time from erasures
+select digest, null from erasures
  where tenant = (select id from names where name = %(tenant)s) and not is_event
    and digest = any((select %(digests)s::bytea[])::bytea[])
 union all
-select digest, value, null from contents
+select digest, value from contents
  where tenant = (select id from names where name = %(tenant)s) and digest = any((select %(digests)s::bytea[])::bytea[])
    and media_type = %(type)s and (%(as_of)s::bigint is null or append_time <= %(as_of)s)"""
 
@@ -37,20 +37,19 @@ def persons_named(
     """The persons among ``digests`` of whom anything is known; a driver's error is ``BackendError``.
 
     As of an append time only what had come by then names anybody. Whoever was erased later was not erased then, and is nameless
-    all the same (`erased_since`): asking about the past does not bring a name back.
+    all the same (`erased_since`): asking about the past does not bring a name back. Nor is it known any more whether they were
+    named by then.
     """
     if not digests:
         return {}
     given = {"tenant": tenant, "digests": list(digests), "type": PRINCIPAL, "as_of": as_of}
     with translated():
         rows = connection.execute(_NAMED, given).fetchall()
-        claimed = {digest for digest, value, _ in rows if value is None}
-        erased = reading.erased(connection, tenant, claimed, events=False) if claimed else claimed
-    persons = {
-        digest: _person(reading.schemas, tenant, digest, value) for digest, value, _ in rows if value is not None
-    }
-    by_then = {digest for digest, value, at in rows if value is None and (as_of is None or at <= as_of)}
-    persons |= {digest: KnownPerson(digest, "erased" if digest in by_then else "erased_since") for digest in erased}
+        claimed = {digest for digest, value in rows if value is None}
+        erased = reading.erased(connection, tenant, claimed, events=False) if claimed else {}
+    persons = {digest: _person(reading.schemas, tenant, digest, value) for digest, value in rows if value is not None}
+    for digest, since in erased.items():
+        persons[digest] = KnownPerson(digest, "erased" if as_of is None or since <= as_of else "erased_since")
     return _with_names(persons)
 
 

@@ -175,3 +175,24 @@ def test_who_was_erased_later_was_not_erased_then_and_is_nameless_all_the_same(p
     assert then.class_ == now.class_ == "erased_principal"
     assert "a person erased since" in then.sentence
     postgres.drop(url)
+
+
+OTHER_CLAIM = """insert into erasures
+    select (jsonb_populate_record(e, jsonb_build_object('append_time', 0, 'event_digest', sha256(event_digest)))).*
+      from erasures e"""
+
+
+@pytest.mark.parametrize("tampering", [OTHER_CLAIM, "update erasures set append_time = 0"])
+def test_a_claim_made_up_in_the_store_does_not_move_an_erasure_to_an_earlier_time(
+    postgres: Databases, tampering: str
+) -> None:
+    story = read_scenario("person gone !erased\np1 agent prompt trigger_kind=human trust=trusted principal=gone\n")
+    url = postgres.fresh()
+    store(url, story)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        assert connection.execute(tampering.encode()).rowcount > 0
+    who = ask((url, story), "p1", until="p1").triggers[0].who
+    assert who is not None
+    assert who.state == "erased_since"
+    postgres.drop(url)
