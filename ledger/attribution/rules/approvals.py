@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.attribution.authority import party, uses_of
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, is_of_the_attempt
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import ApiAction, Oversight
 
@@ -29,7 +29,7 @@ def approval_expired(case: Case) -> Found:
         if ends is None or fact.action not in APPROVES:
             continue
         late = [
-            node for node, said in _relying(case, approval, fact) if is_of_the_attempt(said) and node.at > ends + SKEW
+            node for node, _ in _relying(case, approval, fact) if case.tells_the_start(node) and node.at > ends + SKEW
         ]
         if late:
             yield f"approval {fact.oversight_id} had expired at {rfc3339(ends)}", [approval, *late]

@@ -118,6 +118,12 @@ class Case:
         """Whether an account states ``cited`` as a cause, so that it was there before."""
         return any(edge.target.ref == cited.ref and edge.join is None for edge in self.links.out.get(account.ref, ()))
 
+    def tells_the_start(self, account: Node) -> bool:
+        """Whether an account says when its action began: where an attempt is recorded, its outcome comes whenever it comes."""
+        if _is_of_the_attempt(account):
+            return True
+        return self.complete and not any(map(_is_of_the_attempt, self.links.group(account)))
+
 
 def ended(account: Node) -> int:
     """When an action was over, as far as its account tells."""
@@ -125,9 +131,9 @@ def ended(account: Node) -> int:
     return fact.ended_at if isinstance(fact, ApiAction) and fact.ended_at is not None else account.at
 
 
-def is_of_the_attempt(account: ApiAction) -> bool:
-    """Whether an account tells when the call was made: one of the outcome alone may be of any time after it."""
-    return account.phase != "completed"
+def _is_of_the_attempt(node: Node) -> bool:
+    """Whether an event is an account of an action that was written when the call was made."""
+    return isinstance(node.fact, ApiAction) and node.fact.phase != "completed"
 
 
 def are_two(one: Party, other: Party) -> bool:

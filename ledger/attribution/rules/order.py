@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import SAME, Edge
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended, is_of_the_attempt
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended
 from ledger.attribution.subgraph import Node
 from ledger.format.event import CONTINUES, SCHEDULED_BY, STARTED_BY
 from ledger.format.kinds import ApiAction, ExecutionControl, Oversight, Prompt
@@ -55,7 +55,7 @@ def run_ended(case: Case) -> Found:
         run = node.header.execution_id
         if run is None or run in seen or node.importer or node.kind not in _OF_A_RUN:
             continue
-        if isinstance(node.fact, ApiAction) and not _tells_the_start(case, node, node.fact):
+        if isinstance(node.fact, ApiAction) and not case.tells_the_start(node):
             continue
         if (end := _end(case, run, node)) is not None:
             seen.add(run)
@@ -63,15 +63,6 @@ def run_ended(case: Case) -> Found:
                 f"its run {_WAS[_state(end)]} at {rfc3339(end.at)}, and the {node.kind} came at {rfc3339(node.at)}",
                 [end, node],
             )
-
-
-def _tells_the_start(case: Case, node: Node, fact: ApiAction) -> bool:
-    """Whether an account says when its action began: the outcome of an attempt that is recorded comes whenever it comes."""
-    if is_of_the_attempt(fact):
-        return True
-    others = (each.fact for each in case.links.group(node))
-    attempted = any(isinstance(each, ApiAction) and is_of_the_attempt(each) for each in others)
-    return case.complete and not attempted
 
 
 def _end(case: Case, run: bytes, node: Node) -> Node | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended, is_of_the_attempt
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Oversight, PolicyDecision
 
@@ -110,8 +110,8 @@ def decision_expired(case: Case) -> Found:
             continue
         late = [
             each
-            for each, said in case.accounts
-            if is_of_the_attempt(said) and each.at > ends + SKEW and _is_about(case, node, fact, each)
+            for each, _ in case.accounts
+            if case.tells_the_start(each) and each.at > ends + SKEW and _is_about(case, node, fact, each)
         ]
         if late and not _decided_anew(case, node, fact):
             yield f"decision {fact.decision_id or ''} held until {rfc3339(ends)}".replace("  ", " "), [node, *late]

@@ -8,7 +8,7 @@ from typing import Final
 from ledger.attribution.authority import party
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.rules.case import SKEW, Case, Found, are_two, ended, is_of_the_attempt
+from ledger.attribution.rules.case import SKEW, Case, Found, are_two, ended
 from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.withdrawal import grant_ended, token_revoked
 from ledger.format.kinds import AgentRegistration, Grant, TokenIssuance
@@ -63,10 +63,10 @@ def _audiences(node: Node) -> tuple[str, ...]:
 
 def expired_token(case: Case) -> Found:
     """By the latest end that anybody states of the token."""
-    for account, said in case.accounts:
+    for account, _ in case.accounts:
         ends = [(fact.expires_at, node) for node, fact in case.presented(account) if fact.expires_at is not None]
         last, issued = max(ends, key=lambda each: each[0], default=(None, account))
-        if last is not None and is_of_the_attempt(said) and account.at > last + SKEW:
+        if last is not None and case.tells_the_start(account) and account.at > last + SKEW:
             yield f"the token had expired at {rfc3339(last)}", [issued, account]
 
 
@@ -88,10 +88,10 @@ def token_not_yet_valid(case: Case) -> Found:
 
 def revoked_token(case: Case) -> Found:
     """Presented, or exchanged for another, after it was revoked. What was exchanged from it before may still be good."""
-    for account, said in case.accounts:
+    for account, _ in case.accounts:
         for issued, fact in case.presented(account):
             revoked = token_revoked(case.names, issued, fact)
-            if revoked is not None and is_of_the_attempt(said) and account.at > revoked.since + SKEW:
+            if revoked is not None and case.tells_the_start(account) and account.at > revoked.since + SKEW:
                 yield f"the token was revoked at {rfc3339(revoked.since)}", [revoked.node, issued, account]
                 break
     for node in _issued(case):
@@ -115,9 +115,9 @@ def ended_grant(case: Case) -> Found:
     """Acted under a grant that had been withdrawn, or was over."""
     grants = {node.fact.grant_id for node, _, _ in case.rights if isinstance(node.fact, Grant)}
     for grant in sorted(grants):
-        for account, said in case.accounts:
+        for account, _ in case.accounts:
             at = account.at
-            over = grant_ended(case.names, grant, at - SKEW, until=at + SKEW) if is_of_the_attempt(said) else None
+            over = grant_ended(case.names, grant, at - SKEW, until=at + SKEW) if case.tells_the_start(account) else None
             if over is not None:
                 yield f"grant {grant} had ended at {rfc3339(over.since)}", [over.node, account]
                 break
