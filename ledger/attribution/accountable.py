@@ -11,26 +11,61 @@ def read_accountable(agent: str | None, owners: Sequence[Owner], authority: Sequ
     """From what an answer says otherwise: nothing is looked up, and whoever triggered it is not taken for whom it was done."""
     registered = next((each for each in owners if each.agent_id == agent), None)
     owner = registered.owner if registered is not None else None
-    person = _person_of(authority)
-    grant = _grant_of(authority, person)
+    people = people_of(authority)
+    person = people[0] if len(people) == 1 else None
+    grant = _grant_of(authority, people)
     return Accountable(
         agent_id=agent,
         owner=owner,
         state=registered.state if registered is not None else None,
         person=person,
         grant_id=grant.grant_id if grant is not None else None,
-        missing=tuple(_missing(agent, owner, person, grant)),
+        missing=tuple(_missing(agent, owner, people, grant)),
     )
 
 
-def _person_of(authority: Sequence[Authority]) -> Party | None:
-    """On whose behalf: a human whose rights were used, else a workload in its own name."""
-    subjects = [each.subject for each in authority if each.subject is not None]
-    return next((each for each in subjects if each.kind != "workload"), subjects[0] if subjects else None)
+def people_of(authority: Sequence[Authority]) -> tuple[Party, ...]:
+    """On whose behalf: a human whose rights were used, else a workload in its own name.
+
+    Several where statements of one thing and of equal standing name different people: of one token, of grants of one id, or of
+    services about whom they acted for. None of them is chosen."""
+    given = [each for each in authority if each.subject is not None]
+    first = next((each for each in given if not _is_workload(each)), given[0] if given else None)
+    if first is None:
+        return ()
+    alike = [each for each in given if each is first or _speaks_of_the_same(each, first)]
+    surest = [each for each in alike if _is_first_hand(each)] or alike
+    people = {each.subject.identity: each.subject for each in surest if each.subject is not None}
+    return tuple(people.values())
 
 
-def _grant_of(authority: Sequence[Authority], person: Party | None) -> Authority | None:
-    """The person's grant: as given, else as a token of theirs names it."""
+def _is_workload(each: Authority) -> bool:
+    return each.subject is not None and each.subject.kind == "workload"
+
+
+def _speaks_of_the_same(one: Authority, other: Authority) -> bool:
+    """Whether two rows are statements of one thing. Nobody whose name is not known is shown to be another."""
+    known = all(each.subject is not None and each.subject.state == "named" for each in (one, other))
+    if not known or one.source != other.source or _is_workload(one) != _is_workload(other):
+        return False
+    if one.source == "token":
+        return one.token is not None and (one.issuer, one.token) == (other.issuer, other.token)
+    return one.source == "principal" or one.grant_id == other.grant_id
+
+
+def _is_first_hand(each: Authority) -> bool:
+    """Whether a service says of itself for whom it acted; an importer's log may name one caller in two ways."""
+    return each.source != "principal" or each.grade in ("sealed", "corroborated")
+
+
+def _grant_of(authority: Sequence[Authority], people: Sequence[Party]) -> Authority | None:
+    """The person's grant: as given, else as a token of theirs names it. Of several people only one that is named for each."""
+    found = [_grant_for(authority, person) for person in people] or [_grant_for(authority, None)]
+    same = {each.grant_id if each is not None else None for each in found}
+    return found[0] if len(same) == 1 else None
+
+
+def _grant_for(authority: Sequence[Authority], person: Party | None) -> Authority | None:
     named = [
         each
         for each in authority
@@ -40,16 +75,18 @@ def _grant_of(authority: Sequence[Authority], person: Party | None) -> Authority
     return next((each for each in named if each.source == "grant"), named[0] if named else None)
 
 
-def _missing(agent: str | None, owner: Party | None, person: Party | None, grant: Authority | None) -> Iterable[str]:
+def _missing(agent: str | None, owner: Party | None, people: Sequence[Party], grant: Authority | None) -> Iterable[str]:
     if agent is None:
         yield "agent"
     elif owner is None:
         yield "owner"
     elif owner.state == "unresolved":
         yield "owner_unresolved"
-    if person is None:
+    if not people:
         yield "person"
-    elif person.state == "unresolved":
+    elif len(people) > 1:
+        yield "person_ambiguous"
+    elif people[0].state == "unresolved":
         yield "person_unresolved"
     if grant is None:
         yield "grant"

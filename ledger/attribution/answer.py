@@ -280,6 +280,7 @@ MISSING: Final = {
     "owner_unresolved": "the content that names the owner has not arrived or does not verify",
     "person": "neither an event nor a token names on whose behalf it was done",
     "person_unresolved": "the content that names the person has not arrived or does not verify",
+    "person_ambiguous": "statements of equal standing name different people: look at whose rights were used",
     "grant": "no grant is tied to this event: nothing that it cites or presents names one of that person",
     "grant_not_recorded": "a grant is named, and nobody recorded that it was given",
 }

@@ -83,7 +83,7 @@ def read_authority(
             issued.setdefault(_token_key(node), []).append((node, grade, count))
         elif isinstance(fact, Grant):
             given.setdefault((fact.grant_id, fact.issuer), []).append((node, grade, count))
-    tokens = [_of_token(index, statements) for statements in issued.values()]
+    tokens = [each for statements in issued.values() for each in _of_token(index, statements)]
     at = max((node.at for node in group), default=0)
     alike = Counter(grant_id for grant_id, _ in given)
     grants = [_of_grant(index, said, at, alike[grant_id]) for (grant_id, _), said in given.items()]
@@ -95,9 +95,30 @@ def _token_key(node: Node) -> str:
     return names[0] if names else node.event_id.hex()
 
 
-def _of_token(index: Index, statements: list[tuple[Node, Grade, int]]) -> Authority:
-    """One token, by the statement of whoever knows best; a second party's statement corroborates its subject."""
-    node, grade, count = min(statements, key=lambda each: knows(each[0]))
+def _of_token(index: Index, statements: list[tuple[Node, Grade, int]]) -> Iterable[Authority]:
+    """One token, by the statement of whoever knows best, and by those of equal standing that name another person; a second
+    party's statement corroborates a subject."""
+    ordered = sorted(statements, key=lambda each: knows(each[0]))
+    first = ordered[0][0]
+    yield _by_statement(index, ordered[0], statements)
+    told = {_subject(index, first)}
+    for each in ordered[1:]:
+        if None not in told and knows(each[0])[:2] == knows(first)[:2]:
+            who = _subject(index, each[0])
+            if who is not None and who not in told:
+                told.add(who)
+                yield _by_statement(index, each, statements)
+
+
+def _subject(index: Index, node: Node) -> tuple[str, ...] | None:
+    """Whom a statement of a token names, as far as that is known: nobody without a name is shown to be another."""
+    who = party(index, node.fact.subject) if isinstance(node.fact, TokenIssuance) else None
+    return who.identity if who is not None and who.state == "named" else None
+
+
+def _by_statement(index: Index, by: tuple[Node, Grade, int], statements: list[tuple[Node, Grade, int]]) -> Authority:
+    """One token as one statement has it."""
+    node, grade, count = by
     fact = node.fact
     assert isinstance(fact, TokenIssuance)  # noqa: S101 - by construction
     subject = party(index, fact.subject)

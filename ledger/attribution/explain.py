@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from ledger.attribution.accountable import read_accountable
+from ledger.attribution.accountable import people_of, read_accountable
 from ledger.attribution.answer import (
     Actor,
     Answer,
@@ -110,7 +110,7 @@ def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
         events=tuple(node.event_id for node in group or asked),
         class_=class_,
         reasons=shown,
-        sentence=first_line(class_, shown, (group or asked)[0], accountable, owners, triggers),
+        sentence=first_line(class_, shown, (group or asked)[0], accountable, people_of(authority), owners, triggers),
         accountable=accountable,
         triggers=triggers,
         authority=authority,

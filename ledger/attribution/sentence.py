@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.attribution.answer import REASONS, Accountable, Class, Owner, Trigger
+from ledger.attribution.answer import REASONS, Accountable, Class, Owner, Party, Trigger
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.subgraph import Node
 from ledger.attribution.triggers import beginnings
@@ -19,11 +19,12 @@ def first_line(
     reasons: Sequence[str],
     asked: Node,
     accountable: Accountable,
+    people: Sequence[Party],
     owners: Sequence[Owner],
     triggers: Sequence[Trigger],
 ) -> str:
     """ "Agent travel-agent (owner Dana) for Alice under grant g-1, started by Alice (web) at 2026-01-01 09:30:00Z."."""
-    doer = _doer(asked, accountable, owners) + _for(accountable)
+    doer = _doer(asked, accountable, owners) + _for(accountable, people)
     if class_ in ("unattributed", "archived"):
         return f"{doer}: {_unknown(reasons, triggers)}."
     ordered = beginnings(triggers)
@@ -56,12 +57,14 @@ def _imported(asked: Node) -> str:
     return f" (imported by {asked.service})" if asked.importer else ""
 
 
-def _for(accountable: Accountable) -> str:
-    if accountable.person is None:
+def _for(accountable: Accountable, people: Sequence[Party]) -> str:
+    """For whom; where statements differ, for all whom they name."""
+    if not people:
         return ""
     grant = f" under grant {accountable.grant_id}" if accountable.grant_id is not None else ""
-    kind = "workload " if accountable.person.kind == "workload" else ""
-    return f" for {kind}{accountable.person.label}{grant}"
+    named = [f"{'workload ' if each.kind == 'workload' else ''}{each.label}" for each in people]
+    more = f" or {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f" for {' or '.join(named[:NAMED])}{more}{grant}"
 
 
 def _unknown(reasons: Sequence[str], triggers: Sequence[Trigger]) -> str:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from ledger.attribution.accountable import people_of
 from ledger.attribution.answer import (
     COMPARED,
     MISSING,
@@ -104,7 +105,8 @@ def _accountable(answer: Answer) -> Iterator[_Line]:
     else:
         yield _Line("agent: not known")
     grant = f"grant {of.grant_id}" if of.grant_id is not None else "no grant tied to it"
-    yield _Line(f"person: {_party(of.person)}, {grant}" if of.person is not None else f"person: not known, {grant}")
+    people = " or ".join(map(_party, people_of(answer.authority)))
+    yield _Line(f"person: {people or 'not known'}, {grant}")
     for other in answer.owners:
         if other.agent_id != of.agent_id:
             yield _owner(other.agent_id, other)
