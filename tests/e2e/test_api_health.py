@@ -297,6 +297,7 @@ def test_every_metric_of_the_server_is_named_by_the_conventions(client: httpx.Cl
         "answerable_api_lag_records",
         "answerable_api_lag_seconds",
         "answerable_api_ready",
+        "answerable_api_workers_replaced",
         "answerable_http_request_duration_seconds",
         "answerable_http_requests",
     }
