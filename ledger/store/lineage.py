@@ -42,8 +42,8 @@ select r.reason, r.detail, r.raw from (
 
 POOL: Final = 50_000
 """Events that are fetched together for several questions at most."""
-EFFECTS: Final = 256
-"""Effects of an account among which other accounts of its action are looked for, the earliest first."""
+EFFECTS: Final = 1024
+"""Effects of an account, of any tenant, among which other accounts of its action are looked for, the earliest first."""
 ROUNDS: Final = 8
 """How often lineage down goes on through uses of tokens and approvals."""
 
