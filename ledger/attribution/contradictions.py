@@ -294,9 +294,9 @@ BY_NAME: Final = {rule.name: rule for rule in RULES}
 
 
 def contradictions(case: Case) -> tuple[Contradiction, ...]:
-    """What the rules find, in their order: the worst first."""
+    """What the rules find, in their order: the worst first. What two events of the case lead to is said once."""
     borne = case.marks
-    return tuple(
+    found = (
         Contradiction(
             rule=rule.name,
             severity=rule.severity,
@@ -308,6 +308,7 @@ def contradictions(case: Case) -> tuple[Contradiction, ...]:
         if rule.needs & borne
         for detail, evidence in rule.find(case)
     )
+    return tuple(dict.fromkeys(found))
 
 
 def table() -> str:

@@ -16,7 +16,8 @@ JOINED: Final = frozenset({"class", "reasons", "contradictions", "triggers", "li
 """What is stated in one line, all of it."""
 WHOLE: Final = (
     "class", "reasons", "sentence", "started", "rights", "actor", "accountable", "missing", "decision", "approval",
-    "influence", "path", "link", "contradictions", "finding", "outcome", "truncated",
+    "influence", "path", "link", "contradictions", "said", "evidence", "finding", "seen", "account", "compared", "outcome",
+    "outcome_grade", "truncated",
 )  # fmt: skip
 """What a whole answer is stated by."""
 
@@ -53,6 +54,7 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "evidence": [
             " ".join([each.rule, *(story.name_of(event) for event in each.evidence)]) for each in answer.contradictions
         ],
+        "said": [f"{each.rule} {each.severity}: {each.detail}" for each in answer.contradictions],
         "finding": [
             f"{each.name} {story.name_of(each.event_id) if each.event_id else ''}".strip() for each in answer.findings
         ],

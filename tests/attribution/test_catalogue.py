@@ -19,6 +19,7 @@ from ledger.attribution.joins import JOINED, NAMESPACES
 from ledger.attribution.subgraph import Limits
 from ledger.format.event import RELATIONS
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
+from tests.attribution.shown import show
 
 LOOKED_UP: Final = frozenset(
     {"token_use", "txn", "grant_use", "oversight_use", "agent", "principal", "resource", "run_state", "idempotency"}
@@ -52,6 +53,18 @@ def test_each_rule_has_a_story_in_which_it_accuses_and_one_in_which_it_must_not(
         if ("contradictions", "none") in each.lines and found[each.asked].contradictions == ()
     ]
     assert spared, f"rule_{rule}.txt accuses in every question: add a near miss"
+    whole = [found[each.asked] for each in story.expected if each.whole]
+    assert rule in {each.rule for answer in whole for each in answer.contradictions}, (
+        "of no accusation the whole answer"
+    )
+
+
+def test_each_accusation_in_the_corpus_is_stated_with_its_evidence() -> None:
+    for name, (story, found) in told().items():
+        for each in story.expected:
+            stated = [words for what, words in each.lines if what == "evidence"]
+            shown = show(story, found[each.asked])["evidence"]
+            assert sorted(stated) == sorted(shown), f"{name}, {each.asked}"
 
 
 def test_an_accusation_names_its_evidence() -> None:

@@ -28,12 +28,18 @@ def pool_of(stories: Iterable[Story]) -> Pool:
     return Pool(nodes.values(), people)
 
 
-def every_rule(case: Case) -> list[tuple[str, str]]:
-    return [(rule.name, detail) for rule in RULES for detail, _ in rule.find(case)]
+Said = tuple[str, str, tuple[bytes, ...]]
 
 
-def said(found: Iterable[Contradiction]) -> list[tuple[str, str]]:
-    return [(each.rule, each.detail) for each in found]
+def every_rule(case: Case) -> list[Said]:
+    found = [(rule.name, detail, evidence) for rule in RULES for detail, evidence in rule.find(case)]
+    return [
+        *dict.fromkeys((rule, detail, tuple(dict.fromkeys(each.event_id for each in by))) for rule, detail, by in found)
+    ]
+
+
+def said(found: Iterable[Contradiction]) -> list[Said]:
+    return [(each.rule, each.detail, each.evidence) for each in found]
 
 
 def test_a_rule_that_is_not_asked_would_have_found_nothing() -> None:

@@ -33,7 +33,7 @@ def test_what_a_whole_answer_holds_beyond_what_is_stated_is_a_fault() -> None:
     )
     story = read_scenario(told)
     lines = whole(story, explain(story.subgraph("a1"))).splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 9
     for left_out in range(len(lines) + 1):
         stated = read_scenario("\n".join([told, *lines[:left_out], *lines[left_out + 1 :]]))
         found = faults(stated, stated.expected[0], explain(stated.subgraph("a1")))

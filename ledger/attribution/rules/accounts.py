@@ -118,10 +118,9 @@ def vouched_and_denied(case: Case) -> Found:
 
 
 def _opposed(asked: Node, what: str, yes: list[Node], no: list[Node]) -> Found:
-    """Said once of each thing: at the first event about it that is cited."""
+    """The first two that differ, of which one is the event that is asked about."""
     both = [(one, other) for one in yes for other in no if one.service != other.service]
-    if both and asked.ref in (both[0][0].ref, both[0][1].ref):
-        one, other = both[0]
+    for one, other in [pair for pair in both if asked.ref in (pair[0].ref, pair[1].ref)][:1]:
         yield f"{one.service} says that {what} was given, {other.service} that it was refused", [one, other]
 
 

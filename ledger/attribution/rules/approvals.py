@@ -59,7 +59,7 @@ def agent_approved(case: Case) -> Found:
         if who.kind == "workload" or registered:
             yield (
                 f"approval {fact.oversight_id} was given by {who.label}, which is no person",
-                [approval, *registered[:1]],
+                [approval, *registered[:1], *(node for node, _ in _relying(case, approval, fact))],
             )
 
 
