@@ -17,17 +17,20 @@ _Said = Sequence[tuple[Node, ApiAction]]
 
 
 def accounts_disagree(case: Case) -> Found:
-    """Of one attempt: on how it ended, with what parameters, for whom, or when."""
+    """Of one attempt: on how it ended, what it did, with what parameters, for whom, or when."""
     tries = {fact.attempt for _, fact in case.accounts if fact.attempt is not None}
     for attempt in sorted(tries) if len(tries) > 1 else [None]:
         said = [(node, fact) for node, fact in case.accounts if attempt is None or fact.attempt == attempt]
         yield from _outcomes(said)
+        yield from _activities(said)
         yield from _parameters(case, said)
         yield from _subjects(case, said)
         yield from _times(said)
 
 
 def _outcomes(said: _Said) -> Found:
+    """Who called has it done, and all who were called that it was not; or all that they say of it is that it was not, and all
+    who were called that it was."""
     known = [(node, fact) for node, fact in said if fact.outcome in ("success", "denied", "failure")]
     received = [(node, fact) for node, fact in known if fact.observer == "resource"]
     denied = [node for node, fact in received if fact.outcome != "success"]
@@ -36,6 +39,48 @@ def _outcomes(said: _Said) -> Found:
         yield (
             f"{_services(claimed)} says that it succeeded, {_services(denied)}, which was called, that it did not",
             [*claimed, *denied],
+        )
+    yield from _undone(said)
+
+
+def _undone(said: _Said) -> Found:
+    """A caller that got no answer knows nothing of it, and one that a gate refused says what it was told."""
+    called = [(node, fact) for node, fact in said if fact.observer == "agent" and _tells_how_it_ended(node, fact)]
+    others = [(node, fact) for node, fact in said if fact.observer != "agent" and _tells_how_it_ended(node, fact)]
+    received = [each for each in others if each[1].observer == "resource"] or others
+    if not called or not received or any(fact.outcome == "denied" for _, fact in others):
+        return
+    not_done = all(
+        fact.outcome == "denied" or (fact.outcome != "success" and fact.effect == "none") for _, fact in called
+    )
+    is_done = all(
+        fact.effect in ("partial", "full") or (fact.outcome == "success" and fact.effect is None)
+        for _, fact in received
+    )
+    in_vain = all(fact.effect == "none" for _, fact in called) and all(
+        fact.effect == "full" and fact.activity != "read" for _, fact in received
+    )
+    if (not_done and is_done) or in_vain:
+        callers, done = [node for node, _ in called], [node for node, _ in received]
+        yield f"{_services(callers)} says that nothing was done, {_services(done)} that it was", [*callers, *done]
+
+
+def _tells_how_it_ended(node: Node, fact: ApiAction) -> bool:
+    return not node.importer and (fact.outcome is not None or fact.effect is not None)
+
+
+def _activities(said: _Said) -> Found:
+    """Read, by the caller's word, and deleted or changed by that of who was called. Not created: a search may be a POST."""
+    own = [(node, fact) for node, fact in said if fact.activity is not None]
+    called = [(node, fact) for node, fact in own if fact.observer == "agent"]
+    wrote = [
+        (node, fact) for node, fact in own if fact.observer == "resource" and fact.activity in ("update", "delete")
+    ]
+    if called and wrote and all(fact.activity == "read" for _, fact in called):
+        reader, (writer, fact) = called[0][0], wrote[0]
+        yield (
+            f"{reader.service} says that it read, {writer.service} that it was told to {fact.activity}",
+            [reader, writer],
         )
 
 
