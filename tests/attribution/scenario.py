@@ -119,7 +119,7 @@ class Story:
         return encode_content(load_schemas(), person_content(self.tenant, bytes(16), person))
 
     def event(self, name: str, service: str, kind: str, fields: Mapping[str, str], cites: Sequence[str] = ()) -> Told:
-        forge = self.forges.setdefault(service, Forge(name=service, service=service, tenant=self.tenant, schemas=NEWER))
+        forge = self._forge(service)
         forge.now = START + (int(fields["at"]) if self.drawn_at and "at" in fields else len(self.events)) * SECOND
         payload = blank(kind)
         for key, value in fields.items():
@@ -145,6 +145,14 @@ class Story:
             name, service, made, payload, "erased" in fields, "unknown" in fields, "changed" in fields
         )
         return self.events[name]
+
+    def _forge(self, service: str) -> Forge:
+        """A service with a chain of its own in each tenant, so that stories stored together share no id."""
+        if service not in self.forges:
+            forge = Forge(name=service, service=service, tenant=self.tenant, schemas=NEWER)
+            forge.chain_id = digest_of(f"{self.tenant}/{service}")[:16]
+            self.forges[service] = forge
+        return self.forges[service]
 
     def _cause(self, cite: str) -> Cause:
         name, _, relation = cite.partition(":")
