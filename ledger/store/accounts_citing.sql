@@ -1,16 +1,24 @@
--- Actions that name one of the events given as a cause: among the first effects of each, so many, are its other accounts. An event
--- given that has more effects comes back itself.
+-- Actions that name one of the events given as a cause: among the first effects of each in this tenant, so many, are its other
+-- accounts. An event given that has more effects comes back itself; so does one whose id others copied so often that not all who
+-- cite it are looked at.
 with given as (
     select unnest((select %(ids)s::uuid[])) as id
-), wanted as (
-    select distinct e.event_id as id
+), effects as (
+    select i.id, f.event_id as effect, f.kind, f.copies, row_number() over (partition by i.id order by f.effect) as place
       from given i
      cross join lateral (
-               select c.effect from causes c where c.cause = i.id order by c.effect limit (select %(effects)s::bigint)
-           ) c
-      join events e on e.event_id = c.effect and e.effective and e.kind in (select id from names where name = 'api_action')
-       and e.tenant = (select id from names where name = %(tenant)s) and e.event_id not in (select id from given) /*visible*/
-    union all
-    select i.id from given i
-     where exists (select 1 from causes c where c.cause = i.id order by c.effect offset (select %(effects)s::bigint) limit 1)
+               select c.effect, c.copies, e.event_id, e.kind
+                 from (select c.effect, row_number() over (order by c.effect) as copies from causes c
+                        where c.cause = i.id order by c.effect limit (select %(copies)s::bigint + 1)) c
+                 left join events e on e.event_id = c.effect and e.effective
+                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/
+                where e.event_id is not null or c.copies > (select %(copies)s::bigint)
+                order by c.effect limit (select %(effects)s::bigint + 1)
+           ) f
+), wanted as (
+    select effect as id from effects
+     where kind = (select id from names where name = 'api_action') and effect not in (select id from given)
+       and place <= (select %(effects)s::bigint)
+    union
+    select id from effects where place > (select %(effects)s::bigint) or copies > (select %(copies)s::bigint)
 )

@@ -42,8 +42,10 @@ select r.reason, r.detail, r.raw from (
 
 POOL: Final = 50_000
 """Events that are fetched together for several questions at most."""
-EFFECTS: Final = 1024
-"""Effects of an account, of any tenant, among which other accounts of its action are looked for, the earliest first."""
+EFFECTS: Final = 256
+"""Effects of an account among which other accounts of its action are looked for, the earliest first."""
+COPIES: Final = 10_000
+"""Effects of any tenant among which those are looked for: other tenants may copy an id."""
 ROUNDS: Final = 8
 """How often lineage down goes on through uses of tokens and approvals."""
 
@@ -192,9 +194,11 @@ class Question:
 
     def _citing(self, front: Collection[bytes], unsure: set[bytes]) -> set[bytes]:
         """The accounts not fetched yet that say that they are of the action of one of ``front``."""
-        given = {"ids": [each.hex() for each in sorted(front)], "effects": EFFECTS, "tenant": self.tenant}
+        given = {"ids": [each.hex() for each in sorted(front)], "effects": EFFECTS, "copies": COPIES}
         query = query_events("accounts_citing.sql", self.as_of is not None)
-        found = self.connection.execute(query, {**given, "as_of": self.as_of}, binary=True).fetchall()
+        found = self.connection.execute(
+            query, {**given, "tenant": self.tenant, "as_of": self.as_of}, binary=True
+        ).fetchall()
         rows = [row for row in found if row[1] is not None and (row[0].bytes, row[1]) not in self.rows]
         unsure |= {row[0].bytes for row in found if row[0].bytes in front}
         nodes = self.reading.nodes(self.connection, self.tenant, rows)

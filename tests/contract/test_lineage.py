@@ -137,6 +137,30 @@ def test_an_account_with_more_effects_than_are_looked_at_is_said_to_be_cut(
     postgres.drop(url)
 
 
+def test_what_another_tenant_says_of_an_id_is_not_among_the_effects_that_are_looked_at(
+    postgres: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = read_scenario(
+        "a1 bot api_action action_id=x operation=pay phase=completed outcome=success observer=agent\n"
+        "s1 bot reasoning_step status=completed visibility=full <- a1:result_of\n"
+        "s2 bot reasoning_step status=completed visibility=full <- a1:result_of\n"
+        "b1 bank api_action action_id=b operation=pay phase=completed outcome=success observer=resource <- a1:same_action\n"
+    )
+    copied = Story("elsewhere", events={"a1": story.events["a1"]})
+    for name in ("c1", "c2", "c3"):
+        copied.event(name, "bot", "api_action", {"observer": "agent"}, ["a1:same_action"])
+    del copied.events["a1"]
+    url = postgres.fresh()
+    store(url, story, copied)
+    asked = story.events["a1"].made.event_id
+    monkeypatch.setattr("ledger.store.lineage.EFFECTS", 3)
+    answer = explain(lineage(url).above(story.tenant, asked))
+    assert (answer.seen, answer.coverage.truncated) == ("both_sides", ())
+    monkeypatch.setattr("ledger.store.lineage.COPIES", 5)
+    assert explain(lineage(url).above(story.tenant, asked)).coverage.truncated == ("nodes",)
+    postgres.drop(url)
+
+
 USED_TWICE = """
 person alice Alice
 r1 hr agent_registration agent_id=bot state=active owner=alice
