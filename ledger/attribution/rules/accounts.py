@@ -71,7 +71,7 @@ def _tells_how_it_ended(node: Node, fact: ApiAction) -> bool:
 
 def _activities(said: _Said) -> Found:
     """Read, by the caller's word, and deleted or changed by that of who was called. Not created: a search may be a POST."""
-    own = [(node, fact) for node, fact in said if fact.activity is not None]
+    own = [(node, fact) for node, fact in said if not node.importer and fact.activity is not None]
     called = [(node, fact) for node, fact in own if fact.observer == "agent"]
     wrote = [
         (node, fact) for node, fact in own if fact.observer == "resource" and fact.activity in ("update", "delete")
