@@ -39,13 +39,15 @@ def other_than_approved(case: Case) -> Found:
     for approval, fact in case.oversights:
         if fact.binding != "digest" or fact.action not in APPROVES:
             continue
-        allowed = _with_edits(case, fact)
         differ = [
             node
             for node, said in _relying(case, approval, fact)
-            if said.parameter_digest is not None and said.parameter_digest not in allowed and comparable(node, approval)
+            if said.parameter_digest is not None
+            and (allowed := _with_edits(case, fact, node))
+            and said.parameter_digest not in allowed
+            and comparable(node, approval)
         ]
-        if allowed and differ:
+        if differ:
             yield f"approval {fact.oversight_id} is bound to other parameters", [approval, *differ]
 
 
@@ -53,22 +55,20 @@ def agent_approved(case: Case) -> Found:
     """Whoever approved is a workload, or is registered as an agent under the name that is given for the approver."""
     for approval, fact in case.oversights:
         who = party(case.names, fact.by)
-        if fact.action not in APPROVES or who is None or who.state != "named":
-            continue
-        registered = case.names.answer_to(f"agent:{who.issuer}#{who.subject}", "agent_registration")
-        if who.kind == "workload" or registered:
+        if fact.action in APPROVES and who is not None and case.is_no_person(who):
             yield (
                 f"approval {fact.oversight_id} was given by {who.label}, which is no person",
-                [approval, *registered[:1], *(node for node, _ in _relying(case, approval, fact))],
+                [approval, *case.registrations(who)[:1], *(node for node, _ in _relying(case, approval, fact))],
             )
 
 
-def _with_edits(case: Case, fact: Oversight) -> set[bytes]:
-    """The parameters that an approval allows, and those to which a person then changed them."""
+def _with_edits(case: Case, fact: Oversight, account: Node) -> set[bytes]:
+    """The parameters that an approval allows, and those to which a person then changed them before it was over."""
     allowed = {digest for digest in (fact.edited_digest or fact.bound_digest,) if digest is not None}
-    for _, other in sorted(case.oversights, key=lambda each: each[0].at):
-        if other.bound_digest in allowed and other.edited_digest is not None and other.action in APPROVES:
-            allowed.add(other.edited_digest)
+    for node, other in sorted(case.oversights, key=lambda each: each[0].at):
+        edits = other.edited_digest if other.bound_digest in allowed and other.action in APPROVES else None
+        if edits is not None and case.was_before(node, account):
+            allowed.add(edits)
     return allowed
 
 

@@ -118,6 +118,38 @@ class Case:
         """Whether an account states ``cited`` as a cause, so that it was there before."""
         return any(edge.target.ref == cited.ref and edge.join is None for edge in self.links.out.get(account.ref, ()))
 
+    def was_before(self, said: Node, account: Node) -> bool:
+        """Whether something was said before what an account tells of was over. It was, by whatever clock, where the account cites
+        it by its digest, or the attempt does."""
+        citing = [account, *(node for node, fact in self.accounts if fact.phase == "intended")]
+        return all(said.at <= over + SKEW for over in self._over(account)) or any(
+            cause.event_id == said.event_id and cause.digest == said.digest
+            for node in citing
+            for cause in node.header.causes
+        )
+
+    def _over(self, account: Node) -> list[int]:
+        """When what an account tells of was over; an attempt that does not say is over with its effect."""
+        fact = account.fact
+        begun = isinstance(fact, ApiAction) and fact.phase == "intended" and fact.ended_at is None
+        if not begun or account in self.took_effect:
+            return [ended(account)]
+        return [ended(node) for node in self.took_effect if _attempt(node) in (None, _attempt(account))]
+
+    def was_in_time(self, said: Node) -> bool:
+        """Whether something was said before any account of the effect was over: only then it allowed all of it."""
+        return all(self.was_before(said, account) for account in self.took_effect)
+
+    def registrations(self, who: Party | None) -> list[Node]:
+        """What registers somebody as an agent, under the name by which they are known."""
+        if who is None or who.state != "named":
+            return []
+        return self.names.answer_to(f"agent:{who.issuer}#{who.subject}", "agent_registration")
+
+    def is_no_person(self, who: Party | None) -> bool:
+        """Whether somebody is known to be a workload, or is registered as an agent."""
+        return who is not None and who.state == "named" and (who.kind == "workload" or bool(self.registrations(who)))
+
     def tells_the_start(self, account: Node) -> bool:
         """Whether an account says when its action began: where an attempt is recorded, its outcome comes whenever it comes."""
         if _is_of_the_attempt(account):
@@ -129,6 +161,10 @@ def ended(account: Node) -> int:
     """When an action was over, as far as its account tells."""
     fact = account.fact
     return fact.ended_at if isinstance(fact, ApiAction) and fact.ended_at is not None else account.at
+
+
+def _attempt(account: Node) -> int | None:
+    return account.fact.attempt if isinstance(account.fact, ApiAction) else None
 
 
 def _is_of_the_attempt(node: Node) -> bool:

@@ -10,7 +10,7 @@ def one_person_alone(case: Case) -> Found:
     """Took effect, needs another person by the house rules, and whoever triggered it is the only one who approved.
 
     Directly or through however many agents: triggers are the people at the other end. Who changes it while they approve it steers
-    it too, and is another person still. Nobody is accused for an approver whose
+    it too, and is another person still. What was approved only afterwards does not count. Nobody is accused for an approver whose
     name is not known, and where nobody approved only if nothing was left out of what was looked for.
     """
     scopes = {scope for _, fact in case.tokens for scope in fact.scopes}
@@ -24,7 +24,7 @@ def one_person_alone(case: Case) -> Found:
     people = {who.identity: who for who in began if who.state == "named"}
     if not needed or not people or not case.took_effect:
         return
-    given = [(node, fact) for node, fact in case.oversights if fact.action in APPROVES]
+    given = [(node, fact) for node, fact in case.oversights if fact.action in APPROVES and case.was_in_time(node)]
     approvers = [(node, party(case.names, fact.by)) for node, fact in given]
     own = [(node, who) for node, who in approvers if who is not None and who.identity in people]
     if own and len(own) == len(approvers):
@@ -32,5 +32,5 @@ def one_person_alone(case: Case) -> Found:
         yield detail, [*case.triggers, *(node for node, _ in own), *case.took_effect]
     elif not given and case.complete and not any(n.kind == "oversight" and n.payload is None for n in case.cited()):
         names = ", ".join(each.label for each in people.values())
-        detail = f"{needed[0]} needs another person than {names}, who triggered it, and no approval is cited"
+        detail = f"{needed[0]} needs another person than {names}, who triggered it, and nobody is cited who approved it before"
         yield detail, [*case.triggers, *case.took_effect]

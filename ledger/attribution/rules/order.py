@@ -99,7 +99,10 @@ def _is_about(said: Node, run: bytes, node: Node) -> bool:
 
 def _taken_up(case: Case, suspended: Node, node: Node) -> bool:
     """Whether a person let a suspended run go on, though nobody recorded that it was resumed: they approved, or wrote in it."""
-    approved = any(said.action in APPROVES and each.at >= suspended.at - SKEW for each, said in case.oversights)
+    approved = any(
+        said.action in APPROVES and each.at >= suspended.at - SKEW and case.was_before(each, node)
+        for each, said in case.oversights
+    )
     return approved or any(
         isinstance(each.fact, Prompt)
         and each.fact.trigger_kind == "human"

@@ -6,49 +6,59 @@ from typing import Final
 
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Oversight, PolicyDecision
 
 DEMANDS_APPROVAL: Final = frozenset({"approval", "human_approval", "require_approval", "approve"})
 """Obligations that a person's approval meets."""
+_OVERRIDES: Final = frozenset({"override"})
 
 
 def acted_after_deny(case: Case) -> Found:
-    """A denial that nobody took back. One that came only after the effect forbade nothing."""
+    """A denial that nobody took back before the effect. One that came only after it forbade nothing."""
     for node, fact in case.decisions:
-        done = [each for each in case.took_effect if _before(case, node, each)]
-        if fact.decision == "deny" and done and not _decided_anew(case, node, fact):
+        if fact.decision != "deny":
+            continue
+        done = [
+            each
+            for each in case.took_effect
+            if case.was_before(node, each) and not _decided_anew(case, node, fact, each)
+        ]
+        if done:
             version = f" version {fact.policy_version}" if fact.policy_version else ""
             yield f"policy {fact.policy_id or fact.engine or '(not named)'}{version} denied it", [node, *done]
     for node, said in case.oversights:
-        done = [each for each in case.took_effect if _before(case, node, each)]
-        if said.action in ("deny", "stop") and done and not _approved_after(case, node, APPROVES):
+        if said.action not in ("deny", "stop"):
+            continue
+        done = [
+            each
+            for each in case.took_effect
+            if case.was_before(node, each) and not _approved_after(case, node, APPROVES, each)
+        ]
+        if done:
             yield f"a person said {said.action} ({said.oversight_id})", [node, *done]
 
 
-def _before(case: Case, said: Node, account: Node) -> bool:
-    return said.at <= ended(account) + SKEW or case.by_cause(account, said)
-
-
-def _decided_anew(case: Case, node: Node, fact: PolicyDecision) -> bool:
-    """Whether the same policy allowed it later, or a person overrode it."""
-    return _approved_after(case, node, frozenset({"override"})) or any(
+def _decided_anew(case: Case, node: Node, fact: PolicyDecision, account: Node) -> bool:
+    """Whether the same policy allowed it later, or a person overrode it, before it was over."""
+    return _approved_after(case, node, _OVERRIDES, account) or any(
         other.decision != "deny"
         and (other.engine, other.policy_id) == (fact.engine, fact.policy_id)
         and each.at > node.at
+        and case.was_before(each, account)
         for each, other in case.decisions
     )
 
 
-def _approved_after(case: Case, node: Node, actions: frozenset[str]) -> bool:
-    return any(said.action in actions and each.at > node.at for each, said in case.oversights)
+def _approved_after(case: Case, node: Node, actions: frozenset[str], account: Node) -> bool:
+    return any(
+        said.action in actions and each.at > node.at and case.was_before(each, account)
+        for each, said in case.oversights
+    )
 
 
 def other_than_decided(case: Case) -> Found:
-    decided_about = {
-        digest for _, fact in case.decisions if fact.decision != "deny" and (digest := _parameters(fact)) is not None
-    }
     for node, fact in case.decisions:
         if fact.decision == "deny" or _parameters(fact) is None:
             continue
@@ -56,13 +66,22 @@ def other_than_decided(case: Case) -> Found:
             each
             for each, said in case.accounts
             if said.parameter_digest is not None
-            and said.parameter_digest not in decided_about
+            and said.parameter_digest != _parameters(fact)
+            and not _is_decided(case, said.parameter_digest, each)
             and comparable(each, node)
             and _is_about(case, node, fact, each)
             and not _is_asked_of(fact, each)
         ]
         if differ:
             yield f"decision {fact.decision_id or ''} was about other parameters".replace("  ", " "), [node, *differ]
+
+
+def _is_decided(case: Case, parameters: bytes, account: Node) -> bool:
+    """Whether some decision, taken before it was over, allows what an account states."""
+    return any(
+        fact.decision != "deny" and _parameters(fact) == parameters and case.was_before(node, account)
+        for node, fact in case.decisions
+    )
 
 
 def _parameters(fact: PolicyDecision) -> bytes | None:
@@ -111,17 +130,25 @@ def decision_expired(case: Case) -> Found:
         late = [
             each
             for each, _ in case.accounts
-            if case.tells_the_start(each) and each.at > ends + SKEW and _is_about(case, node, fact, each)
+            if case.tells_the_start(each)
+            and each.at > ends + SKEW
+            and _is_about(case, node, fact, each)
+            and not _decided_anew(case, node, fact, each)
         ]
-        if late and not _decided_anew(case, node, fact):
+        if late:
             yield f"decision {fact.decision_id or ''} held until {rfc3339(ends)}".replace("  ", " "), [node, *late]
 
 
 def obligation_unmet(case: Case) -> Found:
-    approved = any(isinstance(node.fact, Oversight) and node.fact.action in APPROVES for node, _, _ in case.rights)
+    """Took effect on a decision that demands an approval, and none is cited that was given before."""
     hidden = any(node.kind == "oversight" and node.payload is None for node in case.cited())
-    if approved or hidden or not case.took_effect or not case.complete:
+    if hidden or not case.complete:
         return
+    given = [node for node, _, _ in case.rights if isinstance(node.fact, Oversight) and node.fact.action in APPROVES]
+    alone = [each for each in case.took_effect if not any(case.was_before(said, each) for said in given)]
     for node, fact in case.decisions:
-        if fact.decision != "deny" and DEMANDS_APPROVAL & set(fact.obligations) and not _decided_anew(case, node, fact):
-            yield "the decision holds only with an approval, and none is cited", [node, *case.took_effect]
+        if fact.decision == "deny" or not DEMANDS_APPROVAL & set(fact.obligations):
+            continue
+        if done := [each for each in alone if not _decided_anew(case, node, fact, each)]:
+            late = ", and what is cited came only afterwards" if given else ", and none is cited"
+            yield f"the decision holds only with an approval{late}", [node, *given, *done]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from ledger.attribution.authority import party
 from ledger.attribution.house import fits
 from ledger.attribution.links import Edge, Links
 from ledger.attribution.rules.case import APPROVES, Case, Found
@@ -20,7 +21,8 @@ def untrusted_influence(case: Case) -> Found:
     """Content marked untrusted leads, by links that services state, to an action of consequence that took effect.
 
     Of consequence is what is said to create, update, delete or do other than read, and what the house rules name: where neither
-    tells, nobody is accused. A person who approved exactly these parameters after the content was there answers for it.
+    tells, nobody is accused. A person who approved exactly these parameters,
+    after the content was there and before the effect, answers for it.
     """
     took = {node.ref for node in case.took_effect}
     done = [
@@ -30,7 +32,7 @@ def untrusted_influence(case: Case) -> Found:
     ]
     if not done:
         return
-    cleared = max((node.at for node, fact in case.oversights if _binds(case, fact)), default=None)
+    cleared = max((node.at for node, fact in case.oversights if _answers_for(case, node, fact)), default=None)
     for way in untrusted_ways(case.links, case.group):
         source = way[0]
         if cleared is None or source.at > cleared:
@@ -39,11 +41,14 @@ def untrusted_influence(case: Case) -> Found:
             yield detail, [*way, *done]
 
 
-def _binds(case: Case, fact: Oversight) -> bool:
+def _answers_for(case: Case, node: Node, fact: Oversight) -> bool:
+    """Whether a person, as far as is known, approved exactly what was done."""
     approved = fact.edited_digest or fact.bound_digest
     return (
         fact.binding == "digest"
         and fact.action in APPROVES
+        and case.was_in_time(node)
+        and not case.is_no_person(party(case.names, fact.by))
         and any(said.parameter_digest == approved for _, said in case.accounts if said.parameter_digest is not None)
     )
 
