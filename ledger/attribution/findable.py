@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ledger.attribution.joins import CORRELATIONS, REMEMBERED, known_key
+from ledger.attribution.joins import CORRELATIONS, REMEMBERED, keys_of
 from ledger.format.event import EventHeader
 
 PARTS: Final = 16
@@ -82,7 +82,7 @@ def names_for(value: str) -> list[str]:
     ]
 
 
-def value_keys(tenant: str, header: EventHeader, payload: Payload | None) -> list[int]:
+def value_keys(tenant: str, header: EventHeader, payload: Payload | None) -> list[bytes]:
     """The keys of the values that no other name of the event holds, each once. Of every event that is stored: no field is looked
     at that the kind has not, and what repeats is worked out once."""
     values: dict[str, None] = {}
@@ -104,7 +104,7 @@ def value_keys(tenant: str, header: EventHeader, payload: Payload | None) -> lis
         for field in _TOKENS.get(kind, ()):
             if (token := payload[field]) is not None:
                 values.update((value, None) for _, value, named in _of_token(field, token, kind) if not named)
-    return [known_key(tenant, f"value:{value}") for value in values]
+    return keys_of(tenant).of([f"value:{value}" for value in values])
 
 
 def matches(header: EventHeader, payload: Payload | None, value: str) -> list[str]:

@@ -7,10 +7,9 @@ answers to it: an action follows the token that it presents, and the issuance an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from ledger.format.event import TO_TRIGGERS, EventHeader
@@ -64,18 +63,54 @@ Names = list[str]
 Payload = Mapping[str, Any]
 
 
+class Keys(dict[str, bytes]):
+    """The keys of one tenant's names by name: the 8 bytes that stand for each in the store, BLAKE2b-64 over tenant, U+0000, name.
+
+    What was looked up is remembered, up to a number: the events of a run share trace, run and people, and a look-up costs a
+    twentieth of a hash. Not a long name: it seldom comes twice, and whoever records may choose 64 KiB of it.
+    """
+
+    __slots__ = ("_start",)
+
+    def __init__(self, tenant: str) -> None:
+        self._start = blake2b(f"{tenant}\0".encode(), digest_size=8)
+
+    def __missing__(self, name: str) -> bytes:
+        state = self._start.copy()  # costs half of a new one
+        state.update(name.encode())
+        key: bytes = state.digest()
+        if len(name) <= REMEMBERED:
+            if len(self) >= _MOST:
+                self.clear()
+            self[name] = key
+        return key
+
+    def of(self, names: Iterable[str]) -> list[bytes]:
+        """The keys of ``names``, in order."""
+        return list(map(self.__getitem__, names))
+
+
+_MOST: Final = 1 << 12
+"""Names of a tenant that are remembered at most, of ``_TENANTS`` tenants."""
+_TENANTS: Final = 8
+
+keys_of: Final = lru_cache(maxsize=_TENANTS)(Keys)
+
+
 def key_of(tenant: str, name: str) -> int:
-    """The 8 bytes that stand for ``name`` in the store, as a signed number: BLAKE2b-64 over tenant, U+0000, name."""
-    state = _start(tenant).copy()
-    state.update(name.encode())
-    key: int = _unpack(state.digest())[0]
-    return key
+    """The key of ``name`` as the store has it: a signed number, the 8 bytes big-endian."""
+    return number_of(keys_of(tenant)[name])
 
 
-def join_keys(tenant: str, header: EventHeader, payload: Payload | None) -> tuple[list[int], list[int]]:
+def number_of(key: bytes) -> int:
+    return int.from_bytes(key, "big", signed=True)
+
+
+def join_keys(tenant: str, header: EventHeader, payload: Payload | None) -> tuple[list[bytes], list[bytes]]:
     """The keys that an event answers to, and those that it follows. ``payload`` None: erased or of an unknown schema."""
     answers, follows = names_of(header, payload)
-    return [known_key(tenant, name) for name in answers], [known_key(tenant, name) for name in follows]
+    keys = keys_of(tenant)
+    return keys.of(answers), keys.of(follows)
 
 
 def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names]:
@@ -149,24 +184,6 @@ class _Names(NamedTuple):
     answers: Names
     follows: Names
     persons: list[bytes]
-
-
-_unpack: Final = Struct(">q").unpack
-
-
-@lru_cache(maxsize=1024)
-def _start(tenant: str) -> blake2b:
-    """The hash over what comes before a name. A copy of it costs half of a new one."""
-    return blake2b(f"{tenant}\0".encode(), digest_size=8)
-
-
-_remembered: Final = lru_cache(maxsize=1 << 15)(key_of)
-
-
-def known_key(tenant: str, name: str) -> int:
-    """``key_of``, remembered: the events of a run share trace, run and people, and a look-up costs a tenth of a hash. Not of a
-    long name: it seldom comes twice, and whoever records may choose 64 KiB of it."""
-    return (_remembered if len(name) <= REMEMBERED else key_of)(tenant, name)
 
 
 def _read_correlation(header: EventHeader, kind: str, starts: bool, answers: Names, follows: Names) -> None:

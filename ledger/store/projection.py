@@ -218,9 +218,9 @@ class PostgresProjection(Owner):
                 )
             )
             if event.header.causes:
-                causes += rows.edge_rows(event)
+                causes.append(rows.edge_rows(event))
             if joins.answers_to:
-                joined += rows.join_rows(event, joins)
+                joined.append(rows.join_rows(event.header.event_id, joins))
             if joins.rights:
                 rights += rows.right_rows(event, joins)
         return _Packed(

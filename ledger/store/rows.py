@@ -28,20 +28,20 @@ _BIGINT: Final = 20
 _HEAD: Final = Struct(">hi16si32siiiqihiiiq").pack
 _LENGTH: Final = Struct(">i").pack
 _INT: Final = Struct(">ii").pack
-_EIGHT_BYTES: Final = Struct(">iq").pack
 _ARRAY: Final = Struct(">iiiiii").pack  # bytes, dimensions, nulls?, element type, size, lower bound
-_SALT: Final = b"\0\0\0\x10"
-_EDGE: Final = Struct(">hi16si16s").pack
-_JOIN: Final = Struct(">hiqi16s").pack
-_RIGHT: Final = Struct(">hiqiqi16sih").pack
+_SIXTEEN: Final = b"\0\0\0\x10"
+_EIGHT: Final = b"\0\0\0\x08"
+_EDGE: Final = b"\0\x02" + _SIXTEEN
+_JOIN: Final = b"\0\x02" + _EIGHT
+_RIGHT: Final = Struct(">hi8si8si16sih").pack
 
 
 class Joins(NamedTuple):
-    """Join keys of an event: those that it answers to, those that it refers to, and the steps between rights that it states."""
+    """Join keys of an event, 8 bytes each: what it answers to, what it refers to, and the steps between rights that it states."""
 
-    answers_to: Sequence[int]
-    follows: Sequence[int]
-    rights: Sequence[tuple[int, int, int]] = ()
+    answers_to: Sequence[bytes]
+    follows: Sequence[bytes]
+    rights: Sequence[tuple[bytes, bytes, int]] = ()
 
 
 NO_JOINS: Final = Joins((), ())
@@ -72,32 +72,34 @@ def event_row(
             8,
             header.occurred_at,
         ),
-        b"\0\0\0\x10" + header.execution_id if header.execution_id is not None else _NULL,
+        _SIXTEEN + header.execution_id if header.execution_id is not None else _NULL,
         _INT(4, names[agent]) if agent is not None else _NULL,
         _TRUE if event.effective else _FALSE,
-        _uuids([cause.event_id for cause in header.causes]) if header.causes else _NULL,
-        _bigints(joins.follows) if joins.follows else _NULL,
+        _array(_UUID, _SIXTEEN, [cause.event_id for cause in header.causes]) if header.causes else _NULL,
+        _array(_BIGINT, _EIGHT, joins.follows) if joins.follows else _NULL,
         _LENGTH(len(event.header_bytes)),
         event.header_bytes,
-        _SALT,
+        _SIXTEEN,
         ZERO16 if erased else event.salt,
     ]
     parts += (_NULL,) if payload is None else (_LENGTH(len(payload)), payload)
     return b"".join(parts)
 
 
-def edge_rows(event: VerifiedEvent) -> list[bytes]:
+def edge_rows(event: VerifiedEvent) -> bytes:
     """Rows of ``causes``: one for each event that an effective event names as a cause."""
     causes = event.header.causes
     if not causes or not event.effective:
-        return []
-    effect = event.header.event_id
-    return [_EDGE(2, 16, cause, 16, effect) for cause in dict.fromkeys(each.event_id for each in causes)]
+        return b""
+    above = [cause.event_id for cause in causes]
+    end = _SIXTEEN + event.header.event_id
+    return _EDGE + (end + _EDGE).join(above if len(above) == 1 else dict.fromkeys(above)) + end
 
 
-def join_rows(event: VerifiedEvent, joins: Joins) -> list[bytes]:
-    """Rows of ``joins``."""
-    return [_JOIN(2, 8, key, 16, event.header.event_id) for key in joins.answers_to]
+def join_rows(event_id: bytes, joins: Joins) -> bytes:
+    """Rows of ``joins``: of an event that answers to something."""
+    end = _SIXTEEN + event_id
+    return _JOIN + (end + _JOIN).join(joins.answers_to) + end
 
 
 def right_rows(event: VerifiedEvent, joins: Joins) -> list[bytes]:
@@ -120,11 +122,7 @@ def copy_bytes(rows: Iterable[bytes]) -> bytes:
     return b"".join((HEADER, *rows, TRAILER))
 
 
-def _uuids(values: list[bytes]) -> bytes:
-    body = b"".join([_SALT + value for value in values])
-    return _ARRAY(20 + len(body), 1, 0, _UUID, len(values), 1) + body
-
-
-def _bigints(values: Sequence[int]) -> bytes:
-    body = b"".join([_EIGHT_BYTES(8, value) for value in values])
-    return _ARRAY(20 + len(body), 1, 0, _BIGINT, len(values), 1) + body
+def _array(kind: int, length: bytes, values: Sequence[bytes]) -> bytes:
+    """An array of ``values`` of one length, of which there is one at least."""
+    body = length + length.join(values)
+    return _ARRAY(20 + len(body), 1, 0, kind, len(values), 1) + body

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from ledger.attribution.findable import value_keys
-from ledger.attribution.joins import join_keys
+from ledger.attribution.joins import join_keys, number_of
 from ledger.attribution.rights import step_keys
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
@@ -73,8 +73,9 @@ def add(
         gone = event.digest in erased
         joins = joins_of(tenant, event, erased=gone)
         fresh.append(rows.event_row(event, at, tenant=names[tenant], seal=seal, names=names, joins=joins, erased=gone))
-        edges += rows.edge_rows(event)
-        linked += rows.join_rows(event, joins)
+        edges.append(rows.edge_rows(event))
+        if joins.answers_to:
+            linked.append(rows.join_rows(event.header.event_id, joins))
         rights += rows.right_rows(event, joins)
     copy(connection, rows.EVENTS, fresh)
     copy(connection, rows.CAUSES, edges)
@@ -173,11 +174,13 @@ def _stored(connection: psycopg.Connection, schemas: Schemas, ids: list[str], wh
 
 def _keys(event: _Stored) -> tuple[list[int], list[int]]:
     answers, follows = join_keys(event.tenant, event.header, event.payload)
-    return answers + value_keys(event.tenant, event.header, event.payload), follows
+    answers += value_keys(event.tenant, event.header, event.payload)
+    return list(map(number_of, answers)), list(map(number_of, follows))
 
 
 def _rights(event: _Stored) -> list[tuple[int, int, int]]:
-    return step_keys(event.tenant, event.header, event.payload)
+    steps = step_keys(event.tenant, event.header, event.payload)
+    return [(number_of(above), number_of(below), how) for above, below, how in steps]
 
 
 def read_payload(schemas: Schemas, payload: bytes | None) -> Payload | None:

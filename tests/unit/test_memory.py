@@ -104,7 +104,18 @@ def test_a_resource_of_64_kib_is_not_remembered(taken: Callable[[], int], of: st
 
 def test_a_key_is_the_same_whether_it_is_remembered_or_not() -> None:
     for name in ("grant:g", "grant:" + "g" * LARGE):
-        assert joins.known_key("acme", name) == joins.key_of("acme", name) == joins.known_key("acme", name)
+        fresh = joins.Keys("acme")
+        assert fresh[name] == fresh[name] == joins.keys_of("acme")[name]
+        assert (name in fresh) == (len(name) <= joins.REMEMBERED)
+
+
+def test_names_are_remembered_up_to_a_number() -> None:
+    keys = joins.Keys("acme")
+    first = keys["grant:0"]
+    for number in range(10_000):
+        assert keys[f"grant:{number}"] == joins.Keys("acme")[f"grant:{number}"]
+        assert len(keys) <= 1 << 12
+    assert keys["grant:0"] == first != joins.Keys("other")["grant:0"]
 
 
 def test_a_value_is_found_by_its_parts_however_long_it_is() -> None:

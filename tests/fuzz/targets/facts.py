@@ -74,7 +74,7 @@ def _store(header: EventHeader, raw: bytes, body: bytes, payload: Payload | None
     joins = Joins(answers, follows)
     names = {header.kind: 1, header.agent_id or "": 2}
     row = event_row(event, 0, tenant=1, seal=1, names=names, joins=joins, erased=False)
-    copy_bytes([row, *edge_rows(event), *join_rows(event, joins)])
+    copy_bytes([row, edge_rows(event), join_rows(header.event_id, joins) if answers else b""])
 
 
 def _node(number: int, header: EventHeader, raw: bytes, payload: Payload | None) -> Node:
