@@ -46,6 +46,7 @@ EFFECTS: Final = 256
 """Effects of an account among which other accounts of its action are looked for, the earliest first."""
 COPIES: Final = 10_000
 """Effects of any tenant among which those are looked for: other tenants may copy an id."""
+_LAST: Final = b"\xff" * 16
 ROUNDS: Final = 8
 """How often lineage down goes on through uses of tokens and approvals."""
 
@@ -72,7 +73,7 @@ class PostgresLineage:
             walked = question.walk("lineage_up.sql", [event_id])
             if as_of is not None:
                 question.keep_reached([event_id])
-            unsure = question.accounts([event_id], walked)
+            unsure = question.accounts([event_id], walked, event_id)
             return self._complete(question, event_id, walked, unsure)
 
     def below(
@@ -170,20 +171,24 @@ class Question:
         self.as_of = as_of
         self.rows: dict[tuple[bytes, bytes], Row] = {}
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
-        self._findings: list[Row] = []
+        self._looked: set[str] = set()
+        self._aside: list[Row] = []
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
         return self.fetch(file, start=[each.hex() for each in start], nodes=self.limits.nodes)
 
-    def accounts(self, asked: Collection[bytes], walked: set[bytes]) -> set[bytes]:
+    def accounts(self, asked: Collection[bytes], walked: set[bytes], near: bytes | None = None) -> set[bytes]:
         """Fetches the accounts that cite those of the actions asked about, by whatever action id, and what is above them; adds
-        every id walked to ``walked``. Returns the ids of accounts that have more effects than are looked at."""
+        every id walked to ``walked``. Returns the ids of accounts that have more effects than are looked at.
+
+        ``near``: ``surroundings`` follow; as far as known already they are looked up with the accounts, and are set aside.
+        """
         unsure: set[bytes] = set()
         new, begun = set(asked), set(asked)
         for _ in range(ACCOUNTS):
             front = accounts_alike(new, self.decoded.values())
-            new = self._citing(front, unsure) if front else set()
+            new = self._citing(front, unsure, near) if front else set()
             if not new:
                 break
             begun |= new
@@ -192,30 +197,45 @@ class Question:
                 self.keep_reached(begun)
         return unsure
 
-    def _citing(self, front: Collection[bytes], unsure: set[bytes]) -> set[bytes]:
+    def _citing(self, front: frozenset[bytes], unsure: set[bytes], near: bytes | None) -> set[bytes]:
         """The accounts not fetched yet that say that they are of the action of one of ``front``."""
-        given = {"ids": [each.hex() for each in sorted(front)], "effects": EFFECTS, "copies": COPIES}
-        query = query_events("accounts_citing.sql", self.as_of is not None)
-        found = self.connection.execute(
-            query, {**given, "tenant": self.tenant, "as_of": self.as_of}, binary=True
-        ).fetchall()
-        rows = [row for row in found if row[1] is not None and (row[0].bytes, row[1]) not in self.rows]
-        unsure |= {row[0].bytes for row in found if row[0].bytes in front}
+        names = self._names_beside(near) if near is not None else set()
+        rows = self._look(
+            "lineage_beside.sql",
+            ids=[each.hex() for each in sorted(front)],
+            effects=EFFECTS,
+            copies=COPIES,
+            keys=self._keys(sorted(names)),
+            candidates=SURROUNDING * self.limits.candidates,
+            near=(near or _LAST).hex(),
+        )
+        unsure |= {row[0].bytes for row in rows if row[0].bytes in front}
+        rows = [row for row in rows if row[1] is not None and (row[0].bytes, row[1]) not in self.rows]
         nodes = self.reading.nodes(self.connection, self.tenant, rows)
-        return {node.event_id for node in nodes if not set(front).isdisjoint(accounts_cited(node))}
+        for row, node in zip(rows, nodes, strict=True):
+            cites = any(cause.event_id in front for cause in node.header.causes)
+            if not cites or not names.isdisjoint(names_of(node.header, node.payload)[0]):
+                self._aside.append(row)
+        return {node.event_id for node in nodes if not front.isdisjoint(accounts_cited(node))}
 
-    def by_keys(self, names: Iterable[str], candidates: int, near: bytes = b"\xff" * 16) -> set[bytes]:
+    def by_keys(self, names: Iterable[str], candidates: int, near: bytes = _LAST) -> set[bytes]:
         """What answers to the names: so many a name, the nearest to the id ``near``; without one, the latest."""
-        keys = [key_of(self.tenant, name) for name in dict.fromkeys(names)]
+        keys = self._keys(dict.fromkeys(names))
         given = {"keys": keys, "candidates": candidates, "near": near.hex()}
         return self.fetch("lineage_keys.sql", **given) if keys else set()
 
+    def _keys(self, names: Iterable[str]) -> list[int]:
+        return [key_of(self.tenant, name) for name in names]
+
     def fetch(self, file: str, **given: object) -> set[bytes]:
-        query = query_events(file, self.as_of is not None)
-        parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
-        found = self.connection.execute(query, parameters, binary=True).fetchall()
+        found = self._look(file, **given)
         self.take([row for row in found if row[1] is not None])
         return {row[0].bytes for row in found}
+
+    def _look(self, file: str, **given: object) -> list[Row]:
+        query = query_events(file, self.as_of is not None)
+        parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
+        return self.connection.execute(query, parameters, binary=True).fetchall()
 
     def take(self, rows: Sequence[Row]) -> None:
         """Decodes rows that are not among those fetched yet."""
@@ -248,8 +268,14 @@ class Question:
     def surroundings(self, near: bytes) -> None:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
-        names = surrounding(self.decoded.values(), {near})
-        self.by_keys(names, SURROUNDING * self.limits.candidates, near)
+        self.by_keys(self._names_beside(near), SURROUNDING * self.limits.candidates, near)
+        self.take(self._aside)
+
+    def _names_beside(self, near: bytes) -> set[str]:
+        """The names that surround what was fetched, each once."""
+        new = set(surrounding(self.decoded.values(), {near})) - self._looked
+        self._looked |= new
+        return new
 
     def crowds(self, asked: Collection[bytes]) -> list[str]:
         """Fetches the surroundings for any event: the latest of each name. Returns the names to which more answer than one
