@@ -119,6 +119,13 @@ class Decision(Shown):
     determining_policies: list[str]
     reasons: list[str]
     obligations: list[str]
+    subject_type: str | None
+    subject: Party | None = Field(description="Who asked, where that is a principal.")
+    subject_agent: str | None = Field(description="The agent that asked: an agent_id.")
+    action: str = Field(description="What was asked for, in the policy's words.")
+    resource_type: str | None
+    resource: str | None
+    action_id: str | None = Field(description="The action that it is for.")
     parameters: Compared = Field(description="Those decided about against those in effect.")
     at: Time
     grade: Grade

@@ -175,7 +175,11 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a policy said about it, by which version; ``parameters`` compares those decided about with those in effect."""
+    """What a policy said about it, by which version; ``parameters`` compares those decided about with those in effect.
+
+    ``subject`` and ``subject_agent`` are who asked, ``action`` in the policy's own words what for, ``action_id`` for which
+    action: as the decision states them, None where it does not.
+    """
 
     event_id: bytes
     decision: str
@@ -187,6 +191,13 @@ class Decision:
     determining_policies: tuple[str, ...]
     reasons: tuple[str, ...]
     obligations: tuple[str, ...]
+    subject_type: str | None
+    subject: Party | None
+    subject_agent: str | None
+    action: str
+    resource_type: str | None
+    resource: str | None
+    action_id: str | None
     parameters: Compared
     at: int
     grade: Grade

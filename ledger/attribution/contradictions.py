@@ -10,7 +10,18 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Contradiction, Severity
-from ledger.attribution.rules import accounts, approvals, delegations, duties, marks, order, policies, taint, tokens
+from ledger.attribution.rules import (
+    accounts,
+    approvals,
+    bindings,
+    delegations,
+    duties,
+    marks,
+    order,
+    policies,
+    taint,
+    tokens,
+)
 from ledger.attribution.rules.case import Case, Found
 
 
@@ -76,6 +87,26 @@ RULES: Final = (
         "schemas/policy_decision: parameter_digest, modified_parameter_digest",
         policies.other_than_decided,
         marks.DECIDED_PARAMETERS,
+    ),
+    Rule(
+        "meant_for_another",
+        "high",
+        "what was allowed is another thing, and nobody allowed this",
+        "the decision or approval that it names is about another person, agent, thing, operation or action",
+        "a decision or approval that is about this, given before; or a correction of what the one named is about",
+        "schemas/policy_decision: subject, resource, action_id; oversight: operation, reference",
+        bindings.meant_for_another,
+        marks.ABOUT | marks.APPROVAL,
+    ),
+    Rule(
+        "undecided",
+        "high",
+        "the house has a policy point for it, and it was gone around",
+        "it took effect without a decision that the house rules demand",
+        "the decision that allowed it, cited by the action; it may still be on its way",
+        "the house rules: decision",
+        duties.undecided,
+        marks.ALWAYS,
     ),
     Rule(
         "approval_reused",

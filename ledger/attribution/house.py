@@ -6,10 +6,13 @@
     operations = ["payment:*"]      # operations of api_action; a star at the end stands for any rest
     scopes = ["payments:write"]     # or scopes of the token presented
 
+    [[decision]]                    # what takes effect only on a recorded decision that allows it
+    operations = ["payroll:*"]
+
     [consequence]                   # operations of consequence, where services do not state what their calls do
     operations = ["mail:send"]
 
-Without a file nobody is accused of either.
+Without a file nobody is accused of any of it.
 """
 
 from __future__ import annotations
@@ -39,16 +42,18 @@ class Duty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HouseRules:
-    """``consequence`` are operations that count as of consequence whatever their activity is said to be."""
+    """``decision`` are operations that need one; ``consequence`` those that count as of consequence whatever their activity is
+    said to be."""
 
     another_person: tuple[Duty, ...] = ()
+    decision: tuple[str, ...] = ()
     consequence: tuple[str, ...] = ()
 
     @property
     def digest(self) -> bytes:
         """SHA-256 over what the rules say, however the file was written: equal where they ask the same in the same order."""
         asked = [[duty.operations, duty.scopes] for duty in self.another_person]
-        return sha256(json.dumps([VERSION, asked, self.consequence]).encode()).digest()
+        return sha256(json.dumps([VERSION, asked, self.decision, self.consequence]).encode()).digest()
 
 
 NO_RULES: Final = HouseRules()
@@ -70,16 +75,15 @@ def read_house_rules(text: str) -> HouseRules:
         raise ConfigurationError(f"the rules are not TOML: {error}") from None
     if written.get("version") != VERSION or isinstance(written["version"], bool):
         raise ConfigurationError(f"the rules must say `version = {VERSION}`, the only one that this release knows")
-    _only(written, "version", "another_person", "consequence")
-    duties = written.get("another_person", [])
-    if not isinstance(duties, list) or not all(isinstance(each, dict) for each in duties):
-        raise ConfigurationError("another_person is a table that may be repeated: write [[another_person]]")
+    _only(written, "version", "another_person", "decision", "consequence")
+    duties, decisions = _tables(written, "another_person"), _tables(written, "decision")
     consequence = written.get("consequence", {})
     if not isinstance(consequence, dict):
         raise ConfigurationError("consequence is a table: write [consequence]")
     _only(consequence, "operations", of="consequence")
     return HouseRules(
         another_person=tuple(_duty(each) for each in duties),
+        decision=tuple(name for each in decisions for name in _decided(each)),
         consequence=_names(consequence, "operations", "consequence"),
     )
 
@@ -92,6 +96,21 @@ def _duty(written: Mapping[str, object]) -> Duty:
     if not (duty.operations or duty.scopes):
         raise ConfigurationError("an another_person covers nothing: name operations or scopes in it")
     return duty
+
+
+def _decided(written: Mapping[str, object]) -> tuple[str, ...]:
+    _only(written, "operations", of="decision")
+    operations = _names(written, "operations", "decision")
+    if not operations:
+        raise ConfigurationError("a decision covers nothing: name operations in it")
+    return operations
+
+
+def _tables(written: Mapping[str, object], key: str) -> list[dict[str, object]]:
+    tables = written.get(key, [])
+    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+        raise ConfigurationError(f"{key} is a table that may be repeated: write [[{key}]]")
+    return tables
 
 
 def _only(written: Mapping[str, object], *known: str, of: str = "") -> None:

@@ -238,8 +238,9 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
-    """The names of what is looked at beside events: registrations of the agents that they name, other uses of an approval, starts
-    and ends of their runs; and what else was done under the idempotency keys of the actions asked about."""
+    """The names of what is looked at beside events: registrations of the agents that they name, other uses of an approval and the
+    action that it refers to, starts and ends of their runs; and what else was done under the idempotency keys of the actions
+    asked about."""
     names: list[str] = []
     known = list(nodes)
     actions = {node.fact.action_id for node in known if node.event_id in asked and isinstance(node.fact, ApiAction)}
@@ -256,6 +257,8 @@ def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
                     names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
         if payload is not None and node.kind == "oversight":
             names.append(f"oversight_use:{payload['oversight_id']}")
+            if payload["binding"] == "reference":
+                names.append(f"action:{payload['reference']}")
     return names
 
 

@@ -12,7 +12,9 @@ from ledger.attribution.subgraph import Index, Node
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
 
 
-def read_decisions(group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]) -> tuple[Decision, ...]:
+def read_decisions(
+    index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
+) -> tuple[Decision, ...]:
     """What policies said, in order of time."""
     decisions = [
         Decision(
@@ -26,6 +28,13 @@ def read_decisions(group: Sequence[Node], rights: Sequence[tuple[Node, Grade, in
             determining_policies=fact.determining_policies,
             reasons=fact.reasons,
             obligations=fact.obligations,
+            subject_type=fact.subject_type,
+            subject=party(index, fact.subject),
+            subject_agent=fact.subject_agent,
+            action=fact.action,
+            resource_type=fact.resource_type,
+            resource=fact.resource,
+            action_id=fact.action_id,
             parameters=_decided(node, fact, group),
             at=node.at,
             grade=weakest((grade, grade_of_claim(node))),

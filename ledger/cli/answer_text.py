@@ -219,17 +219,28 @@ def _decision(decision: Decision, *, utc: bool) -> _Line:
     must = f"; only with {', '.join(decision.obligations)}" if decision.obligations else ""
     return _Line(
         f"{decision.decision} by {policy or 'a policy not named'}{why}{must}; {COMPARED[decision.parameters]};"
-        f" {show_time(decision.at, utc=utc)}",
+        f" {_asked_for(decision)}; {show_time(decision.at, utc=utc)}",
         decision.grade,
         decision.candidates,
     )
+
+
+def _asked_for(decision: Decision) -> str:
+    """What a decision was about, as far as it says: `for Alice by agent travel: book flight LH-441, action a-1`."""
+    who = f"for {_party(decision.subject)}" if decision.subject is not None else ""
+    agent = f"by agent {decision.subject_agent}" if decision.subject_agent is not None else ""
+    asked = " ".join(each for each in (who, agent) if each)
+    thing = " ".join(each for each in (decision.resource_type, decision.resource) if each)
+    what = f"asked {asked}: " if asked else "asked for "
+    action = f", action {decision.action_id}" if decision.action_id is not None else ""
+    return what + " ".join(each for each in (decision.action, thing) if each) + action
 
 
 def _approval(approval: Approval, *, utc: bool) -> _Line:
     parts = [f"{approval.action}: {_party(approval.by)}"]
     if approval.authenticated:
         parts.append(f"authenticated by {', '.join(approval.authenticated)}")
-    parts.append(COMPARED[approval.parameters] if approval.binding == "digest" else _given_for(approval))
+    parts.append(_given_for(approval))
     parts += _uses(approval)
     if approval.external_system or approval.external_id:
         parts.append(f"in {approval.external_system or 'another system'} as {approval.external_id or '(no id)'}")
@@ -253,10 +264,14 @@ def _account(account: Account, *, utc: bool) -> _Line:
 
 
 def _given_for(approval: Approval) -> str:
-    """What an approval that no digest binds was given for: it says nothing of parameters."""
-    what = f"for {approval.reference}" if approval.binding == "reference" else approval.binding
-    operation = f" for {approval.operation}" if approval.operation else ""
-    return f"{what}{operation}, {COMPARED['not_bound']}"
+    """What an approval was given for, and what it says of the parameters: nothing, where no digest binds it."""
+    operation = f"for {approval.operation}" if approval.operation else ""
+    reference = f"for {approval.reference}" if approval.binding == "reference" else ""
+    standing = approval.binding if approval.binding == "standing" else ""
+    what = " ".join(each for each in (standing, reference, operation) if each)
+    if approval.binding == "digest":
+        return COMPARED[approval.parameters] + (f", {what}" if what else "")
+    return f"{what}, {COMPARED['not_bound']}"
 
 
 def _uses(approval: Approval) -> Iterator[str]:

@@ -286,7 +286,7 @@ class Question:
         counts = Counter(
             name
             for node in self.decoded.values()
-            if _surrounds(node)
+            if _surrounds(node, names)
             for name in names_of(node.header, node.payload)[0]
         )
         return [name for name in names if counts[name] > most]
@@ -376,10 +376,11 @@ def _coverage(row: Row, now: int) -> ChainCoverage:
     return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings))
 
 
-def _surrounds(node: Node) -> bool:
-    """Whether an event answers to names that surround others: see ``surrounding``."""
+def _surrounds(node: Node, names: Collection[str]) -> bool:
+    """Whether an event may answer to one of the names that surround others: see ``surrounding``."""
     if isinstance(node.fact, ApiAction):
-        return node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
+        many = node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
+        return many or f"action:{node.fact.action_id}" in names
     if isinstance(node.fact, Oversight):
         return node.fact.action == "stop"
     return node.kind in ("agent_registration", "execution_control")

@@ -264,6 +264,8 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
         return
     if header.kind == "oversight":
         hints.looks.append((key_of(name, f"oversight_use:{said['oversight_id']}"), event_id.hex))
+        if said["binding"] == "reference":
+            hints.looks.append((key_of(name, f"action:{said['reference']}"), event_id.hex))
         if said["action"] == "stop" and header.execution_id is not None:
             hints.runs.setdefault(header.execution_id.hex(), since)
     elif header.kind == "api_action" and said["idempotency_key"] is not None:

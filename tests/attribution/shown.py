@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.attribution.answer import Answer, Approval, Authority, Influence, Party, Trigger
+from ledger.attribution.answer import Answer, Approval, Authority, Decision, Influence, Party, Trigger
 from tests.attribution.scenario import SECOND, Expected, Story
 from tests.services.forge import START
 
 JOINED: Final = frozenset({"class", "reasons", "contradictions", "triggers", "links_by", "missing"})
 """What is stated in one line, all of it."""
 WHOLE: Final = (
-    "class", "reasons", "sentence", "started", "rights", "actor", "accountable", "missing", "decision", "approval",
+    "class", "reasons", "sentence", "started", "rights", "actor", "accountable", "missing", "decision", "about", "approval",
     "influence", "path", "link", "contradictions", "said", "evidence", "finding", "seen", "account", "compared", "outcome",
     "outcome_grade", "truncated",
 )  # fmt: skip
@@ -40,6 +40,7 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "actor": [f"{each.position} {each.sub}" for each in answer.actors],
         "owner": [f"{each.agent_id} {who(story, each.owner)}" for each in answer.owners],
         "decision": [f"{each.decision} {each.policy_version} {each.grade}" for each in answer.decisions],
+        "about": [_about(story, each) for each in answer.decisions],
         "approval": [_approval(story, each) for each in answer.approvals],
         "influence": [_influence(story, each) for each in answer.influences],
         "contradictions": sorted({each.rule for each in answer.contradictions}),
@@ -135,6 +136,15 @@ def _rights(story: Story, authority: Authority) -> str:
     parts += [f"from {story.name_of(authority.exchanged_from)}"] if authority.exchanged_from else []
     parts += [f"revoked at {_at(authority.revoked_at)}"] if authority.revoked_at is not None else []
     return f"{' '.join(parts)}, {authority.grade}{_of(authority.candidates)}"
+
+
+def _about(story: Story, decision: Decision) -> str:
+    """`d1 read flights of alice by travel for a-1`."""
+    parts = [story.name_of(decision.event_id), decision.action]
+    parts += [each for each in (decision.resource_type, decision.resource) if each]
+    parts += [f"of {who(story, decision.subject)}"] if decision.subject is not None else []
+    parts += [f"by {decision.subject_agent}"] if decision.subject_agent is not None else []
+    return " ".join([*parts, *([f"for {decision.action_id}"] if decision.action_id is not None else [])])
 
 
 def _approval(story: Story, approval: Approval) -> str:

@@ -16,6 +16,7 @@ from ledger.attribution.answer import MISSING, REASONS, Answer, Class, Grade, In
 from ledger.attribution.contradictions import RULES, SEVERITIES, table
 from ledger.attribution.explain import explain
 from ledger.attribution.joins import JOINED, NAMESPACES
+from ledger.attribution.rules.policies import DEMANDS_APPROVAL
 from ledger.attribution.subgraph import Limits
 from ledger.format.event import RELATIONS
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
@@ -171,6 +172,15 @@ def test_each_limit_that_was_reached_is_said(limit: str) -> None:
 def test_the_page_of_contradictions_is_the_table_of_the_rules() -> None:
     page = (Path(__file__).parents[2] / "docs" / "contradictions.md").read_text()
     assert page.endswith(table()), "write the table anew: python -m tests.write_contradictions"
+
+
+def test_the_page_of_contradictions_names_every_obligation_that_demands_an_approval() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "contradictions.md").read_text()
+    paragraph = page.partition("**An approval that a decision demands**")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", paragraph)) == DEMANDS_APPROVAL | {
+        "obligation_unmet",
+        "obligations",
+    }
 
 
 def test_rules_are_whole_and_the_worst_come_first() -> None:

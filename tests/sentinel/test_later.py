@@ -168,21 +168,35 @@ p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot run=r
 a1 hand api_action action_id=x phase=intended operation=send observer=agent agent=bot run=r1 at=500 <- p1:started_by
 o1 desk oversight oversight_id=o-1 action=stop by=alice binding=standing run=r1 at=100
 """
+REFERRED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=reference reference=y
+a1 hand api_action action_id=x phase=completed operation=go effect=full oversight_ids=o-1 observer=agent <- p1:started_by
+a2 hand api_action action_id=y phase=completed operation=send outcome=success observer=agent agent=bot <- p1:started_by
+"""
 
 
-def test_a_stop_of_a_run_that_comes_late_is_held_against_what_was_done_in_it(postgres: Databases) -> None:
-    story = read_scenario(STOPPED)
+@pytest.mark.parametrize(
+    ("told", "late", "accused"),
+    [(STOPPED, "o1", "run_ended"), (REFERRED, "a2", "meant_for_another")],
+    ids=["a stop of its run", "the action that its approval is about"],
+)
+def test_what_comes_late_is_held_against_what_was_done_before(
+    postgres: Databases, told: str, late: str, accused: str
+) -> None:
+    story = read_scenario(told)
     url = postgres.fresh(migrate)
     bundle = trust_of(story, ["front", "hand", "desk"]).bundle
     ledger = Ledger(url, story)
     with connected(url) as connection:
         add_people(connection, story)
-    ledger.commit(bundle, *ledger.records("p1", "a1"))
+    ledger.commit(bundle, *ledger.records(*(each for each in story.events if each != late)))
     ledger.look(bundle)
     assert ledger.held() == ("attributed", [])
-    ledger.commit(bundle, *ledger.records("o1"))
+    ledger.commit(bundle, *ledger.records(late))
     ledger.look(bundle)
-    assert ledger.held() == ("attributed", ["run_ended"])
+    assert ledger.held() == ("attributed", [accused])
     assert ledger.is_as_made_now(bundle)
     postgres.drop(url)
 

@@ -141,3 +141,13 @@ def test_what_an_approval_and_a_decision_are_bound_to_is_said() -> None:
     decided = [line.split("; ")[1] for line in under(told("compared", "a3"), "policy")]
     assert decided == ["parameters not comparable: digests of another form"]
     assert "of OTHER parameters" in " ".join(under(told("compared", "a2"), "what people said"))
+
+
+def test_whom_and_what_a_decision_is_about_is_said() -> None:
+    about = {
+        asked: under(told("rule_meant_for_another", asked), "policy")[0].split("; ")[2] for asked in ("a1", "a3", "a5")
+    }
+    assert about["a1"] == "asked for Bob: read"
+    assert about["a3"] == "asked for read folder flights"
+    assert about["a5"] == "asked for delete, action elsewhere"
+    assert "asked by agent acme://a/other: read" in under(told("rule_meant_for_another", "a2"), "policy")[0]

@@ -18,17 +18,22 @@ operations = ["payment:*", "close"]
 scopes = ["payments:write"]
 [[another_person]]
 scopes = ["admin*"]
+[[decision]]
+operations = ["payroll:*", "close"]
+[[decision]]
+operations = ["wipe"]
 [consequence]
 operations = ["mail:send"]
 """
 
 
-def test_a_file_says_what_needs_another_person_and_what_is_of_consequence() -> None:
+def test_a_file_says_what_needs_another_person_or_a_decision_and_what_is_of_consequence() -> None:
     assert read_house_rules(GOOD) == HouseRules(
         another_person=(
             Duty(operations=("payment:*", "close"), scopes=("payments:write",)),
             Duty(scopes=("admin*",)),
         ),
+        decision=("payroll:*", "close", "wipe"),
         consequence=("mail:send",),
     )
     assert read_house_rules("version = 1") == NO_RULES
@@ -65,6 +70,9 @@ def test_a_star_at_the_end_stands_for_any_rest_and_nothing_else_does(
         ("version = 1\n[[another_person]]\noperations = 'a'", "list of names"),
         ("version = 1\n[[another_person]]\nscopes = ['']", "none of them empty"),
         ("version = 1\n[[another_person]]\nscopes = [1]", "list of names"),
+        ("version = 1\ndecision = 3", "[[decision]]"),
+        ("version = 1\n[[decision]]", "a decision covers nothing"),
+        ("version = 1\n[[decision]]\nscopes = ['a']", "'scopes' in decision"),
         ("version = 1\nconsequence = 1", "[consequence]"),
         ("version = 1\n[consequence]\nscopes = ['a']", "'scopes' in consequence"),
     ],
@@ -103,6 +111,7 @@ def test_the_digest_is_of_what_the_rules_ask_and_not_of_how_the_file_was_written
         read_house_rules(written.replace("pay", "buy")),
         read_house_rules(written.replace('"a", "b"', '"a, b"')),
         read_house_rules(written + '[consequence]\noperations = ["x"]\n'),
+        read_house_rules(written + '[[decision]]\noperations = ["x"]\n'),
         NO_RULES,
     ]
-    assert len({each.digest for each in (read_house_rules(written), *others)}) == 5
+    assert len({each.digest for each in (read_house_rules(written), *others)}) == 6

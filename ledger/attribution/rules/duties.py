@@ -1,9 +1,12 @@
-"""The rule about separation of duties: what the house rules give to two people is not one person's."""
+"""What the house rules demand: another person than whoever triggered it, or a decision."""
 
 from __future__ import annotations
 
 from ledger.attribution.authority import party
+from ledger.attribution.house import fits
+from ledger.attribution.rules.bindings import is_meant_for_this
 from ledger.attribution.rules.case import APPROVES, Case, Found
+from ledger.format.kinds import PolicyDecision
 
 
 def one_person_alone(case: Case) -> Found:
@@ -24,7 +27,11 @@ def one_person_alone(case: Case) -> Found:
     people = {who.identity: who for who in began if who.state == "named"}
     if not needed or not people or not case.took_effect:
         return
-    given = [(node, fact) for node, fact in case.oversights if fact.action in APPROVES and case.was_in_time(node)]
+    given = [
+        (node, fact)
+        for node, fact in case.oversights
+        if fact.action in APPROVES and case.was_in_time(node) and is_meant_for_this(case, node)
+    ]
     approvers = [(node, party(case.names, fact.by)) for node, fact in given]
     own = [(node, who) for node, who in approvers if who is not None and who.identity in people]
     if own and len(own) == len(approvers):
@@ -34,3 +41,25 @@ def one_person_alone(case: Case) -> Found:
         names = ", ".join(each.label for each in people.values())
         detail = f"{needed[0]} needs another person than {names}, who triggered it, and nobody is cited who approved it before"
         yield detail, [*case.triggers, *case.took_effect]
+
+
+def undecided(case: Case) -> Found:
+    """Took effect, needs a decision by the house rules, and none that allows it, or a person's override, came before.
+
+    One that is known by circumstance alone is enough, and so is one that cannot be read any more. An importer's log knows none.
+    """
+    needed = [
+        (node, fact) for node, fact in case.accounts if not node.importer and fits(case.house.decision, fact.operation)
+    ]
+    done = [node for node in case.took_effect if not node.importer]
+    if not needed or not done or not case.complete:
+        return
+    if any(node.kind == "policy_decision" and node.payload is None for node in case.names.graph.nodes):
+        return
+    said = [(node, node.fact) for node, _, _ in case.rights if isinstance(node.fact, PolicyDecision)]
+    allowing = [node for node, fact in said if fact.decision != "deny"]
+    allowing += [node for node, fact in case.oversights if fact.action == "override"]
+    held = [each for each in allowing if is_meant_for_this(case, each)]
+    if undecided := [node for node in done if not any(case.was_before(each, node) for each in held)]:
+        detail = f"{needed[0][1].operation} needs a decision, and none that allows it came before"
+        yield detail, [*(node for node, _ in said), *undecided]

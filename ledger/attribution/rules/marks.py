@@ -46,6 +46,8 @@ TOKEN_ENDS: Final = 1 << 17
 TOKEN_BEGINS: Final = 1 << 18
 HANDED_DOWN: Final = 1 << 19
 """A token that rests on a grant or was obtained with another token."""
+ABOUT: Final = 1 << 20
+"""A decision that says whom, what or which action it is about."""
 
 
 def marks_of(node: Node) -> int:
@@ -64,6 +66,7 @@ def _of(node: Node) -> int:
                 (DENIED if fact.decision == "deny" else 0)
                 | (DECISION_ENDS if fact.expires_at is not None else 0)
                 | (OBLIGED if fact.obligations else 0)
+                | (ABOUT if _is_about(fact) else 0)
                 | (DECIDED_PARAMETERS if (fact.parameter_digest or fact.modified_parameter_digest) is not None else 0)
             )
         case Oversight() as fact:
@@ -79,6 +82,11 @@ def _of(node: Node) -> int:
         case ExecutionControl():
             return RUN
     return 0
+
+
+def _is_about(fact: PolicyDecision) -> bool:
+    said = fact.subject, fact.subject_agent, fact.resource, fact.action_id
+    return any(each is not None for each in said)
 
 
 def _of_action(fact: ApiAction) -> int:

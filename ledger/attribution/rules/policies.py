@@ -6,12 +6,15 @@ from typing import Final
 
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
+from ledger.attribution.rules.bindings import is_meant_for_this
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Oversight, PolicyDecision
 
-DEMANDS_APPROVAL: Final = frozenset({"approval", "human_approval", "require_approval", "approve"})
-"""Obligations that a person's approval meets."""
+DEMANDS_APPROVAL: Final = frozenset(
+    {"approval", "approve", "approval_required", "human_approval", "require_approval", "requires_approval"}
+)
+"""Obligations that a person's approval meets; docs/contradictions.md names them. Others demand nothing that is known here."""
 _OVERRIDES: Final = frozenset({"override"})
 
 
@@ -47,13 +50,17 @@ def _decided_anew(case: Case, node: Node, fact: PolicyDecision, account: Node) -
         and (other.engine, other.policy_id) == (fact.engine, fact.policy_id)
         and each.at > node.at
         and case.was_before(each, account)
+        and is_meant_for_this(case, each)
         for each, other in case.decisions
     )
 
 
 def _approved_after(case: Case, node: Node, actions: frozenset[str], account: Node) -> bool:
     return any(
-        said.action in actions and each.at > node.at and case.was_before(each, account)
+        said.action in actions
+        and each.at > node.at
+        and case.was_before(each, account)
+        and is_meant_for_this(case, each)
         for each, said in case.oversights
     )
 
@@ -140,11 +147,15 @@ def decision_expired(case: Case) -> Found:
 
 
 def obligation_unmet(case: Case) -> Found:
-    """Took effect on a decision that demands an approval, and none is cited that was given before."""
+    """Took effect on a decision that demands an approval, and none is cited that is for it and was given before."""
     hidden = any(node.kind == "oversight" and node.payload is None for node in case.cited())
     if hidden or not case.complete:
         return
-    given = [node for node, _, _ in case.rights if isinstance(node.fact, Oversight) and node.fact.action in APPROVES]
+    given = [
+        node
+        for node, _, _ in case.rights
+        if isinstance(node.fact, Oversight) and node.fact.action in APPROVES and is_meant_for_this(case, node)
+    ]
     alone = [each for each in case.took_effect if not any(case.was_before(said, each) for said in given)]
     for node, fact in case.decisions:
         if fact.decision == "deny" or not DEMANDS_APPROVAL & set(fact.obligations):

@@ -1,0 +1,97 @@
+"""Whether two names are shown to be of one thing, or of two: only names of one scheme can be. Other words alone tell nothing.
+
+Each function answers True (one thing), False (two things) or None (nobody can tell).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from ledger.attribution.house import fits
+
+_VARIABLE: Final = re.compile(r"[{<:*?]")
+_WITHIN: Final = tuple("/:#")
+
+
+class Thing(NamedTuple):
+    """A resource as an event names it: AuthZEN `resource.type` and `resource.id`, or those of an action."""
+
+    type_: str | None
+    name: str
+
+
+class _Words(NamedTuple):
+    shape: str
+    text: str
+    is_open: bool
+
+
+def same_agent(one: str, other: str) -> bool | None:
+    """Of two agent ids: those that one authority gave are of two agents where they differ."""
+    return True if one == other else False if _authority(one) == _authority(other) else None
+
+
+def same_thing(one: Thing, other: Thing) -> bool | None:
+    """Of two resources, or one and a folder or pattern that it lies in. Ids are compared where both say that they are of one
+    type, URIs and ARNs of one authority unless both say that they are of two."""
+    if one.type_ is not None and other.type_ is not None and one.type_.casefold() != other.type_.casefold():
+        return None
+    if _authority(one.name) != _authority(other.name):
+        return None
+    first, second = _path(one.name), _path(other.name)
+    if fits((first,), second) or fits((second,), first) or _lies_in(first, second) or _lies_in(second, first):
+        return True
+    global_ = _is_global(one.name) and _is_global(other.name)
+    return False if global_ or (one.type_ is not None and other.type_ is not None) else None
+
+
+def same_operation(one: str, other: str) -> bool | None:
+    """Of two operations, or one and a class of them (a star at the end): tool names, routes and API operations are three ways to
+    say it. How a name is spelt, and what stands before it (`mcp__server__`), makes no other."""
+    if fits((one,), other) or fits((other,), one):
+        return True
+    first, second = _words(one), _words(other)
+    if first.shape != second.shape:
+        return None
+    if (first.is_open and second.text.startswith(first.text)) or (
+        second.is_open and first.text.startswith(second.text)
+    ):
+        return True
+    return first.text == second.text
+
+
+def _authority(name: str) -> tuple[str, ...]:
+    """Who gave a name: scheme and authority of a URI, partition and service of an ARN, what stands before a `#`."""
+    scheme, found, rest = name.partition("://")
+    if found:
+        return scheme.casefold(), re.split(r"[/?#]", rest, maxsplit=1)[0].casefold()
+    if name.startswith(("arn:", "urn:")):
+        return tuple(name.casefold().split(":")[: 3 if name.startswith("arn:") else 2])
+    return ("hmac:",) if name.startswith("hmac:") else (name.partition("#")[0],) if "#" in name else ()
+
+
+def _is_global(name: str) -> bool:
+    return "://" in name or name.startswith(("arn:", "urn:"))
+
+
+def _path(name: str) -> str:
+    return name.partition("?")[0].rstrip("/") if "://" in name else name
+
+
+def _lies_in(name: str, folder: str) -> bool:
+    return name.startswith(folder) and name[len(folder) :].startswith(_WITHIN)
+
+
+def _words(operation: str) -> _Words:
+    if "/" in operation:
+        text, *more = _VARIABLE.split(operation.casefold().replace(" ", ""), maxsplit=1)
+        return _Words("route", text.rstrip("/") if not more else text, bool(more))
+    text, is_open = operation.removesuffix("*"), operation.endswith("*")
+    if ":" in operation:
+        return _Words("api", _plain(text), is_open)
+    return _Words("tool", _plain(re.split(r"__|\.", text)[-1]), is_open)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_-]", "", text).casefold()

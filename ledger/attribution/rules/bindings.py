@@ -1,0 +1,175 @@
+"""Whether what a policy or a person allowed is what was done: by whom, for whom, on what, which operation of which action.
+
+Only what both sides state in one scheme of names is compared (``ledger.attribution.naming``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+from uuid import UUID
+
+from ledger.attribution.authority import party
+from ledger.attribution.naming import Thing, same_agent, same_operation, same_thing
+from ledger.attribution.observed import comparable
+from ledger.attribution.rules.case import APPROVES, Case, Found, are_two
+from ledger.attribution.subgraph import Node
+from ledger.format.event import AUTHORIZED_BY, RETRIES
+from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision
+
+
+def meant_for_another(case: Case) -> Found:
+    """Took effect on a decision or approval that is about something else, while no other that it relies on is about this."""
+    if not case.took_effect or not case.complete:
+        return
+    allowed = [(node, fact) for node, fact in case.decisions if fact.decision != "deny"]
+    for node, fact in allowed:
+        accounts = _relying(case, node)
+        for says in _SAYS if accounts else ():
+            fit, detail = says(case, node, fact)
+            if fit is False and not any(says(case, *other)[0] for other in allowed):
+                yield f"decision {fact.decision_id or ''} {detail}".replace("  ", " "), [node, *accounts]
+                break
+    approved = [(node, said) for node, said in case.oversights if said.action in APPROVES]
+    for node, said in approved:
+        accounts = _relying(case, node)
+        why = _other_approved(case, node, said) if accounts else None
+        if why is not None and all(_other_approved(case, *other) for other in approved):
+            yield f"approval {said.oversight_id} {why[0]}", [node, *accounts, *why[1]]
+
+
+def is_meant_for_this(case: Case, node: Node) -> bool:
+    """Whether nothing that a decision or approval states shows that it is about something else."""
+    if isinstance(node.fact, PolicyDecision):
+        fact = node.fact
+        return all(says(case, node, fact)[0] is not False for says in _SAYS)
+    return not isinstance(node.fact, Oversight) or _other_approved(case, node, node.fact) is None
+
+
+def _relying(case: Case, said: Node) -> list[Node]:
+    """The accounts that name a decision or approval, or cite it as what authorized them; not what only informed them."""
+    return [
+        account
+        for account, fact in case.accounts
+        if _names(fact, said)
+        or any(
+            edge.target.ref == said.ref and edge.join is None and edge.relation == AUTHORIZED_BY
+            for edge in case.links.out.get(account.ref, ())
+        )
+    ]
+
+
+def _names(account: ApiAction, said: Node) -> bool:
+    match said.fact:
+        case PolicyDecision(decision_id=decision):
+            return decision is not None and decision == account.decision_id
+        case Oversight(oversight_id=oversight):
+            return oversight in account.oversight_ids
+    return False
+
+
+_Says = Callable[[Case, Node, PolicyDecision], tuple[bool | None, str]]
+"""Whether a decision is about this in one respect (None: nobody can tell), and if not, what it is about."""
+
+
+def _action_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
+    if fact.action_id is None or not _comparable(case, node):
+        return None, ""
+    return fact.action_id in _actions(case), f"is about action {fact.action_id}"
+
+
+def _subject_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
+    """Whom it was for, whose token was presented, or who began it: a person may be meant as any of these."""
+    who = party(case.names, fact.subject)
+    accounts = _comparable(case, node)
+    named = [party(case.names, account.header.principal) for account in accounts]
+    tokens = [party(case.names, issued.subject) for account in accounts for _, issued in case.presented(account)]
+    done_for = [each for each in (*named, *tokens) if each is not None]
+    people = [*done_for, *(each.who for each in case.began if each.who is not None)]
+    if who is None or not done_for:
+        return None, ""
+    if who.state == "named" and who.identity in {each.identity for each in people}:
+        return True, ""
+    labels = ", ".join(dict.fromkeys(each.label for each in done_for))
+    return False if all(
+        are_two(who, each) for each in done_for
+    ) else None, f"is about {who.label}, and it was for {labels}"
+
+
+def _agent_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
+    """The agent that did it, or one on the way to it: it may have been asked about whoever sent the other."""
+    asked = fact.subject_agent
+    doers = dict.fromkeys(each.header.agent_id for each in _comparable(case, node) if each.header.agent_id is not None)
+    if asked is None or not doers:
+        return None, ""
+    agents = dict.fromkeys(each.header.agent_id for each in case.told if each.header.agent_id is not None)
+    names = {name for agent in agents for name in (agent, *_registered(case, agent))}
+    for _, token in case.tokens:
+        names.update(
+            each
+            for actor in (token.act.chain if token.act else ())
+            for each in (actor.sub or "", f"{actor.iss}#{actor.sub}")
+        )
+    if asked in names or {*_registered(case, asked)} & {*agents}:
+        return True, ""
+    told_apart = all(same_agent(asked, doer) is False for doer in doers)
+    return False if told_apart else None, f"is about agent {asked}, and {', '.join(doers)} did it"
+
+
+def _registered(case: Case, agent: str) -> Iterable[str]:
+    for node in case.names.answer_to(f"agent:{agent}", "agent_registration"):
+        if isinstance(fact := node.fact, AgentRegistration):
+            yield from (fact.agent_id, *fact.client_ids, *((fact.parent_agent,) if fact.parent_agent else ()))
+
+
+def _thing_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
+    if fact.resource is None:
+        return None, ""
+    asked = Thing(fact.resource_type, fact.resource)
+    said = [each.fact for each in _comparable(case, node) if isinstance(each.fact, ApiAction)]
+    done = [Thing(each.resource_type, each.resource) for each in said if each.resource is not None]
+    fit = _any_of(same_thing(asked, each) for each in done)
+    return fit, f"is about {asked.name}, and it was done to {', '.join(dict.fromkeys(each.name for each in done))}"
+
+
+_SAYS: Final[tuple[_Says, ...]] = (_action_of, _subject_of, _agent_of, _thing_of)
+
+
+def _other_approved(case: Case, node: Node, said: Oversight) -> tuple[str, list[Node]] | None:
+    """What else an approval is about, and the events that show it."""
+    if not _comparable(case, node):
+        return None
+    done = list(dict.fromkeys(fact.operation for _, fact in case.accounts))
+    if said.operation is not None and _any_of(same_operation(said.operation, each) for each in done) is False:
+        return f"is about {said.operation}, and {', '.join(done)} was done", []
+    if said.binding != "reference" or said.reference is None or said.reference in _actions(case):
+        return None
+    others = case.names.answer_to(f"action:{said.reference}", "api_action")
+    runs = {run for each in case.told if (run := each.header.execution_id) is not None}
+    if not others or said.reference in {name for run in runs for name in (run.hex(), str(UUID(bytes=run)))}:
+        return None
+    return f"is about action {said.reference}", others[:1]
+
+
+def _any_of(fits: Iterable[bool | None]) -> bool | None:
+    """One that fits is enough; that none does is known where some can be compared."""
+    known = {*fits}
+    return True if True in known else False if False in known else None
+
+
+def _comparable(case: Case, said: Node) -> list[Node]:
+    """The accounts whose names are of one form with a decision's or approval's: an importer has the form of its log."""
+    return [account for account, _ in case.accounts if comparable(account, said)]
+
+
+def _actions(case: Case) -> set[str]:
+    """Every id of the action, of those on the way to it, and of the tries before it."""
+    tried, ahead = {node.ref: node for node in case.told}, list(case.group)
+    while ahead:
+        edges = [edge for node in ahead for edge in case.links.out.get(node.ref, ()) if edge.relation == RETRIES]
+        ahead = [edge.target for edge in edges if edge.target.ref not in tried]
+        tried.update((node.ref, node) for node in ahead)
+    return {node.fact.action_id for node in tried.values() if isinstance(node.fact, ApiAction)}
+
+
+__all__ = ["is_meant_for_this", "meant_for_another"]
