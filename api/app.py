@@ -76,7 +76,7 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,  # serve_document does
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

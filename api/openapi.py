@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 from api.problems import Problem
 
 FILE: Final = Path(__file__).parent / "examples.jsonl"
+PATH: Final = "/v1/openapi.json"
 EVERY_PATH: Final = "*"
 
 
@@ -44,7 +46,7 @@ def read_examples() -> Sequence[Example]:
 
 
 def serve_document(app: FastAPI) -> None:
-    """Makes ``app`` serve the completed document."""
+    """Makes ``app`` serve the completed document, which is written once: it is large, and whoever asks for it waits alone."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -52,7 +54,15 @@ def serve_document(app: FastAPI) -> None:
             complete(made(), read_examples())
         return app.openapi_schema or {}
 
+    @cache
+    def written() -> bytes:
+        return JSONResponse(openapi()).body  # type: ignore[return-value]  # bytes, of a response that was rendered
+
+    async def answer(_: Request) -> Response:
+        return Response(written(), media_type=JSONResponse.media_type)
+
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation says
+    app.add_route(PATH, answer, include_in_schema=False)
 
 
 def complete(document: dict[str, Any], examples: Sequence[Example]) -> None:

@@ -30,7 +30,7 @@ def spools_below(root: Path) -> Iterator[SpoolSeen]:
             told = json.loads(owner.read_text())
             status = (owner.parent / "lock").stat()
             size = sum(each.stat().st_blocks * 512 for each in owner.parent.iterdir())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(told, dict):
             held = None if locked is None else _place(status) in locked

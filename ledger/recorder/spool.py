@@ -297,7 +297,7 @@ def _age(directory: Path) -> int:
 def _belongs(directory: Path, owner: dict[str, str]) -> bool:
     try:
         return json.loads((directory / OWNER).read_text()) == owner  # type: ignore[no-any-return]
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

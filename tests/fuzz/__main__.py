@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.fuzz import corpus
 from tests.fuzz.engine import GUIDED
@@ -19,7 +19,22 @@ from tests.fuzz.targets import HTTP, MODULE_OF, load
 from tests.fuzz.targets.scratch import MEMORY
 
 WORK: Final = Path(__file__).parents[2] / ".fuzz"
+TALLY: Final = "tally"
 _DONE: Final = re.compile(r"#(\d+)\s+(?:DONE|NEW|REDUCE|pulse|RELOAD|INITED)(?:.*?cov: (\d+) ft: (\d+))?")
+_INTERRUPTED: Final = 72
+"""libFuzzer's own status."""
+_VERDICTS: Final = {0: "ok", _INTERRUPTED: "interrupted; --resume goes on"}
+_READY: Final = re.compile(r"ready after (\S+) s")
+
+
+class Found(NamedTuple):
+    """What one search did. ``cpu``: seconds of processor time that its cases took."""
+
+    cases: int
+    cpu: float
+    edges: str
+    features: str
+    status: int
 
 
 def main() -> int:
@@ -48,6 +63,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=number("SECONDS", 0), help="of each target at most; 0: no limit")
     parser.add_argument("--seed", type=int, default=number("SEED", 1))
     parser.add_argument(
+        "--resume", action="store_true", help="count what earlier searches of a target did, and go on at another seed"
+    )
+    parser.add_argument(
         "--choose", action="store_true", help="no search: keep the best of what searches found in the corpus"
     )
     given = parser.parse_args()
@@ -63,10 +81,27 @@ def _search(name: str, given: argparse.Namespace) -> bool:
     """Runs one search and prints its figures; False where a case failed."""
     folder = WORK / name
     folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
+    before = _tally(folder) if given.resume else []
+    left = given.cases - sum(before)
+    if left <= 0:
+        print(f"{name:17} {sum(before):9} cases before", flush=True)
+        return True
+    found = _engine(name, folder, left, given.seconds, given.seed + len(before))
+    (folder / TALLY).write_text("".join(f"{each}\n" for each in [*before, found.cases]))
+    counted = f"{sum(before) + found.cases:9} cases  {found.cases / found.cpu:7.0f} a second of processor time"
+    print(f"{name:17} {counted}  {found.edges or '-':>5} edges  {found.features or '-':>6} features", end="  ")
+    print(_VERDICTS.get(found.status) or f"FAILED, see {folder / 'log'}", flush=True)
+    if found.status == _INTERRUPTED:
+        raise SystemExit(1)
+    return found.status == 0
+
+
+def _engine(name: str, folder: Path, cases: int, seconds: int, seed: int) -> Found:
+    """The search, in a process of its own."""
     memory = MEMORY if MEMORY.is_dir() and name != HTTP else None
+    used = _children()
     with (folder / "log").open("wb") as log, tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as scratch:
-        arguments = [str(each) for each in (name, folder, given.cases, given.seconds, given.seed)]
+        arguments = [str(each) for each in (name, folder, cases, seconds, seed)]
         done = subprocess.run(
             [sys.executable, "-m", "tests.fuzz.engine", *arguments],
             stdout=log,
@@ -74,15 +109,23 @@ def _search(name: str, given: argparse.Namespace) -> bool:
             check=False,
             env={**os.environ, "TMPDIR": scratch},
         )
-    spent = time.monotonic() - began
+    used = _children() - used
     said = (folder / "log").read_text(errors="replace")
-    cases, edges, features = max(((int(n), c, f) for n, c, f in _DONE.findall(said)), default=(0, "", ""))
-    print(
-        f"{name:17} {cases:9} cases  {cases / spent:7.0f}/s  {edges or '-':>5} edges  {features or '-':>6} features",
-        end="  ",
-    )
-    print("ok" if done.returncode == 0 else f"FAILED, see {folder / 'log'}", flush=True)
-    return done.returncode == 0
+    count, edges, features = max(((int(n), c, f) for n, c, f in _DONE.findall(said)), default=(0, "", ""))
+    began = float(ready[1]) if (ready := _READY.search(said)) else 0.0
+    return Found(count, max(used - began, 0.001), edges, features, done.returncode)
+
+
+def _children() -> float:
+    """Processor time of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _tally(folder: Path) -> list[int]:
+    """Cases of each search before."""
+    path = folder / TALLY
+    return [int(each) for each in path.read_text().split()] if path.exists() else []
 
 
 def _found(name: str) -> Iterator[bytes]:

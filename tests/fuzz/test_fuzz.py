@@ -6,9 +6,11 @@ import json
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.rows import dict_row
 
 from ledger.format.kinds import Kind, encode_body
 from tests.fuzz import corpus
@@ -16,6 +18,7 @@ from tests.fuzz.case import CPU_SECONDS, MEMORY, Flaw, Target, Watch, break_hang
 from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import HTTP, MODULE_OF, load, pieces
 from tests.fuzz.targets.decoders import NAMES, payload
+from tests.fuzz.targets.remembering import Remembering, forget
 from tests.fuzz.targets.requests import serving
 from tests.fuzz.targets.trust import signed
 from tests.sealing import key_statement
@@ -53,6 +56,19 @@ def test_hostile_bytes_are_read_or_refused_within_bounds(name: str) -> None:
 
 def test_hostile_requests_are_answered_within_bounds(served: None) -> None:
     replay(load(HTTP))
+
+
+def test_what_the_store_was_asked_before_is_answered_as_then_in_the_form_that_is_asked_for(postgres: Databases) -> None:
+    forget()
+    with psycopg.connect(postgres.url, autocommit=True, cursor_factory=Remembering) as connection:
+        asked = "select %s::int as number, clock_timestamp() as at"
+        first = connection.execute(asked, [1]).fetchone()
+        assert connection.execute(asked, [1]).fetchone() == first
+        assert connection.execute(asked, [2]).fetchone() != first
+        with connection.cursor(row_factory=dict_row) as cursor:
+            assert cursor.execute(asked, [1]).fetchall() == [dict(zip(("number", "at"), first or (), strict=True))]
+        forget()
+        assert connection.execute(asked, [1]).fetchone() != first
 
 
 @given(payloads())

@@ -14,6 +14,7 @@ from ledger.format.kinds import ReasoningStep
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.context import Recorded
 from ledger.recorder.frames import event_frame
+from ledger.recorder.inventory import spools_below
 from ledger.recorder.journal import FRAME, HEAD, MAGIC, Cursor, Journal, recover
 from ledger.recorder.spool import Spool, adopt, take_lock
 from tests.recording import (
@@ -186,6 +187,19 @@ def test_a_spool_is_taken_over_only_when_its_process_is_gone_and_by_its_own_serv
     assert not directory.exists()
     (orphan,) = adopt(tmp_path, nobody, ledger=LEDGER, service="other")
     orphan.close(delete=False)
+
+
+def test_a_spool_whose_owner_is_nested_beyond_reading_is_nobodys_and_keeps_no_other_from_its_adopter(
+    tmp_path: Path,
+) -> None:
+    spool, foreign = make_spool(tmp_path / SERVICE), make_spool(tmp_path / SERVICE)
+    for each in (spool, foreign):
+        each.close()
+    (foreign.directory / "owner.json").write_text("[" * 100_000)
+    (orphan,) = adopt(tmp_path / SERVICE, tmp_path / "nobody", ledger=LEDGER, service=SERVICE)
+    assert orphan.directory == spool.directory
+    orphan.close(delete=False)
+    assert [seen.directory for seen in spools_below(tmp_path)] == [spool.directory]
 
 
 def test_a_spool_that_vanishes_while_it_is_looked_at_keeps_no_lock_of_another(tmp_path: Path) -> None:

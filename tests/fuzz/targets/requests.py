@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import anyio.to_thread
 from fastapi import FastAPI
 
 from api.access import Tokens
 from api.app import create_app
 from api.store import Store
+from ledger.store.lineage import PostgresLineage
+from ledger.wiring import CLOCK
 from tests.fuzz.case import Target
 from tests.fuzz.targets import pieces
+from tests.fuzz.targets.remembering import Remembering, forget
 from tests.sealing import LEDGER
 from tests.seeded import ACME, bundle, seed, story
 from tests.services.databases import Databases
@@ -36,18 +40,29 @@ def serving(databases: Databases) -> Iterator[None]:
     """The application over a seeded store, for the target."""
     url = databases.fresh(seed)
     store = Store(url)
+    store._pool.kwargs["cursor_factory"] = Remembering  # type: ignore[index]
     store.open()
-    app = create_app(store=store, ledger=LEDGER, tokens=Tokens(None, ACME), bundle=bundle)
+    trusted = bundle()
+    app = create_app(store=store, ledger=LEDGER, tokens=Tokens(None, ACME), bundle=lambda: trusted)
+    now = CLOCK.now()
+    app.state.lineage = PostgresLineage(store.connection, app.state.reading, lambda: now)
     _HELD.update(app=app, loop=asyncio.new_event_loop(), story=story(url))
+    threaded, anyio.to_thread.run_sync = anyio.to_thread.run_sync, _here
     try:
         yield
     finally:
+        anyio.to_thread.run_sync = threaded
         loop: asyncio.AbstractEventLoop = _HELD["loop"]
-        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
         _HELD.clear()
+        forget()
         store.close()
         databases.drop(url)
+
+
+async def _here(call: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
+    """A handler in the thread of the case, whose processor time is then the case's; no thread is begun for it."""
+    return call(*arguments)
 
 
 def request(data: bytes) -> None:
