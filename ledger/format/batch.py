@@ -86,8 +86,7 @@ class Sealed(NamedTuple):
 
 def split_batch(schemas: Schemas, value: bytes) -> SealedBatch:
     """The parts of a record's value; raises ``Malformed`` (also where the encoding is not canonical) or ``SchemaUnknown``."""
-    seal, signatures, events = schemas.decode_strictly(value, "SealedBatch")
-    batch = SealedBatch(seal, list(map(Signature._make, signatures)), list(map(SealedEvent._make, events)))
+    batch: SealedBatch = schemas.decode_strictly(value, "SealedBatch", SealedBatch, Signature, SealedEvent)
     if not 1 <= len(batch.events) <= EVENTS_PER_SEAL:
         raise Malformed(f"{len(batch.events)} events in a batch; 1 to {EVENTS_PER_SEAL} are allowed")
     if not 1 <= len(batch.signatures) <= SIGNATURES:
@@ -111,7 +110,8 @@ def decode_seal(schemas: Schemas, data: bytes) -> Seal:
     """The seal in ``data``, whatever its ``format``; raises ``Malformed`` or ``SchemaUnknown``. Its strings can be stored."""
     if len(data) > SEAL_BYTES:
         raise Malformed(f"the seal has {len(data)} bytes; the limit is {SEAL_BYTES}")
-    return Seal._make(schemas.decode_strictly(data, "Seal"))
+    seal: Seal = schemas.decode_strictly(data, "Seal", Seal)
+    return seal
 
 
 def used_schemas(

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import fastavro
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
@@ -37,6 +37,7 @@ class Schema:
         self.frame = frame
         self.pair = pair
         self.parsed = parsed
+        self._made: dict[tuple[type[NamedTuple], ...], Reader] = {}
 
     @cached_property
     def dicts(self) -> Reader:
@@ -47,6 +48,13 @@ class Schema:
     def tuples(self) -> Reader:
         """The strict reader that makes tuples of records."""
         return compile_reader(self.parsed, tuples=True)
+
+    def made_of(self, *classes: type[NamedTuple]) -> Reader:
+        """The strict reader that makes records of these classes, as far as they are called so."""
+        found = self._made.get(classes)
+        if found is None:
+            found = self._made[classes] = compile_reader(self.parsed, tuples=True, classes=classes)
+        return found
 
 
 class SchemaUnknown(VerificationError):
@@ -99,11 +107,14 @@ class Schemas:
         """The datum of a framed ``data``; raises ``SchemaUnknown``, or ``Malformed``: also for any other than ``expected``."""
         return read_body(self.expect(data, expected), data)
 
-    def decode_strictly(self, data: bytes, expected: str) -> Any:
-        """The datum as a tuple (records within too), only from its canonical encoding: anything else is ``Malformed``."""
+    def decode_strictly(self, data: bytes, expected: str, *classes: type[NamedTuple]) -> Any:
+        """The datum as a tuple (records within too), only from its canonical encoding: anything else is ``Malformed``.
+
+        Records that are called as one of ``classes`` are made of it.
+        """
         schema = self.expect(data, expected)
         try:
-            return schema.tuples(data)
+            return schema.made_of(*classes)(data)
         except HoldsNul:
             raise Malformed(f"a string of the {schema.name} holds U+0000") from None
         except NotCanonical as error:

@@ -101,10 +101,7 @@ def decode_header(schemas: Schemas, data: bytes) -> EventHeader:
     if len(data) > HEADER_BYTES:
         raise Malformed(f"the header has {len(data)} bytes; the limit is {HEADER_BYTES}")
     try:
-        fields = schemas.expect(data, "EventHeader").tuples(data)
-        if causes := fields[_CAUSES]:
-            fields = (*fields[:_CAUSES], list(map(Cause._make, causes)), *fields[_CAUSES + 1 :])
-        header = EventHeader._make(fields)
+        header: EventHeader = schemas.expect(data, "EventHeader").made_of(EventHeader, Cause)(data)
         if len(data) <= HEADER_STRING_BYTES and ids.is_event_id(header.event_id):
             return header  # what is this short, and canonical, holds no string or number of causes beyond the limits
     except (NotCanonical, HoldsNul):
@@ -112,9 +109,6 @@ def decode_header(schemas: Schemas, data: bytes) -> EventHeader:
     if fault := fault_of_header(header):
         raise Malformed(fault)
     return header
-
-
-_CAUSES: Final = EventHeader._fields.index("causes")
 
 
 def _header_of(datum: Datum) -> EventHeader:

@@ -35,6 +35,13 @@ def milliseconds(event_id: bytes) -> int:
     return int.from_bytes(event_id[:6], "big")
 
 
+def last_of(now: int) -> bytes:
+    """What no event id of the millisecond of ``now`` (µs UTC), or of an earlier one, is above."""
+    if now < 0:
+        return b""
+    return min(now // 1000, (1 << 48) - 1).to_bytes(6, "big") + b"\xff" * 10
+
+
 def text(event_id: bytes) -> str:
     """As people and HTTP see it."""
     return str(UUID(bytes=event_id))

@@ -268,6 +268,7 @@ class Judge:
         refused: list[RefusedEvent] = []
         allowed: dict[str, bool] = {}
         latest = append_time + EVENT_AHEAD
+        last_id = ids.last_of(latest)
         sequence = seal.first_sequence - 1
         for digest, raw, header in zip(digests, batch.events, headers, strict=True):
             sequence += 1
@@ -284,10 +285,12 @@ class Judge:
             except VerificationError as error:
                 refused.append(RefusedEvent(sequence, digest, raw, "unprojectable", error.detail))
                 continue
-            if not 0 <= header.occurred_at <= latest or ids.milliseconds(header.event_id) * 1000 > latest:
+            if not 0 <= header.occurred_at <= latest or header.event_id > last_id:
                 findings.append("clock_skew")
-            if any(cause.relation not in RELATIONS for cause in header.causes):
-                findings.append("unknown_relation")
+            for cause in header.causes:
+                if cause.relation not in RELATIONS:
+                    findings.append("unknown_relation")
+                    break
             if self._canonical and not self._is_canonical(raw, payload):
                 findings.append("non_canonical")
             events.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.format import ids
@@ -42,3 +42,12 @@ def test_only_versions_7_and_8_of_the_rfc_variant_are_event_ids(data: bytes) -> 
 def test_a_text_that_is_no_uuid_is_refused() -> None:
     with pytest.raises(ValueError, match="badly formed"):
         ids.parse("not-an-id")
+
+
+@given(st.one_of(times, st.integers()), st.binary(min_size=16, max_size=16))
+@example(999, bytes(6) + b"\xff" * 10)
+@example(1000, bytes(5) + b"\x01" + b"\xff" * 10)
+@example(999, bytes(5) + b"\x01" + bytes(10))
+@example(-1, bytes(16))
+def test_an_id_is_above_the_last_of_a_time_if_its_milliseconds_are(now: int, event_id: bytes) -> None:
+    assert (event_id > ids.last_of(now)) == (ids.milliseconds(event_id) * 1000 > now)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.format.codec import Schema
+from ledger.format.codec import Schema, read_schema, write_body
 from ledger.format.kinds import KINDS, to_avro
 from ledger.format.strict import HoldsNul, NotCanonical
 from ledger.schema_files import load_schemas
@@ -105,3 +105,46 @@ def test_odd_strings_are_not_canonical(what: str, body: bytes) -> None:
     schema = SCHEMAS.by_name["chain_close"]
     with pytest.raises(NotCanonical):
         schema.dicts(schema.frame + body + b"\x00\x00")
+
+
+LONGS = read_schema(
+    b'{"type": "record", "name": "Longs", "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "long"}]}'
+)
+
+
+@pytest.mark.parametrize("bits", range(64))
+def test_a_number_of_any_size_is_read_by_its_one_encoding(bits: int) -> None:
+    for number in ((1 << bits) - 1, -(1 << bits), (1 << bits) // 3):
+        data = write_body(LONGS, {"a": number, "b": 5})
+        assert LONGS.tuples(data) == (number, 5)
+        alone = write_body(LONGS, {"a": 5, "b": number})
+        assert LONGS.tuples(alone) == (5, number)
+        for at in range(10, len(data)):  # where it goes on or ends is another number, or none
+            changed = bytearray(data)
+            changed[at] ^= 128
+            assert strictly(LONGS, bytes(changed)) == by_library(LONGS, bytes(changed))
+
+
+@pytest.mark.parametrize("length", range(2, 11))
+def test_a_number_whose_last_byte_adds_nothing_is_not_canonical(length: int) -> None:
+    with pytest.raises(NotCanonical):
+        LONGS.tuples(LONGS.frame + b"\x85" * (length - 1) + b"\x00" + b"\x02")
+    assert LONGS.tuples(LONGS.frame + b"\x85" * (length - 1) + b"\x01" + b"\x02")[1] == 1
+
+
+@pytest.mark.parametrize("size", [63, 64, 8191, 8192, 70_000])
+def test_a_string_of_any_length_is_read_by_its_one_length(size: int) -> None:
+    data = SCHEMAS.encode("chain_close", {"reason": "x" * size, "event_count": 1, "lost_count": 0})
+    assert SCHEMAS.by_name["chain_close"].dicts(data)["reason"] == "x" * size
+
+
+def test_records_are_made_of_the_classes_that_have_their_fields() -> None:
+    class Longs(NamedTuple):
+        a: int
+        b: int
+
+    read = LONGS.made_of(Longs)(write_body(LONGS, {"a": 1, "b": 2}))
+    assert type(read) is Longs
+    assert read == Longs(1, 2)
+    with pytest.raises(ValueError, match="other fields"):
+        LONGS.made_of(NamedTuple("Longs", [("b", int), ("a", int)]))  # type: ignore[arg-type]
