@@ -250,14 +250,18 @@ def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grad
     node, grade, _ = right
     if grade != "inferred" or not isinstance(node.fact, Oversight):
         return False
-    uses = uses_of(index, node.fact.oversight_id)
+    uses = uses_of(index, node)
     return bool(uses) and not any(isinstance(each.fact, ApiAction) and each.fact.action_id in uses for each in group)
 
 
-def uses_of(index: Index, oversight_id: str) -> dict[str, list[Node]]:
-    """The actions known to have relied on an approval, by action_id, the earliest first."""
+def uses_of(index: Index, approval: Node) -> dict[str, list[Node]]:
+    """The actions known to have relied on an approval, by action_id, the earliest first: they name it, or cite it as what
+    authorized them."""
+    fact = approval.fact
+    named = index.answer_to(f"oversight_use:{fact.oversight_id}", "api_action") if isinstance(fact, Oversight) else []
+    relying = {node.ref: node for node in (*named, *index.relying_on(approval))}
     uses: dict[str, list[Node]] = {}
-    for node in index.answer_to(f"oversight_use:{oversight_id}", "api_action"):
+    for node in sorted(relying.values(), key=lambda each: (each.at, each.ref)):
         if node.payload is not None:
             uses.setdefault(node.payload["action_id"], []).append(node)
     return uses

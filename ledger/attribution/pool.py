@@ -12,7 +12,16 @@ from typing import Final, NamedTuple
 
 from ledger.attribution.joins import names_of
 from ledger.attribution.links import SAME
-from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Named, Node, Ref, Subgraph
+from ledger.attribution.subgraph import (
+    DEFAULT_LIMITS,
+    KnownPerson,
+    Limits,
+    Named,
+    Node,
+    Ref,
+    Subgraph,
+    rights_cited,
+)
 from ledger.format.kinds import ApiAction
 
 SURROUNDING: Final = 4
@@ -60,7 +69,7 @@ class Pool:
             self._by_id.setdefault(node.event_id, []).append(node)
             if node.effective:
                 named = self.names[node.ref] = names_of(node.header, node.payload)
-                for name in named[0]:
+                for name in (*named[0], *relied_on(rights_cited(node))):
                     self._answering.setdefault(name, []).append(node.event_id)
                 for cited in accounts_cited(node):
                     self._citing.setdefault(cited, {})[node.event_id] = None
@@ -257,9 +266,18 @@ def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
                     names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
         if payload is not None and node.kind == "oversight":
             names.append(f"oversight_use:{payload['oversight_id']}")
+            names += relied_on([node.event_id])
             if payload["binding"] == "reference":
                 names.append(f"action:{payload['reference']}")
     return names
+
+
+RELIED: Final = "relied:"
+"""Begins what stands for a name here, and is none in the store: an event, for the actions that cite it as their authority."""
+
+
+def relied_on(ids: Iterable[bytes]) -> list[str]:
+    return [f"{RELIED}{each.hex()}" for each in ids]
 
 
 def _repeated(node: Node, actions: Collection[str]) -> list[str]:
@@ -269,4 +287,15 @@ def _repeated(node: Node, actions: Collection[str]) -> list[str]:
     return [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
 
 
-__all__ = ["ACCOUNTS", "SURROUNDING", "Extent", "Overfull", "Pool", "accounts_alike", "accounts_cited", "surrounding"]
+__all__ = [
+    "ACCOUNTS",
+    "RELIED",
+    "SURROUNDING",
+    "Extent",
+    "Overfull",
+    "Pool",
+    "accounts_alike",
+    "accounts_cited",
+    "relied_on",
+    "surrounding",
+]

@@ -68,7 +68,7 @@ def read_approvals(
             external_system=fact.external_system,
             external_id=fact.external_id,
             uses_allowed=fact.uses_allowed,
-            uses=len(uses := list(uses_of(index, fact.oversight_id))),
+            uses=len(uses := list(uses_of(index, node))),
             use=uses.index(action) + 1 if action in uses else None,
             expires_at=fact.expires_at,
             at=node.at,

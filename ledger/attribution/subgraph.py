@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from ledger.attribution.joins import names_of
 from ledger.format.content import Person
-from ledger.format.event import EventHeader
+from ledger.format.event import AUTHORIZED_BY, EventHeader
 from ledger.format.kinds import Kind
 
 
@@ -134,6 +134,20 @@ class Subgraph:
     as_of: int | None = None
 
 
+def rights_cited(node: Node) -> list[bytes]:
+    """The ids of what an action states as having authorized it."""
+    if node.kind != "api_action" or not node.effective:
+        return []
+    return [cause.event_id for cause in node.header.causes if cause.relation == AUTHORIZED_BY]
+
+
+def _states(node: Node, right: Node) -> bool:
+    return any(
+        cause.event_id == right.event_id and cause.relation == AUTHORIZED_BY and cause.digest in (None, right.digest)
+        for cause in node.header.causes
+    )
+
+
 _id_of: Final = attrgetter("ref.event_id")
 
 
@@ -160,6 +174,7 @@ class Index:
         self.named: dict[Ref, Named] = {}
         self._people: dict[Ref, Sequence[bytes]] = {}
         self._by_id: dict[tuple[str, str | None], list[Node]] = {}
+        self._relying: dict[bytes, list[Node]] | None = None
         for node in sorted(graph.nodes, key=_in_time):
             self.by_id.setdefault(node.event_id, []).append(node)
             if not node.effective:
@@ -178,6 +193,7 @@ class Index:
             part.by_id.setdefault(node.event_id, []).append(node)
         part._inside = frozenset(node.ref for node in graph.nodes)
         part._by_id = {}
+        part._relying = None
         return part
 
     def follows(self, node: Node) -> list[str]:
@@ -206,6 +222,17 @@ class Index:
     def answer_to(self, name: str, kind: str) -> list[Node]:
         """The effective events of ``kind`` that answer to ``name``, in order of time."""
         return [node for node in self.answers(name) if node.kind == kind]
+
+    def relying_on(self, right: Node) -> list[Node]:
+        """The actions that state an event as what authorized them, in order of time."""
+        if self._relying is None:
+            self._relying = {}
+            for nodes in self.by_id.values():
+                for node in nodes:
+                    for cited in rights_cited(node):
+                        self._relying.setdefault(cited, []).append(node)
+        found = self._relying.get(right.event_id, ())
+        return sorted((node for node in found if _states(node, right)), key=_in_time)
 
     def near(self, name: str, node: Node, kind: str | None = None) -> list[Node]:
         """Of the events (of ``kind``) that answer to ``name`` those nearest to ``node`` by id, and one more than are looked at on

@@ -13,7 +13,16 @@ from typing import Any, Final
 import psycopg
 
 from ledger.attribution.joins import key_of, names_of, token_names
-from ledger.attribution.pool import ACCOUNTS, SURROUNDING, Pool, accounts_alike, accounts_cited, surrounding
+from ledger.attribution.pool import (
+    ACCOUNTS,
+    RELIED,
+    SURROUNDING,
+    Pool,
+    accounts_alike,
+    accounts_cited,
+    relied_on,
+    surrounding,
+)
 from ledger.attribution.subgraph import (
     DEFAULT_LIMITS,
     ChainCoverage,
@@ -45,7 +54,7 @@ POOL: Final = 50_000
 EFFECTS: Final = 256
 """Effects of an account among which other accounts of its action are looked for, the earliest first."""
 COPIES: Final = 10_000
-"""Effects of any tenant among which those are looked for: other tenants may copy an id."""
+"""Effects of any tenant among which those, or the uses of an approval, are looked for: other tenants may copy an id."""
 _LAST: Final = b"\xff" * 16
 ROUNDS: Final = 8
 """How often lineage down goes on through uses of tokens and approvals."""
@@ -199,7 +208,9 @@ class Question:
 
     def _citing(self, front: frozenset[bytes], unsure: set[bytes], near: bytes | None) -> set[bytes]:
         """The accounts not fetched yet that say that they are of the action of one of ``front``."""
-        names = self._names_beside(near) if near is not None else set()
+        names = (
+            {each for each in self._names_beside(near) if not each.startswith(RELIED)} if near is not None else set()
+        )
         rows = self._look(
             "lineage_beside.sql",
             ids=[each.hex() for each in sorted(front)],
@@ -219,10 +230,14 @@ class Question:
         return {node.event_id for node in nodes if not front.isdisjoint(accounts_cited(node))}
 
     def by_keys(self, names: Iterable[str], candidates: int, near: bytes = _LAST) -> set[bytes]:
-        """What answers to the names: so many a name, the nearest to the id ``near``; without one, the latest."""
-        keys = self._keys(dict.fromkeys(names))
-        given = {"keys": keys, "candidates": candidates, "near": near.hex()}
-        return self.fetch("lineage_keys.sql", **given) if keys else set()
+        """What answers to the names: so many a name, the nearest to ``near``; without one, the latest. An approval that has
+        more effects than are looked at is among what it returns."""
+        wanted = dict.fromkeys(names)
+        keys = self._keys(each for each in wanted if not each.startswith(RELIED))
+        cited = [each.removeprefix(RELIED) for each in wanted if each.startswith(RELIED)]
+        given = {"candidates": candidates, "near": near.hex()}
+        found = self.fetch("lineage_keys.sql", **given, keys=keys) if keys else set()
+        return found | (self.fetch("relying.sql", **given, ids=cited, effects=COPIES) if cited else set())
 
     def _keys(self, names: Iterable[str]) -> list[int]:
         return [key_of(self.tenant, name) for name in names]
@@ -272,9 +287,9 @@ class Question:
         self.take(self._aside)
 
     def _names_beside(self, near: bytes) -> set[str]:
-        """The names that surround what was fetched, each once."""
+        """The names that surround what was fetched, each once; who relies on an approval is looked for when all are known."""
         new = set(surrounding(self.decoded.values(), {near})) - self._looked
-        self._looked |= new
+        self._looked |= {each for each in new if not each.startswith(RELIED)}
         return new
 
     def crowds(self, asked: Collection[bytes]) -> list[str]:
@@ -282,14 +297,17 @@ class Question:
         question looks at on either side."""
         most = SURROUNDING * self.limits.candidates
         names = dict.fromkeys(surrounding(self.decoded.values(), asked))
-        self.by_keys(names, 2 * most)
+        found = self.by_keys(names, 2 * most)
         counts = Counter(
             name
             for node in self.decoded.values()
             if _surrounds(node, names)
             for name in names_of(node.header, node.payload)[0]
         )
-        return [name for name in names if counts[name] > most]
+        actions = [node for node in self.decoded.values() if node.kind == "api_action" and node.effective]
+        counts.update(relied_on(cause.event_id for node in actions for cause in node.header.causes))
+        unsure = {*relied_on(found)}
+        return [name for name in names if counts[name] > most or name in unsure]
 
     def uses(self, *, accounts: bool = False) -> list[bytes]:
         """Events that used a token or approval among those fetched, and are not fetched yet; ``accounts``: or of an action."""

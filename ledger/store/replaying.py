@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from ledger.attribution.joins import token_names
-from ledger.attribution.pool import SURROUNDING
+from ledger.attribution.pool import SURROUNDING, relied_on
 from ledger.attribution.replay.silences import SILENCE
 from ledger.attribution.replay.steps import replay_page
 from ledger.attribution.replay.values import Promise, Replay
@@ -146,7 +146,7 @@ class _Fetch:
         for node in self.question.decoded.values():
             fact = node.fact
             if isinstance(fact, Oversight):
-                names.append(f"oversight_use:{fact.oversight_id}")
+                names += [f"oversight_use:{fact.oversight_id}", *relied_on([node.event_id])]
             elif isinstance(fact, TokenIssuance) and node.payload is not None:
                 names += [*token_names(node.payload["token"]), *token_names(node.payload["subject_token"])]
                 names += [f"grant:{fact.grant_id}"] if fact.grant_id is not None else []

@@ -17,7 +17,7 @@ from ledger.attribution.judgement import KINDS
 from ledger.attribution.links import SAME
 from ledger.errors import BackendError, VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
-from ledger.format.event import EventHeader
+from ledger.format.event import AUTHORIZED_BY, EventHeader
 from ledger.ports import CONTENTS, EVENTS
 from ledger.store.criteria import all_again
 from ledger.store.decoded import Decoder
@@ -212,6 +212,7 @@ class _Hints:
         self.runs: dict[str, int] = {}
         self.erased: list[tuple[int, bytes, int]] = []
         self.accounts: dict[str, int] = {}
+        self.relied: dict[str, int] = {}
         self.forgotten: dict[int, int] = {}
 
 
@@ -235,6 +236,9 @@ def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[S
     if hints.accounts:
         given = {"ids": list(hints.accounts), "since": hints.since, "wave": wave}
         connection.execute(_ACCOUNTS, given)
+    if earlier := hints.relied.keys() - set(new):
+        since = min(hints.relied[each] for each in earlier)
+        connection.execute(_APPROVALS, {"ids": list(earlier), "since": since, "wave": wave})
     if hints.agents:
         given = {"names": list(hints.agents), "since": min(hints.agents.values()), "wave": wave}
         connection.execute(_OF_AGENTS, given)
@@ -258,6 +262,8 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
     if header.kind in KINDS:
         hints.judged.append((event_id.hex, tenant, since))
     hints.accounts |= dict.fromkeys(_accounts(header), since)
+    if header.kind == "api_action":
+        hints.relied |= {each.event_id.hex(): since for each in header.causes if each.relation == AUTHORIZED_BY}
     for key in _looked_for(name, header, said):
         hints.answers[key] = min(since, hints.answers.get(key, since))
     if said is None:
@@ -300,6 +306,12 @@ _ACCOUNTS: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, %(since)s::bigint as since from events e where e.event_id = any(%(ids)s::uuid[])
 )""")
+_APPROVALS: Final = _stale("""
+with found as (
+    select e.event_id, e.tenant, %(since)s::bigint as since
+      from events e where e.event_id = any(%(ids)s::uuid[]) and e.kind = (select id from names where name = 'oversight')
+)""")
+"""Approvals of before that new actions cite: what else relied on one may have been used too often now."""
 _NAMING: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, %(since)s::bigint as since

@@ -141,6 +141,26 @@ def test_an_approval_is_asked_given_bound_used_twice_and_expires(ask: Any, story
     assert "expired since" in steps["a5"].changes[-1].detail
 
 
+CITED = """
+person alice Alice
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=pay uses_allowed=1
+e1 bot api_action action_id=w phase=completed operation=pay outcome=success observer=agent agent=bot <- o1:authorized_by
+a1 bot api_action action_id=x phase=completed operation=pay outcome=success observer=agent agent=bot run=r1 <- o1:authorized_by
+"""
+
+
+def test_an_approval_that_another_run_cited_before_is_used_too_often(postgres: Databases) -> None:
+    story = read_scenario(CITED)
+    made, of = postgres.fresh(), story.events["a1"].made.header.execution_id
+    store(made, story)
+    assert of is not None
+    with psycopg.connect(made, autocommit=True) as connection:
+        replay = replay_steps(connection, reading(made), story.tenant, of, now=START + 9000 * SECOND).replay
+    (used,) = steps_of(story, replay)["a1"].state.approvals
+    assert (used.state, used.uses) == ("overused", 2)
+    postgres.drop(made)
+
+
 def test_what_was_read_taints_from_that_step_on_and_so_does_what_another_run_had_read(ask: Any, story: Story) -> None:
     steps = steps_of(story, ask().replay)
 

@@ -201,6 +201,32 @@ def test_what_comes_late_is_held_against_what_was_done_before(
     postgres.drop(url)
 
 
+USED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=send uses_allowed=1
+a1 hand api_action action_id=x phase=completed operation=send observer=agent agent=bot at=500 <- p1:started_by o1:authorized_by
+a0 hand api_action action_id=w phase=completed operation=send observer=agent agent=bot at=400 <- p1:started_by o1:authorized_by
+"""
+
+
+def test_an_earlier_use_of_an_approval_that_comes_late_makes_the_other_one_too_many(postgres: Databases) -> None:
+    story = read_scenario(USED)
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    ledger.commit(bundle, *ledger.records("p1", "o1", "a1"))
+    ledger.look(bundle)
+    assert ledger.held() == ("attributed", [])
+    ledger.commit(bundle, *ledger.records("a0"))
+    ledger.look(bundle)
+    assert ledger.held() == ("attributed", ["approval_reused"])
+    assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
+
+
 def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Databases) -> None:
     """More registrations of its agent than a question looks at: it is asked by itself, with whatever the limit leaves."""
     many = [f"r{n} platform agent_registration agent_id=bot state=active owner=alice at={n}" for n in range(140)]

@@ -152,7 +152,7 @@ def approvals_of(links: Links, run: Sequence[Node]) -> tuple[list[Said], list[As
         if enters is None:
             continue
         if isinstance(fact, Oversight):
-            uses = [nodes[0] for nodes in uses_of(links.index, fact.oversight_id).values()]
+            uses = [nodes[0] for nodes in uses_of(links.index, node).values()]
             said.append(Said(node, fact, links.index, sorted(uses, key=place_of), execution, enters))
         elif DEMANDS_APPROVAL & set(fact.obligations) and fact.decision != "deny":
             asked.append((node, fact, enters))

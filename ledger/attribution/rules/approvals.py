@@ -11,13 +11,13 @@ from ledger.format.kinds import ApiAction, Oversight
 
 
 def approval_reused(case: Case) -> Found:
-    """An approval that allows so many uses was named by more actions; the latest of them are the ones too many."""
-    action = next((fact.action_id for _, fact in case.accounts), None)
+    """An approval that allows so many uses was relied on by more actions; the latest of them are the ones too many."""
+    own = {fact.action_id for _, fact in case.accounts}
     for approval, fact in case.oversights:
-        if fact.uses_allowed is None or action is None:
+        if fact.uses_allowed is None:
             continue
-        uses = uses_of(case.names, fact.oversight_id)
-        number = list(uses).index(action) + 1 if action in uses else 0
+        uses = uses_of(case.names, approval)
+        number = next((place for place, action in enumerate(uses, 1) if action in own), 0)
         if number > fact.uses_allowed:
             detail = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}, and this is use {number}"
             yield detail, [approval, *(nodes[0] for nodes in uses.values())]
