@@ -78,6 +78,7 @@ class Pool:
                 answers[:] = sorted(dict.fromkeys(answers))
         self._next: dict[bytes, tuple[bytes, ...]] = {}
         self._closures: dict[bytes, frozenset[bytes]] = {}
+        self._extents: dict[tuple[frozenset[bytes], frozenset[str]], Extent] = {}
         self._names_beside: dict[bytes, list[str]] = {}
 
     def whole(self) -> Subgraph:
@@ -86,10 +87,16 @@ class Pool:
 
     def extent(self, event_id: bytes) -> Extent:
         """What a question about an event is answered from; raises ``Overfull``, and ``KeyError`` where it is not there."""
-        asked = self._by_id[event_id]
-        above = self._with_accounts(asked, self._closure(event_id))
+        asked, closure = self._by_id[event_id], self._closure(event_id)
+        actions = frozenset([node.fact.action_id for node in asked if isinstance(node.fact, ApiAction)])
+        extent = self._extents.get((closure, actions))
+        if extent is None:  # accounts of one action, each above the other, share it
+            above = self._with_accounts(asked, closure)
+            extent = self._extents[closure, actions] = self._extent(above, actions)
+        return extent
+
+    def _extent(self, above: frozenset[bytes], actions: frozenset[str]) -> Extent:
         names = dict.fromkeys(name for each in above for name in self._beside(each))
-        actions = {node.fact.action_id for node in asked if isinstance(node.fact, ApiAction)}
         if actions:
             names |= dict.fromkeys(
                 name for each in above for node in self._by_id.get(each, ()) for name in _repeated(node, actions)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ledger.format.codec import Schemas
 from ledger.format.event import EventHeader, decode_header
-from ledger.store.kept import Kept, weight
+from ledger.store.kept import Kept, weight, weight_of_header
 
 KEPT: Final = 64 << 20
 """Bytes that headers and payloads may take, half of it each."""
@@ -30,7 +30,7 @@ class Decoder:
         if found is None:
             found = decode_header(self.schemas, data)
             if self._keeps:
-                self._headers.keep(data, found, weight(data) + weight(found))
+                self._headers.keep(data, found, weight_of_header(found, len(data)))
         return found
 
     def payload(self, data: bytes, kind: str) -> Mapping[str, Any]:
@@ -40,7 +40,7 @@ class Decoder:
         if found is None:
             found = self.schemas.decode(data, kind)
             if self._keeps:
-                self._payloads.keep(data, found, weight(data) + weight(found))
+                self._payloads.keep(data, found, len(data) + weight(found))
         return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -11,6 +11,7 @@ from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.judgement import KINDS, Bench, Judgement, judge_alone
 from ledger.attribution.pool import Overfull
 from ledger.errors import NotFound
+from ledger.store.arrays import of_bytes, of_ids, of_plain, of_texts
 from ledger.store.lineage import above_one, pool_above
 from ledger.store.nodes import Reading
 
@@ -122,32 +123,34 @@ on conflict (event_id, tenant) do update
 def _forget(connection: Connection, tenant: int, event_ids: Collection[bytes]) -> None:
     """Takes back what was said of events that went again, such as by a key that was revoked."""
     if event_ids:
-        _clear(
-            connection, tenant, [each.hex() for each in event_ids], "judgements", "judgement_waits", "contradictions"
-        )
+        _clear(connection, tenant, event_ids, "judgements", "judgement_waits", "contradictions")
 
 
-def _clear(connection: Connection, tenant: int, ids: list[str], *tables: str) -> None:
+def _clear(connection: Connection, tenant: int, ids: Iterable[bytes], *tables: str) -> None:
+    given = of_ids(ids)
     for table in tables:
         connection.execute(
             f"delete from {table} where tenant = %s and event_id = any(%s::uuid[])".encode(),  # noqa: S608 (constants only)
-            [tenant, ids],
+            [tenant, given],
         )
 
 
 def write(connection: Connection, tenant: int, made: Sequence[Judgement]) -> None:
     """Puts judgements in the place of those before."""
-    ids = [each.event_id.hex() for each in made]
     cursor = connection.cursor()
-    _clear(connection, tenant, ids, "judgement_waits", "contradictions")
-    columns: dict[str, list[Any]] = {
-        "event_id": ids,
-        "class": [each.class_ for each in made],
-        "agent": [each.agent for each in made],
-    }
-    columns |= {
-        name: [getattr(each, name) for each in made]
-        for name in ("service", "system", "resource", "occurred_at", "reason", "grade", "who", "responsible")
+    _clear(connection, tenant, [each.event_id for each in made], "judgement_waits", "contradictions")
+    columns = {
+        "event_id": of_ids(each.event_id for each in made),
+        "service": of_texts(each.service for each in made),
+        "agent": of_texts(each.agent for each in made),
+        "system": of_texts(each.system for each in made),
+        "resource": of_texts(each.resource for each in made),
+        "occurred_at": of_plain(each.occurred_at for each in made),
+        "class": of_texts(each.class_ for each in made),
+        "reason": of_texts(each.reason for each in made),
+        "grade": of_texts(each.grade for each in made),
+        "who": of_bytes(each.who for each in made),
+        "responsible": of_plain(each.responsible for each in made),
     }
     cursor.execute(_INSERT, {"tenant": tenant, **columns})
     waits = [(digest, tenant, each.event_id.hex()) for each in made for digest in each.unresolved]

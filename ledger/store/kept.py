@@ -6,8 +6,11 @@ decoded, and whoever records chooses what is decoded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from sys import getsizeof
 from typing import Final, Generic, TypeVar
+
+from ledger.format.event import EventHeader
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -55,13 +58,30 @@ class Kept(Generic[K, V]):
 
 
 def weight(value: object) -> int:
-    """Bytes that a decoded value takes with all that it holds. What it holds twice counts twice."""
+    """Bytes that a decoded value takes with all that it holds. What it holds twice counts twice; None is there once for all."""
     size = getsizeof(value)
     if isinstance(value, dict):
-        return size + sum(map(weight, value.values()))
-    if isinstance(value, list | tuple):
-        return size + sum(map(weight, value))
+        held: Iterable[object] = value.values()
+    elif isinstance(value, list | tuple):
+        held = value
+    else:
+        return size
+    for each in held:
+        if each is not None:
+            size += getsizeof(each) if each.__class__ in _SINGLE else weight(each)
     return size
 
 
-__all__ = ["Kept", "weight"]
+def weight_of_header(header: EventHeader, size: int) -> int:
+    """No less than a header takes with the ``size`` bytes that it was read from: each character may take four."""
+    return _HEADER + 5 * size + _CAUSE * len(header.causes) + _STRING * (len(header.correlation) + len(header.contents))
+
+
+_HEADER: Final = 900
+_CAUSE: Final = 272
+_STRING: Final = 88
+_SINGLE: Final = frozenset({str, bytes, int})
+"""Classes of what holds nothing: nearly all that a payload is made of, and a call for each costs more than its size."""
+
+
+__all__ = ["Kept", "weight", "weight_of_header"]

@@ -34,6 +34,7 @@ from ledger.attribution.subgraph import (
 )
 from ledger.format.kinds import ApiAction, Oversight, content_digests
 from ledger.store.absent import no_event
+from ledger.store.arrays import of_ids, of_plain
 from ledger.store.connect import translated
 from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
 from ledger.store.observed import continuations
@@ -185,7 +186,7 @@ class Question:
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
-        return self.fetch(file, start=[each.hex() for each in start], nodes=self.limits.nodes)
+        return self.fetch(file, start=of_ids(start), nodes=self.limits.nodes)
 
     def accounts(self, asked: Collection[bytes], walked: set[bytes], near: bytes | None = None) -> set[bytes]:
         """Fetches the accounts that cite those of the actions asked about, by whatever action id, and what is above them; adds
@@ -213,10 +214,10 @@ class Question:
         )
         rows = self._look(
             "lineage_beside.sql",
-            ids=[each.hex() for each in sorted(front)],
+            ids=of_ids(sorted(front)),
             effects=EFFECTS,
             copies=COPIES,
-            keys=self._keys(sorted(names)),
+            keys=of_plain(self._keys(sorted(names))),
             candidates=SURROUNDING * self.limits.candidates,
             near=(near or _LAST).hex(),
         )
@@ -236,8 +237,8 @@ class Question:
         keys = self._keys(each for each in wanted if not each.startswith(RELIED))
         cited = [each.removeprefix(RELIED) for each in wanted if each.startswith(RELIED)]
         given = {"candidates": candidates, "near": near.hex()}
-        found = self.fetch("lineage_keys.sql", **given, keys=keys) if keys else set()
-        return found | (self.fetch("relying.sql", **given, ids=cited, effects=COPIES) if cited else set())
+        found = self.fetch("lineage_keys.sql", **given, keys=of_plain(keys)) if keys else set()
+        return found | (self.fetch("relying.sql", **given, ids=of_plain(cited), effects=COPIES) if cited else set())
 
     def _keys(self, names: Iterable[str]) -> list[int]:
         return [key_of(self.tenant, name) for name in names]
@@ -328,7 +329,7 @@ class Question:
         """The events fetched, with the findings about each."""
         chains = {row[CHAIN] for row in self.rows.values()}
         given = {
-            "ids": f"{{{','.join([event_id.hex() for event_id, _ in self.rows])}}}",
+            "ids": of_ids(event_id for event_id, _ in self.rows),
             "chains": list(chains - {None}),
             "as_of": self.as_of,
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ledger.attribution.subgraph import Node
-from ledger.store.kept import Kept, weight
+from ledger.store.kept import Kept, weight, weight_of_header
 from ledger.trust.bundle import TrustBundle
 
 KEPT: Final = 64 << 20
@@ -38,8 +38,8 @@ class Shelf:
 
     def keep(self, tenant: str, row: Row, node: Node) -> None:
         """Keeps an event whose row has header and payload. What a payload says a node has twice, as read and as typed."""
-        decoded = weight(node.header) + 2 * weight(node.payload)
-        self._kept.keep((tenant, row[1]), (row, node), _EVENT + len(row[2]) + len(row[4]) + decoded)
+        decoded = weight_of_header(node.header, len(row[2])) + 2 * weight(node.payload)
+        self._kept.keep((tenant, row[1]), (row, node), _EVENT + len(row[4]) + decoded)
 
 
 class Met:

@@ -13,6 +13,7 @@ from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
 from ledger.format.content import PRINCIPAL, decode_content, read_person
 from ledger.format.hashing import content_digest
+from ledger.store.arrays import of_bytes
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading
 
@@ -42,7 +43,7 @@ def persons_named(
     """
     if not digests:
         return {}
-    given = {"tenant": tenant, "digests": list(digests), "type": PRINCIPAL, "as_of": as_of}
+    given = {"tenant": tenant, "digests": of_bytes(digests), "type": PRINCIPAL, "as_of": as_of}
     with translated():
         rows = connection.execute(_NAMED, given).fetchall()
         claimed = {digest for digest, value in rows if value is None}

@@ -19,6 +19,7 @@ from ledger.errors import BackendError, VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
 from ledger.format.event import AUTHORIZED_BY, EventHeader
 from ledger.ports import CONTENTS, EVENTS
+from ledger.store.arrays import of_plain
 from ledger.store.criteria import all_again
 from ledger.store.decoded import Decoder
 from ledger.trust.bundle import TrustBundle, prefix_of
@@ -230,11 +231,13 @@ def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[S
     if hints.erased:
         cursor.executemany("insert into sentinel_erasures values (%s, %s, %s) on conflict do nothing", hints.erased)
     ids, tenants, sinces = zip(*hints.judged, strict=True) if hints.judged else ((), (), ())
-    connection.execute(_JUDGE, {"ids": list(ids), "tenants": list(tenants), "sinces": list(sinces), "wave": wave})
+    connection.execute(
+        _JUDGE, {"ids": of_plain(ids), "tenants": of_plain(tenants), "sinces": of_plain(sinces), "wave": wave}
+    )
     new = [event_id.hex() for event_id, _ in hints.all]
     _below(connection, wave, new, hints.answers, hints.since)
     if hints.accounts:
-        given = {"ids": list(hints.accounts), "since": hints.since, "wave": wave}
+        given = {"ids": of_plain(hints.accounts), "since": hints.since, "wave": wave}
         connection.execute(_ACCOUNTS, given)
     if earlier := hints.relied.keys() - set(new):
         since = min(hints.relied[each] for each in earlier)
@@ -246,7 +249,7 @@ def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[S
         given = {"runs": list(hints.runs), "since": min(hints.runs.values()), "wave": wave}
         connection.execute(_OF_RUNS, given)
     if hints.forgotten:
-        given = {"keys": list(hints.forgotten), "since": min(hints.forgotten.values()), "wave": wave}
+        given = {"keys": of_plain(hints.forgotten), "since": min(hints.forgotten.values()), "wave": wave}
         connection.execute(_NAMING, given)
 
 
@@ -315,7 +318,7 @@ with found as (
 _NAMING: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, %(since)s::bigint as since
-      from joins j join events e on e.event_id = j.event_id where j.key = any(%(keys)s)
+      from joins j join events e on e.event_id = j.event_id where j.key = any(%(keys)s::bigint[])
 )""")
 _BELOW: Final = _stale("""
 with changed as (
@@ -352,7 +355,8 @@ def _pass_on(connection: Connection, decoder: Decoder) -> bool:
     if not rows:
         return False
     since = min(row[3] for row in rows)
-    given = {"ids": [row[0].hex for row in rows], "tenants": [row[1] for row in rows]}
+    ids = [row[0].hex for row in rows]
+    given = {"ids": of_plain(ids), "tenants": of_plain([row[1] for row in rows])}
     answers: dict[int, int] = {}
     accounts: set[str] = set()
     for _, _, name, header, payload in connection.execute(_FOUND, given, binary=True):
@@ -360,9 +364,9 @@ def _pass_on(connection: Connection, decoder: Decoder) -> bool:
         if read is not None:
             answers |= dict.fromkeys(_looked_for(name, *read), since)
             accounts.update(_accounts(read[0]))
-    _below(connection, rows[0][2], given["ids"], answers, since)
-    if accounts := accounts.difference(given["ids"]):
-        connection.execute(_ACCOUNTS, {"ids": list(accounts), "since": since, "wave": rows[0][2]})
+    _below(connection, rows[0][2], ids, answers, since)
+    if accounts := accounts.difference(ids):
+        connection.execute(_ACCOUNTS, {"ids": of_plain(accounts), "since": since, "wave": rows[0][2]})
     return True
 
 
@@ -375,7 +379,8 @@ def _accounts(header: EventHeader) -> list[str]:
 
 def _below(connection: Connection, wave: int, ids: Collection[str], answers: dict[int, int], since: int) -> None:
     """What looks for the names that events answer to, and what states them as its causes."""
-    given = {"ids": list(ids), "keys": list(answers), "sinces": list(answers.values()), "since": since, "wave": wave}
+    keys, sinces = of_plain(answers), of_plain(answers.values())
+    given = {"ids": of_plain(ids), "keys": keys, "sinces": sinces, "since": since, "wave": wave}
     connection.execute(_BELOW, given)
 
 

@@ -13,11 +13,12 @@ from ledger.attribution import findable, joins
 from ledger.attribution.findable import value_keys
 from ledger.attribution.joins import join_keys
 from ledger.attribution.subgraph import Node
+from ledger.format.event import Cause, decode_header, encode_header
 from ledger.format.kinds import from_avro
 from ledger.format.kinds.encode import array
 from ledger.schema_files import load_schemas
 from ledger.store.decoded import Decoder
-from ledger.store.kept import Kept
+from ledger.store.kept import Kept, weight, weight_of_header
 from ledger.store.met import Met
 from ledger.trust.bundle import EMPTY
 from tests.attribution.scenario import read_scenario
@@ -126,3 +127,20 @@ def test_a_value_is_found_by_its_parts_however_long_it_is() -> None:
         NODE.header._replace(kind="observation"), blank("observation") | {"uri": uri}, "files.example"
     )
     assert hosts == ["uri"]
+
+
+@pytest.mark.parametrize("text", ["a", "ü", "a🙂", "x" * 25])
+def test_a_header_is_taken_to_weigh_no_less_than_it_does(text: str) -> None:
+    digest, digests = b"d" * 32, [bytes([number]) * 32 for number in range(64)]
+    causes = [Cause(bytes([number]) * 16, each, text + str(number)) for number, each in enumerate(digests)]
+    strings = [f"trace:{text}{number}" for number in range(9)]
+    about = {
+        "agent_id": text + "agent",
+        "agent_instance": text + "instance",
+        "execution_id": b"e" * 16,
+        "principal": digest,
+    }
+    for given in ({}, about | {"causes": causes, "correlation": strings, "contents": digests}):
+        data = encode_header(load_schemas(), NODE.header._replace(**given))  # type: ignore[arg-type]
+        header = decode_header(load_schemas(), data)
+        assert weight(header) + weight(data) <= weight_of_header(header, len(data))
