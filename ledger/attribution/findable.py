@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from ledger.attribution.joins import CORRELATIONS, REMEMBERED, keys_of
+from ledger.attribution.joins import CORRELATIONS, REMEMBERED
 from ledger.format.event import EventHeader
 
 PARTS: Final = 16
@@ -64,6 +64,34 @@ _TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
 """Fields with references to tokens."""
 _WITH_PARTS: Final = frozenset({"resource", "resources", "uri"})
 _WITH_HOST: Final = frozenset({"origin", "target_system", "external_system", "audiences", "peer_ledger"}) | _WITH_PARTS
+_MANY: Final = frozenset({"audiences", "resources"})
+"""Fields that hold several values."""
+_WHOLE: Final = CORRELATIONS - {"parent_span"}
+"""Correlations that stand in a name whole."""
+
+
+class _Stated(NamedTuple):
+    """The fields of a kind that hold a value which no name holds: those whose parts alone do, those of one value and of several,
+    those of a token, and whether the event answers to the token's digest (to its jti alone no name leads)."""
+
+    parted: tuple[str, ...]
+    one: tuple[str, ...]
+    many: tuple[str, ...]
+    tokens: tuple[tuple[str, bool], ...]
+
+
+_STATED: Final[Mapping[str, _Stated]] = {
+    kind: _Stated(
+        tuple(each for each in _NAMED.get(kind, ()) if each in _WITH_PARTS),
+        tuple(each for each in _OTHERS.get(kind, ()) if each not in _MANY),
+        tuple(each for each in _OTHERS.get(kind, ()) if each in _MANY),
+        tuple(
+            (each, each == "token" and kind in ("token_issuance", "token_revocation")) for each in _TOKENS.get(kind, ())
+        ),
+    )
+    for kind in (*_NAMED, *_OTHERS, *_TOKENS)
+}
+
 _NAMES: Final = (
     "value", "action", "decision", "oversight", "oversight_use", "grant", "grant_use", "trigger", "agent", "resource", "policy",
     "txn", "token_digest", "correlation",
@@ -82,29 +110,34 @@ def names_for(value: str) -> list[str]:
     ]
 
 
-def value_keys(tenant: str, header: EventHeader, payload: Payload | None) -> list[bytes]:
-    """The keys of the values that no other name of the event holds, each once. Of every event that is stored: no field is looked
+def value_names(header: EventHeader, payload: Payload | None) -> list[str]:
+    """The names of the values that no other name of the event holds, each once. Of every event that is stored: no field is looked
     at that the kind has not, and what repeats is worked out once."""
     values: dict[str, None] = {}
     for each in header.correlation:
         namespace, _, value = each.partition(":")
-        if namespace == "parent_span" or namespace not in CORRELATIONS:
+        if namespace not in _WHOLE:
             values[value] = None
-    if payload is not None:
-        kind = header.kind
-        for field in _NAMED.get(kind, ()):
-            if (held := payload[field]) and field in _WITH_PARTS:
-                values.update(_parts(field, held))
-        for field in _OTHERS.get(kind, ()):
+    if payload is not None and (stated := _STATED.get(header.kind)) is not None:
+        for field in stated.parted:
             if held := payload[field]:
-                for value in (held,) if isinstance(held, str) else held:
-                    values[value] = None
-                    if field in _WITH_HOST:
-                        values.update(_parts(field, value))
-        for field in _TOKENS.get(kind, ()):
-            if (token := payload[field]) is not None:
-                values.update((value, None) for _, value, named in _of_token(field, token, kind) if not named)
-    return keys_of(tenant).of([f"value:{value}" for value in values])
+                values.update(_parts(field, held))
+        for field in stated.one:
+            if held := payload[field]:
+                values[held] = None
+                if field in _WITH_HOST:
+                    values.update(_parts(field, held))
+        for field in stated.many:
+            for value in payload[field]:
+                values[value] = None
+                if field in _WITH_HOST:
+                    values.update(_parts(field, value))
+        for field, whole in stated.tokens:
+            if (token := payload[field]) is not None and (jti := token["jti"]) is not None:
+                values[jti] = None
+                if not whole and (digest := token["digest"]) is not None:
+                    values[digest.hex()] = None
+    return [f"value:{value}" for value in values]
 
 
 def matches(header: EventHeader, payload: Payload | None, value: str) -> list[str]:
@@ -126,16 +159,16 @@ def _values(header: EventHeader, payload: Payload | None) -> Iterator[tuple[str,
             yield from ((field, each) for each in (value, *_parts(field, value)))
     for field in _TOKENS.get(header.kind, ()):
         if (token := payload[field]) is not None:
-            yield from ((field, value) for _, value, _ in _of_token(field, token, header.kind))
+            yield from ((field, each) for each in _of_token(token))
 
 
-def _of_token(field: str, token: Payload, kind: str) -> Iterator[tuple[str, str, bool]]:
-    """A token's names, and whether the event answers to one that holds it whole."""
+def _of_token(token: Payload) -> Iterator[str]:
+    """What a token is called by."""
     if (jti := token["jti"]) is not None:
-        yield field, jti, False
-        yield field, f"{token['issuer'] or ''}#{jti}", True
+        yield jti
+        yield f"{token['issuer'] or ''}#{jti}"
     if (digest := token["digest"]) is not None:
-        yield field, digest.hex(), jti is None or (field == "token" and kind in ("token_issuance", "token_revocation"))
+        yield digest.hex()
 
 
 def _parts(field: str, value: str) -> dict[str, None]:
@@ -182,4 +215,4 @@ def _host(value: str) -> str | None:
     return host if host is not None and len(host) <= _HOST else None
 
 
-__all__ = ["PARTS", "matches", "names_for", "value_keys"]
+__all__ = ["PARTS", "matches", "names_for", "value_names"]

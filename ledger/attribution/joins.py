@@ -106,13 +106,6 @@ def number_of(key: bytes) -> int:
     return int.from_bytes(key, "big", signed=True)
 
 
-def join_keys(tenant: str, header: EventHeader, payload: Payload | None) -> tuple[list[bytes], list[bytes]]:
-    """The keys that an event answers to, and those that it follows. ``payload`` None: erased or of an unknown schema."""
-    answers, follows = names_of(header, payload)
-    keys = keys_of(tenant)
-    return keys.of(answers), keys.of(follows)
-
-
 def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names]:
     """The names that an event answers to, and those that it follows, each once."""
     kind = header.kind
@@ -135,8 +128,10 @@ def names_of(header: EventHeader, payload: Payload | None) -> tuple[Names, Names
         read(payload, _Names(answers, follows, persons))
     if kind == "configuration" and header.agent_id is not None:
         answers.append(f"configured:{header.agent_id}")
-    if persons:
-        answers += [f"principal:{each.hex()}" for each in (persons if len(persons) == 1 else dict.fromkeys(persons))]
+    if len(persons) == 1:
+        answers.append(f"principal:{persons[0].hex()}")
+    elif persons:
+        answers += [f"principal:{each.hex()}" for each in dict.fromkeys(persons)]
     return answers, follows
 
 

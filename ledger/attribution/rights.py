@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any, Final, NamedTuple
 
-from ledger.attribution.joins import keys_of, token_names
+from ledger.attribution.joins import Keys, token_names
 from ledger.format.event import EventHeader
 
 EXCHANGED: Final = 1
@@ -58,12 +58,9 @@ def steps_of(header: EventHeader, payload: Payload | None) -> list[Step]:
     return list(dict.fromkeys(read(payload)))
 
 
-def step_keys(tenant: str, header: EventHeader, payload: Payload | None) -> list[tuple[bytes, bytes, int]]:
+def step_keys(keys: Keys, header: EventHeader, payload: Payload | None) -> list[tuple[bytes, bytes, int]]:
     """The same as the store keeps them: key above, key below, how."""
-    if not (steps := steps_of(header, payload)):
-        return []
-    keys = keys_of(tenant)
-    return [(keys[above], keys[below], how) for above, below, how in steps]
+    return [(keys[above], keys[below], how) for above, below, how in steps_of(header, payload)]
 
 
 def _token_issuance(payload: Payload) -> Iterator[Step]:

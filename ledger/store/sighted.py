@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.findable import value_keys
-from ledger.attribution.joins import join_keys, number_of
+from ledger.attribution.findable import value_names
+from ledger.attribution.joins import keys_of, names_of, number_of
 from ledger.attribution.rights import step_keys
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
@@ -23,19 +23,19 @@ from ledger.trust.verdict import Payload, VerifiedBatch, VerifiedEvent
 class _Stored(NamedTuple):
     event_id: bytes
     digest: bytes
-    tenant: str
-    header: EventHeader
-    payload: Payload | None
+    joins: rows.Joins
 
 
 def joins_of(tenant: str, event: VerifiedEvent, *, erased: bool = False) -> rows.Joins:
     """The join keys of an event; one without effect has none."""
-    if not event.effective:
-        return rows.NO_JOINS
-    payload = None if erased else event.payload
-    answers, follows = join_keys(tenant, event.header, payload)
-    answers += value_keys(tenant, event.header, payload)
-    return rows.Joins(answers, follows, step_keys(tenant, event.header, payload))
+    return _joins(tenant, event.header, None if erased else event.payload) if event.effective else rows.NO_JOINS
+
+
+def _joins(tenant: str, header: EventHeader, payload: Payload | None) -> rows.Joins:
+    answers, follows = names_of(header, payload)
+    answers += value_names(header, payload)
+    keys = keys_of(tenant)
+    return rows.Joins(keys.of(answers), keys.of(follows), step_keys(keys, header, payload))
 
 
 def erased_of(connection: psycopg.Connection, tenant: str, digests: Sequence[bytes]) -> frozenset[bytes]:
@@ -116,10 +116,10 @@ def unlink(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> 
         " where event_id = any(%s)) as d where c.cause = d.cause and c.effect = d.effect",
         [ids],
     )
-    stored = _stored(connection, schemas, ids)
-    keys = [(key, event.event_id.hex()) for event in stored for key in _keys(event)[0]]
+    stored = [(event_id.hex(), joins) for event_id, _, joins in _stored(connection, schemas, ids)]
+    keys = [(number_of(key), event_id) for event_id, joins in stored for key in joins.answers_to]
     connection.cursor().executemany("delete from joins where key = %s and event_id = %s::uuid", keys)
-    rights = [(above, event.event_id.hex()) for event in stored for above, _, _ in _rights(event)]
+    rights = [(number_of(above), event_id) for event_id, joins in stored for above, _, _ in joins.rights]
     connection.cursor().executemany("delete from rights where above = %s and event_id = %s::uuid", rights)
 
 
@@ -132,11 +132,11 @@ def link(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> No
     keys: set[tuple[int, str]] = set()
     rights: set[tuple[int, int, str, int]] = set()
     follows: list[tuple[list[int] | None, str, bytes]] = []
-    for event in _stored(connection, schemas, ids, "and effective"):
-        answers, followed = _keys(event)
-        keys.update((key, event.event_id.hex()) for key in answers)
-        follows.append((followed or None, event.event_id.hex(), event.digest))
-        rights.update((above, below, event.event_id.hex(), how) for above, below, how in _rights(event))
+    for event_id, digest, joins in _stored(connection, schemas, ids, "and effective"):
+        name = event_id.hex()
+        keys.update((number_of(key), name) for key in joins.answers_to)
+        follows.append((list(map(number_of, joins.follows)) or None, name, digest))
+        rights.update((number_of(above), number_of(below), name, how) for above, below, how in joins.rights)
     connection.cursor().executemany("insert into joins values (%s, %s::uuid)", sorted(keys))
     connection.cursor().executemany("insert into rights values (%s, %s, %s::uuid, %s)", sorted(rights))
     connection.cursor().executemany("update events set follows = %s where event_id = %s::uuid and digest = %s", follows)
@@ -167,20 +167,9 @@ def _stored(connection: psycopg.Connection, schemas: Schemas, ids: list[str], wh
         f" where e.event_id = any(%s) {where}"
     )
     return [
-        _Stored(event_id.bytes, digest, tenant, decode_header(schemas, header), read_payload(schemas, payload))
+        _Stored(event_id.bytes, digest, _joins(tenant, decode_header(schemas, header), read_payload(schemas, payload)))
         for event_id, digest, tenant, header, payload in connection.execute(query.encode(), [ids])
     ]
-
-
-def _keys(event: _Stored) -> tuple[list[int], list[int]]:
-    answers, follows = join_keys(event.tenant, event.header, event.payload)
-    answers += value_keys(event.tenant, event.header, event.payload)
-    return list(map(number_of, answers)), list(map(number_of, follows))
-
-
-def _rights(event: _Stored) -> list[tuple[int, int, int]]:
-    steps = step_keys(event.tenant, event.header, event.payload)
-    return [(number_of(above), number_of(below), how) for above, below, how in steps]
 
 
 def read_payload(schemas: Schemas, payload: bytes | None) -> Payload | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
-from ledger.attribution.joins import NAMESPACES, join_keys, key_of, names_of
+from ledger.attribution.joins import NAMESPACES, key_of, keys_of, names_of
 from ledger.format.event import Cause, EventHeader
 from tests.services.forge import blank
 
@@ -32,8 +32,8 @@ def test_a_key_is_eight_bytes_of_a_hash_over_tenant_and_name() -> None:
     wanted = blake2b(b"acme\0grant:g", digest_size=8).digest()
     assert key_of("acme", "grant:g") == int.from_bytes(wanted, "big", signed=True)
     assert key_of("other", "grant:g") != key_of("acme", "grant:g")
-    about = header("grant")
-    assert join_keys("acme", about, blank("grant") | {"grant_id": "g"}) == ([wanted], [])
+    answers, follows = names_of(header("grant"), blank("grant") | {"grant_id": "g"})
+    assert (keys_of("acme").of(answers), follows) == ([wanted], [])
 
 
 def test_an_action_follows_the_token_and_the_issuance_answers_to_it() -> None:

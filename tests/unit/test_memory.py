@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from ledger.attribution import findable, joins
-from ledger.attribution.findable import value_keys
-from ledger.attribution.joins import join_keys
 from ledger.attribution.subgraph import Node
 from ledger.format.event import Cause, decode_header, encode_header
 from ledger.format.kinds import from_avro
@@ -98,8 +96,7 @@ def test_a_resource_of_64_kib_is_not_remembered(taken: Callable[[], int], of: st
         resource = (of * (LARGE // size))[:-8] + f"{number:06}"
         action = blank("api_action") | {"resource": resource, "action_id": f"a{number}"}
         header = NODE.header._replace(kind="api_action")
-        assert value_keys("acme", header, action)
-        assert join_keys("acme", header, action)
+        assert joins.keys_of("acme").of([*findable.value_names(header, action), *joins.names_of(header, action)[0]])
     assert taken() < 1 << 20
 
 

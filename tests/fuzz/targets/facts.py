@@ -8,7 +8,6 @@ from hashlib import sha256
 
 from ledger.attribution.explain import explain
 from ledger.attribution.graph import graph_of, node_link
-from ledger.attribution.joins import join_keys
 from ledger.attribution.json_form import to_json
 from ledger.attribution.subgraph import Node, Ref, Subgraph
 from ledger.errors import VerificationError
@@ -17,7 +16,8 @@ from ledger.format.codec import Malformed, SchemaUnknown, read_body
 from ledger.format.event import EventHeader, decode_header
 from ledger.format.kinds import KINDS, TokenIssuance, from_avro, to_avro
 from ledger.format.lenient import Invalid
-from ledger.store.rows import Joins, copy_bytes, edge_rows, event_row, join_rows
+from ledger.store.rows import copy_bytes, edge_rows, event_row, join_rows
+from ledger.store.sighted import joins_of
 from ledger.trust.verdict import Payload, VerifiedEvent
 from tests.fuzz.case import Target
 from tests.fuzz.targets import pieces
@@ -70,11 +70,10 @@ def _payload(kind: str, body: bytes) -> Payload | None:
 
 def _store(header: EventHeader, raw: bytes, body: bytes, payload: Payload | None) -> None:
     event = VerifiedEvent(0, sha256(raw).digest(), header, raw, bytes(16), body, payload, (), True)
-    answers, follows = join_keys("acme", header, payload)
-    joins = Joins(answers, follows)
+    joins = joins_of("acme", event)
     names = {header.kind: 1, header.agent_id or "": 2}
     row = event_row(event, 0, tenant=1, seal=1, names=names, joins=joins, erased=False)
-    copy_bytes([row, edge_rows(event), join_rows(header.event_id, joins) if answers else b""])
+    copy_bytes([row, edge_rows(event), join_rows(header.event_id, joins) if joins.answers_to else b""])
 
 
 def _node(number: int, header: EventHeader, raw: bytes, payload: Payload | None) -> Node:
