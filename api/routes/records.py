@@ -15,13 +15,12 @@ from api.cursors import BAD_CURSOR, bounded, read_cursor, write_cursor
 from api.json_body import JsonBody
 from api.parameters import PAGE, TEXT_MOST, AsOf, Cursor, Limit, read_text, read_time
 from api.problems import InvalidRequest, responses
+from ledger.attribution.answer import Severity
 from ledger.attribution.contradictions import BY_NAME
 from ledger.attribution.json_form import rfc3339
-from ledger.format import ids
+from ledger.findings_view import finding_json
 from ledger.store import overview
 from ledger.store.survey import NAMES, Asked, At, survey
-from ledger.store.wrong import Wrong
-from ledger.trust.reasons import REASONS
 
 router = APIRouter(prefix="/v1", tags=["records"])
 
@@ -115,6 +114,10 @@ FindingState = Annotated[
 FindingOrigin = Annotated[
     Literal["stored", "computed"] | None, Query(description="Only what is stored, or only what is computed.")
 ]
+FindingSeverity = Annotated[Severity | None, Query(description="Contradictions of this severity alone.")]
+FindingAgent = Annotated[
+    str | None, Query(max_length=TEXT_MOST, description="Contradictions of what this agent did alone: an agent_id.")
+]
 
 
 @router.get("/chains", response_model=Chains, responses=responses(401, 403, 503), summary="The tenant's chains")
@@ -138,6 +141,8 @@ def findings(
     name: FindingName = None,
     state: FindingState = "open",
     origin: FindingOrigin = None,
+    severity: FindingSeverity = None,
+    agent: FindingAgent = None,
     as_of: AsOf = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
@@ -150,20 +155,20 @@ def findings(
         raise InvalidRequest(
             "name is none that can be found here: docs/format.md lists findings and refusals, docs/contradictions.md rules"
         )
-    at = read_time(as_of)
-    scope = ("findings", caller.tenant, name, state, origin, as_of)
+    at, agent = read_time(as_of), read_text(agent, "agent")
+    scope = ("findings", caller.tenant, name, state, origin, severity, agent, as_of)
     app = request.app.state
     with app.store.connection() as connection:
         after, now = _read_place(scope, cursor) if cursor is not None else (None, at)
         now = overview.clock(connection) if now is None else now
         whole = caller.may("watch")
-        asked = Asked(caller.tenant, now, whole, name, origin, state, at, app.pulse.sample.lost)
+        asked = Asked(caller.tenant, now, whole, name, origin, state, at, app.pulse.sample.lost, severity, agent)
         try:
             page = survey(connection, app.reading, asked, after=after, limit=limit)
         except ValueError:
             raise InvalidRequest(BAD_CURSOR) from None
     body = {
-        "items": [_finding(each, now) for each in page.found],
+        "items": [finding_json(each, now) for each in page.found],
         "next": None if page.next is None else _write_place(scope, page.next, now),
         "truncated": list(page.truncated),
         "looked": page.looked,
@@ -200,28 +205,4 @@ def _chain(row: overview.ChainRow) -> dict[str, object]:
         "closed": row.closed_at is not None,
         "gaps": row.runs - (1 if row.verified_up_to is not None else 0),
         "findings": list(row.findings),
-    }
-
-
-def _finding(wrong: Wrong, now: int) -> dict[str, object]:
-    reason, rule = REASONS.get(wrong.name), BY_NAME.get(wrong.name)
-    return {
-        "name": wrong.name,
-        "origin": wrong.origin,
-        "as_of": rfc3339(now),
-        "refused": reason.refuses if reason else False,
-        "meaning": reason.meaning if reason else rule.meaning if rule else "",
-        "remedy": reason.remedy if reason else rule.closes if rule else "",
-        "service": wrong.service,
-        "key_id": wrong.key_id,
-        "chain_id": wrong.chain_id.hex() if wrong.chain_id is not None else None,
-        "number": wrong.number,
-        "until": wrong.until,
-        "digest": wrong.digest.hex() if wrong.digest is not None else None,
-        "event_id": ids.text(wrong.event_id) if wrong.event_id is not None else None,
-        "severity": wrong.severity,
-        "evidence": [ids.text(each) for each in wrong.evidence],
-        "detail": wrong.detail,
-        "opened_at": None if wrong.opened_at is None else rfc3339(wrong.opened_at),
-        "closed_at": None if wrong.closed_at is None else rfc3339(wrong.closed_at),
     }

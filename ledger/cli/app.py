@@ -12,6 +12,7 @@ from ledger.cli import (
     coverage,
     doctor,
     evidence,
+    findings,
     imports,
     keys,
     questions,
@@ -40,6 +41,7 @@ token_usage.register(app)
 questions.register(app)
 replay.register(app)
 coverage.register(app)
+findings.register(app)
 touched.register(app)
 imports.register(app)
 evidence.register(app)

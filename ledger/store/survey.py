@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 
+from ledger.attribution.answer import Severity
 from ledger.attribution.contradictions import BY_NAME
 from ledger.store import cited
 from ledger.store.connect import translated
@@ -31,7 +32,8 @@ STORED: Final = frozenset(each.name for each in REASONS.values() if not each.ref
 
 
 class Asked(NamedTuple):
-    """What is asked for. ``whole``: also what concerns no tenant. ``now`` is the time that computed findings are as of.
+    """What is asked for. ``whole``: also what concerns no tenant. ``severity``, and the ``agent`` that acted, are those of a
+    contradiction: nothing else has either. ``now`` is the time that computed findings are as of.
 
     ``as_of``, an append time, shows what was known and open then; its ``now`` is the same time. ``lost`` is what the log
     dropped unread (``observed.lost``), None where nobody could look.
@@ -45,6 +47,8 @@ class Asked(NamedTuple):
     state: State = "open"
     as_of: int | None = None
     lost: Sequence[Wrong] | None = ()
+    severity: Severity | None = None
+    agent: str | None = None
 
 
 class At(NamedTuple):
@@ -115,7 +119,8 @@ def _next_source(asked: Asked, first: int) -> At | None:
             "stored",
             "contradictions",
         )  # nothing else is ever closed: it is there or it is not
-        if named and not closed and asked.origin in (None, source.origin):
+        other = (asked.severity or asked.agent) is not None and source.name != "contradictions"
+        if named and not closed and not other and asked.origin in (None, source.origin):
             return At(source.name, source.start)
     return None
 
@@ -141,6 +146,8 @@ def _kept(
         "name": asked.name,
         "state": asked.state,
         "as_of": asked.as_of,
+        "severity": asked.severity,
+        "agent": asked.agent,
         "after": after[0],
         "room": room,
         "scan": SCAN,

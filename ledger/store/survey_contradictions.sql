@@ -11,6 +11,10 @@ select t.last, t.looked, c.id, c.rule, v.name, c.event_id, c.detail, c.severity,
   left join lateral (
            select * from looked
             where (%(name)s::text is null or rule = %(name)s)
+              and (%(severity)s::text is null or severity = %(severity)s)
+              and (%(agent)s::text is null or exists (
+                      select from judgements j join names a on a.id = j.agent
+                       where j.event_id = looked.event_id and j.tenant = looked.tenant and a.name = %(agent)s))
               and (%(as_of)s::bigint is null or opened_at <= %(as_of)s)
               and case %(state)s
                       when 'open' then closed_at is null or closed_at > %(as_of)s::bigint

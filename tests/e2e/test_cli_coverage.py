@@ -15,7 +15,7 @@ from tests.e2e.conftest import Run
 from tests.sealing import LEDGER
 from tests.seeded import bundle
 
-RULES = "version = 1\n[[another_person]]\noperations = ['pay:*']\n"
+RULES = "version = 1\n[[another_person]]\noperations = ['pay:*']\n[[decision]]\noperations = ['wipe']\n"
 
 
 def judge(url: str, house: HouseRules = NO_RULES) -> None:
@@ -101,5 +101,5 @@ def test_doctor_says_what_the_house_rules_ask_and_that_the_sentinel_has_others(
     monkeypatch.setenv("ANSWERABLE_RULES", str(file))
     asked, differ = checks(run)
     assert (asked["status"], differ["status"]) == ("ok", "wrong")
-    assert "1 duties of two people, 0 operations of consequence" in asked["detail"]
+    assert "1 duties of two people, 1 operations that need a decision, 0 operations of consequence" in asked["detail"]
     assert "other house rules than this process" in differ["detail"]

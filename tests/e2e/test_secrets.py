@@ -42,6 +42,7 @@ SHORT = {
     "graph": "{execution}",
     "diff": "{execution} {execution}",
     "agents": "",
+    "findings": "",
     "touched": "person https://login.example#alice",
     "token-usage": "",
     "coverage": "",

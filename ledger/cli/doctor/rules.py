@@ -15,12 +15,18 @@ def asked(here: Here) -> Iterator[Check]:
     file = here.settings.rules
     if here.house is None or file is None:
         return
-    duties, operations = len(here.house.another_person), len(here.house.consequence)
-    detail = f"{file}: {duties} duties of two people, {operations} operations of consequence, {_name(here.house)}"
-    if duties or operations:
-        yield Check("rules", "ok", detail)
+    asks = {
+        "duties of two people": len(here.house.another_person),
+        "operations that need a decision": len(here.house.decision),
+        "operations of consequence": len(here.house.consequence),
+    }
+    if any(asks.values()):
+        counts = ", ".join(f"{number} {what}" for what, number in asks.items())
+        yield Check("rules", "ok", f"{file}: {counts}, {_name(here.house)}")
     else:
-        yield Check("rules", "note", f"{file} asks nothing", "write [[another_person]] or [consequence] in it")
+        yield Check(
+            "rules", "note", f"{file} asks nothing", "write [[another_person]], [[decision]] or [consequence] in it"
+        )
 
 
 def judged_by(store: Store) -> Iterator[Check]:
