@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ledger.ask import lineage_of, who_triggered
@@ -158,6 +159,21 @@ def test_what_another_tenant_says_of_an_id_is_not_among_the_effects_that_are_loo
     assert (answer.seen, answer.coverage.truncated) == ("both_sides", ())
     monkeypatch.setattr("ledger.store.lineage.COPIES", 5)
     assert explain(lineage(url).above(story.tenant, asked)).coverage.truncated == ("nodes",)
+    postgres.drop(url)
+
+
+def test_an_account_whose_row_was_changed_is_told_of_and_counts_for_nothing(postgres: Databases) -> None:
+    story = read_scenario(
+        "a1 bot api_action action_id=x operation=pay phase=completed outcome=success observer=agent\n"
+        "b1 bank api_action action_id=b operation=pay phase=completed outcome=success observer=resource <- a1:same_action\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    with psycopg.connect(url) as connection:
+        changed = [story.events["b1"].made.event_id.hex()]
+        connection.execute("update events set payload = payload || '\\x00' where event_id = %s::uuid", changed)
+    answer = explain(lineage(url).above(story.tenant, story.events["a1"].made.event_id))
+    assert (answer.seen, [each.name for each in answer.findings]) == ("caller_alone", ["row_changed"])
     postgres.drop(url)
 
 
