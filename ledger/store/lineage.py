@@ -183,6 +183,7 @@ class Question:
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self._looked: set[str] = set()
         self._aside: list[Row] = []
+        self._chains: list[tuple[Sequence[Any], set[str]]] = []
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
@@ -326,21 +327,25 @@ class Question:
         return sorted(self.by_keys(names, self.limits.nodes) - known)
 
     def nodes(self) -> tuple[Node, ...]:
-        """The events fetched, with the findings about each."""
-        chains = {row[CHAIN] for row in self.rows.values()}
+        """The events fetched, with the findings about each. What is said of their chains is looked up with them."""
         given = {
             "ids": of_ids(event_id for event_id, _ in self.rows),
-            "chains": list(chains - {None}),
+            "chains": list({row[CHAIN] for row in self.rows.values()} - {None}),
             "as_of": self.as_of,
         }
         by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
-        by_seal: dict[tuple[int, int], list[str]] = {}
-        query = query_bounded("lineage_findings.sql", self.as_of is not None)
-        for event_id, chain, number, name, digest in self.connection.execute(query, given):
-            if event_id is not None:
+        by_seal: dict[tuple[int, int | None], list[str]] = {}
+        by_chain: dict[int, set[str]] = {}
+        self._chains = []
+        query = query_bounded("lineage_around.sql", self.as_of is not None)
+        for chain, *coverage, event_id, number, name, digest in self.connection.execute(query, given):
+            if name is None:
+                self._chains.append((coverage, by_chain.setdefault(chain, set())))
+            elif event_id is not None:
                 by_event.setdefault(event_id.bytes, []).append((name, digest))
             else:
                 by_seal.setdefault((chain, number), []).append(name)
+                by_chain.setdefault(chain, set()).add(name)
         nodes = []
         for key, node in self.decoded.items():
             found = [name for name, digest in by_event.get(key[0], ()) if digest is None or digest == key[1]]
@@ -358,10 +363,8 @@ class Question:
         return persons_named(self.connection, self.reading, self.tenant, digests, as_of=self.as_of)
 
     def chains(self, now: int) -> tuple[ChainCoverage, ...]:
-        """How far each chain met is known at ``now``. A chain that another one continues promises nothing any more."""
-        given = {"chains": list({row[CHAIN] for row in self.rows.values()} - {None}), "as_of": self.as_of}
-        query = query_bounded("lineage_around.sql", self.as_of is not None)
-        found = [_coverage(row, now) for row in self.connection.execute(query, given)]
+        """How far each chain of the ``nodes`` is known at ``now``. One that another chain continues promises nothing any more."""
+        found = sorted(_coverage(row, findings, now) for row, findings in self._chains)
         silent = [each for each in found if each.silent_since is not None]
         if not silent:
             return tuple(found)
@@ -388,11 +391,11 @@ class Question:
         return found
 
 
-def _coverage(row: Row, now: int) -> ChainCoverage:
-    _, service, key_id, chain_id, closed, last, within, verified, findings = row
+def _coverage(row: Sequence[Any], findings: Iterable[str], now: int) -> ChainCoverage:
+    service, key_id, chain_id, closed, last, within, verified = row
     due = last + within * 1_000_000 if within and last is not None and not closed else None
     silent = due if due is not None and due < now else None
-    return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(findings))
+    return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(sorted(findings)))
 
 
 def _surrounds(node: Node, names: Collection[str]) -> bool:

@@ -1,5 +1,14 @@
--- What else an answer says about the chains given: how far each is known, when it was last heard, what is open on it. As of an
--- append time: how far it was known then, without what came later and with what was open.
+-- What else an answer says, in one look-up: of the chains given how far each is known and when it was last heard; and the findings
+-- that are open, or were as of an append time, on the events given and on the chains given, or a seal of theirs. As of an append time
+-- a chain is known as far as it was then, without what came later.
+with held as (
+    select event_id, chain, number, name, digest
+      from findings f
+     where case when %(as_of)s::bigint is null then f.closed_at is null
+                else f.opened_at <= %(as_of)s and (f.closed_at is null or f.closed_at > %(as_of)s) end
+       and (f.event_id = any((select %(ids)s::text::uuid[])::uuid[])
+            or f.event_id is null and f.chain = any((select %(chains)s::bigint[])::bigint[]))
+)
 select c.id, s.name, c.key_id, c.chain_id,
        c.closed_at is not null and (%(as_of)s::bigint is null or exists (
            select 1 from seals e where e.chain = c.id and e.number = c.closed_at and e.append_time <= %(as_of)s)),
@@ -15,11 +24,7 @@ select c.id, s.name, c.key_id, c.chain_id,
                                                 from (select number from seals where chain = c.id group by number
                                                       having min(append_time) > %(as_of)s) late), r.stop + 1))
        end,
-       coalesce((select array_agg(distinct f.name order by f.name)
-                   from findings f
-                  where f.chain = c.id and f.event_id is null
-                    and case when %(as_of)s::bigint is null then f.closed_at is null
-                             else f.opened_at <= %(as_of)s and (f.closed_at is null or f.closed_at > %(as_of)s) end), '{}')
+       null::uuid, null::bigint, null, null::bytea
   from chains c
   join names s on s.id = c.service
   left join lateral (
@@ -28,4 +33,5 @@ select c.id, s.name, c.key_id, c.chain_id,
             order by e.number desc limit 1
        ) last on true
  where c.id = any((select %(chains)s::bigint[])::bigint[])
- order by s.name collate "C", c.key_id collate "C", c.chain_id
+union all
+select chain, null, null, null, null, null, null, null, event_id, number, name, digest from held
