@@ -90,7 +90,8 @@ class Agent(Shown):
     last_seen: Time | None
     name: str | None
     state: str | None
-    owner: Party | None
+    owner: Party | None = Field(description="null also where services register different people: see `owners`")
+    owners: list[Party]
     purpose: str | None
     provider: str | None
     model: str | None

@@ -9,18 +9,18 @@ from ledger.attribution.answer import Accountable, Authority, Owner, Party
 
 def read_accountable(agent: str | None, owners: Sequence[Owner], authority: Sequence[Authority]) -> Accountable:
     """From what an answer says otherwise: nothing is looked up, and whoever triggered it is not taken for whom it was done."""
-    registered = next((each for each in owners if each.agent_id == agent), None)
-    owner = registered.owner if registered is not None else None
+    registered = [each for each in owners if each.agent_id == agent]
+    owner = registered[0].owner if len(registered) == 1 else None
     people = people_of(authority)
     person = people[0] if len(people) == 1 else None
     grant = _grant_of(authority, people)
     return Accountable(
         agent_id=agent,
         owner=owner,
-        state=registered.state if registered is not None else None,
+        state=registered[-1].state if registered else None,
         person=person,
         grant_id=grant.grant_id if grant is not None else None,
-        missing=tuple(_missing(agent, owner, people, grant)),
+        missing=tuple(_missing(agent, registered, people, grant)),
     )
 
 
@@ -75,9 +75,14 @@ def _grant_for(authority: Sequence[Authority], person: Party | None) -> Authorit
     return next((each for each in named if each.source == "grant"), named[0] if named else None)
 
 
-def _missing(agent: str | None, owner: Party | None, people: Sequence[Party], grant: Authority | None) -> Iterable[str]:
+def _missing(
+    agent: str | None, registered: Sequence[Owner], people: Sequence[Party], grant: Authority | None
+) -> Iterable[str]:
+    owner = registered[0].owner if registered else None
     if agent is None:
         yield "agent"
+    elif len(registered) > 1:
+        yield "owner_ambiguous"
     elif owner is None:
         yield "owner"
     elif owner.state == "unresolved":

@@ -274,7 +274,8 @@ class Influence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who was accountable for an agent when it acted; None where nothing was registered by then."""
+    """Who was accountable for an agent when it acted; None where nothing was registered by then. Several for one agent where
+    services register different people: the last registration comes last."""
 
     agent_id: str
     name: str | None
@@ -288,6 +289,7 @@ class Owner:
 MISSING: Final = {
     "agent": "no event of it names an agent",
     "owner": "nobody was registered as the agent's owner by then",
+    "owner_ambiguous": "services register different people as the agent's owner: each is shown",
     "owner_unresolved": "the content that names the owner has not arrived or does not verify",
     "person": "neither an event nor a token names on whose behalf it was done",
     "person_unresolved": "the content that names the person has not arrived or does not verify",
@@ -303,7 +305,7 @@ class Accountable:
     """Who answers for it on both sides: the agent's owner, and the person on whose behalf it was, with their grant.
 
     ``missing`` names what of it is not known, as in ``MISSING``: an empty field never stands without its reason. ``owner``
-    and ``state`` are as of when the agent acted.
+    and ``state`` are as of when the agent acted, the state by the last registration.
     """
 
     agent_id: str | None

@@ -15,6 +15,7 @@ from ledger.attribution.answer import Party
 from ledger.attribution.authority import party
 from ledger.attribution.joins import agents_of, token_names
 from ledger.attribution.json_form import rfc3339
+from ledger.attribution.owning import owning, since
 from ledger.attribution.subgraph import Index, KnownPerson, Node, Subgraph
 from ledger.errors import InvalidEvent
 from ledger.format import ids
@@ -26,6 +27,7 @@ REMARKS: Final[Mapping[str, str]] = {
     "never_registered": "It acted, or tokens name it, and nobody registered it: find out who runs it, and register or stop it.",
     "never_seen": "It is registered as active and was never seen: retire it, or find out why it does not record.",
     "owner_missing": "Its registration names no owner: nobody answers for it.",
+    "owner_ambiguous": "Services register different people as its owner: settle who answers for it, and say so everywhere.",
     "owner_erased": "Its owner was erased: register it anew under somebody who answers for it.",
     "owner_unresolved": "Who its owner is has not arrived or does not verify.",
     "acted_while_not_active": "It acted after it was suspended or retired.",
@@ -69,7 +71,8 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """One agent as of a time. What is not registered is None or empty; times are µs UTC."""
+    """One agent as of a time. What is not registered is None or empty; times are µs UTC. ``owners`` are several where services
+    register different people, and ``owner`` is none of them then."""
 
     agent_id: str
     registered: bool
@@ -77,6 +80,7 @@ class Agent:
     name: str | None = None
     state: str | None = None
     owner: Party | None = None
+    owners: tuple[Party, ...] = ()
     purpose: str | None = None
     provider: str | None = None
     model: str | None = None
@@ -130,8 +134,7 @@ class Wanted(NamedTuple):
 
     def fits(self, agent: Agent) -> bool:
         """Whether the agent is one of them."""
-        owner = agent.owner
-        names = () if owner is None else (owner.digest.hex(), f"{owner.issuer}#{owner.subject}")
+        names = {name for each in agent.owners for name in (each.digest.hex(), f"{each.issuer}#{each.subject}")}
         return (
             (self.remark is None or any(each.name == self.remark for each in agent.remarks))
             and (self.state is None or agent.state == self.state)
@@ -203,11 +206,17 @@ def make_agent(sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Ma
     last = registered[-1][1] if registered else None
     events = [node for node in sighted.events if node.effective and node.header.agent_id == sighted.agent_id]
     tokens = [node for node in sighted.tokens if sighted.agent_id in named_by(node, known)]
-    owner = party(index, last.owner) if last is not None else None
+    owning_ = owning(index, registered) if registered else []
+    owners = tuple(who for _, fact in owning_ if (who := party(index, fact.owner)) is not None)
     made = credentials_of(sighted, known)
     own = [node for node in events if node.kind not in ("agent_registration", "configuration")]
     remarks = [
-        *_registration_remarks(registered, own, tokens, owner),
+        *_registration_remarks(registered, own, tokens, owners),
+        *(
+            [Remark("owner_ambiguous", _services(owning_), _evidence([node for node, _ in owning_]))]
+            if len(owners) > 1
+            else []
+        ),
         *_credential_remarks(sighted.agent_id, made, users),
         *_unregistered(registered, configured, own),
     ]
@@ -218,7 +227,8 @@ def make_agent(sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Ma
         seen_as=tuple(name for name, seen in (("agent", own), ("token", tokens)) if seen),
         name=last.name if last else None,
         state=last.state if last else None,
-        owner=owner,
+        owner=owners[0] if len(owners) == 1 else None,
+        owners=owners,
         purpose=last.purpose if last else None,
         provider=last.provider if last else None,
         model=last.model if last else None,
@@ -238,12 +248,6 @@ def make_agent(sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Ma
     )
 
 
-def since(node: Node) -> int:
-    """From when a registration holds."""
-    fact = node.fact
-    return fact.effective_at if isinstance(fact, AgentRegistration) and fact.effective_at is not None else node.at
-
-
 def agent_json(agent: Agent) -> dict[str, Any]:
     """The record as JSON: ids as UUID text, digests in hex, times RFC 3339."""
     return {
@@ -254,6 +258,7 @@ def agent_json(agent: Agent) -> dict[str, Any]:
         "name": agent.name,
         "state": agent.state,
         "owner": None if agent.owner is None else _party(agent.owner),
+        "owners": [_party(each) for each in agent.owners],
         "purpose": agent.purpose,
         "provider": agent.provider,
         "model": agent.model,
@@ -313,7 +318,7 @@ _Registered = Sequence[tuple[Node, AgentRegistration]]
 
 
 def _registration_remarks(
-    registered: _Registered, own: Sequence[Node], tokens: Sequence[Node], owner: Party | None
+    registered: _Registered, own: Sequence[Node], tokens: Sequence[Node], owners: Sequence[Party]
 ) -> Iterable[Remark]:
     seen = [*own, *tokens]
     if not registered:
@@ -323,6 +328,7 @@ def _registration_remarks(
     node, last = registered[-1]
     if not seen and last.state == "active":
         yield Remark("never_seen", (), (node.event_id,))
+    owner = owners[0] if owners else None
     if last.state != "retired" and (owner is None or owner.state not in ("named", "erased_since")):
         yield Remark(f"owner_{owner.state}" if owner else "owner_missing", (), (node.event_id,))
     late = [(each, *held) for each in own if (held := _held_at(registered, each.at)) is not None]
@@ -333,6 +339,10 @@ def _registration_remarks(
     expired = [(each, by) for each, by, fact in late if fact.expires_at is not None and fact.expires_at < each.at]
     if expired:
         yield Remark("registration_expired", (), _evidence([expired[0][1], *(each for each, _ in expired)]))
+
+
+def _services(registered: _Registered) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(node.service for node, _ in registered))
 
 
 def _credential_remarks(agent: str, made: Mapping[str, bytes], users: Users) -> Iterable[Remark]:

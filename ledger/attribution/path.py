@@ -10,6 +10,7 @@ from ledger.attribution.answer import Actor, Influence, Owner, PathStep, Trigger
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.links import Links
+from ledger.attribution.owning import owning, since
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.walk import Walk, is_idle
 from ledger.format.event import INFORMED_BY, RESULT_OF, STEERED_BY
@@ -160,39 +161,38 @@ def read_owners(index: Index, path: Iterable[Node], actors: Sequence[Actor]) -> 
             acted[agent] = max(acted.get(agent, node.at), node.at)
     latest = max(acted.values(), default=0)
     known = dict.fromkeys(acted)
-    owners = [_owner(index, agent, at) for agent, at in acted.items()]
+    owners = [owner for agent, at in acted.items() for owner in _owners(index, agent, at)]
     for actor in actors:
         for name in (f"{actor.iss}#{actor.sub}", actor.sub):
             registered = index.answer_to(f"agent:{name}", "agent_registration") if actor.sub else []
             fact = registered[-1].fact if registered else None
             if isinstance(fact, AgentRegistration) and fact.agent_id not in known and latest:
                 known[fact.agent_id] = None
-                owners.append(_owner(index, fact.agent_id, latest))
+                owners += _owners(index, fact.agent_id, latest)
     return tuple(owners)
 
 
-def _owner(index: Index, agent: str, at: int) -> Owner:
-    """By the last registration that held at ``at``."""
-    best: tuple[int, Node, AgentRegistration] | None = None
-    for node in index.answer_to(f"agent:{agent}", "agent_registration"):
-        fact = node.fact
-        if not isinstance(fact, AgentRegistration):
-            continue
-        since = node.at if fact.effective_at is None else fact.effective_at
-        if since <= at and (best is None or since >= best[0]):
-            best = since, node, fact
-    if best is None:
-        return Owner(agent_id=agent, name=None, owner=None, state=None, since=None, event_id=None, grade=None)
-    since, node, fact = best
-    return Owner(
-        agent_id=agent,
-        name=fact.name,
-        owner=party(index, fact.owner),
-        state=fact.state,
-        since=since,
-        event_id=node.event_id,
-        grade=grade_of_claim(node),
-    )
+def _owners(index: Index, agent: str, at: int) -> list[Owner]:
+    """By the last registration that held at ``at``; where services differ on the owner, by the last of each that do."""
+    held = [
+        (node, node.fact)
+        for node in index.answer_to(f"agent:{agent}", "agent_registration")
+        if isinstance(node.fact, AgentRegistration) and since(node) <= at
+    ]
+    if not held:
+        return [Owner(agent_id=agent, name=None, owner=None, state=None, since=None, event_id=None, grade=None)]
+    return [
+        Owner(
+            agent_id=agent,
+            name=fact.name,
+            owner=party(index, fact.owner),
+            state=fact.state,
+            since=since(node),
+            event_id=node.event_id,
+            grade=grade_of_claim(node),
+        )
+        for node, fact in owning(index, held)
+    ]
 
 
 def summary(node: Node) -> str:

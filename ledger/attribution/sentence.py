@@ -47,8 +47,9 @@ def _doer(asked: Node, accountable: Accountable, owners: Sequence[Owner]) -> str
     agent = accountable.agent_id
     if agent is None:
         return f"An unnamed agent{_imported(asked)}" if asked.importer else f"Service {asked.service} (no agent named)"
-    known = next((each.name for each in owners if each.agent_id == agent and each.name), agent)
-    owner = accountable.owner.label if accountable.owner is not None else "not registered"
+    registered = [each for each in owners if each.agent_id == agent]
+    known = next((each.name for each in reversed(registered) if each.name), agent)
+    owner = " or ".join(each.owner.label for each in registered if each.owner is not None) or "not registered"
     state = f", {accountable.state}" if accountable.state not in (None, "active") else ""
     return f"Agent {known} (owner {owner}{state})"
 

@@ -99,9 +99,10 @@ def _seen(answer: Answer, seen: Seen) -> str:
 
 def _accountable(answer: Answer) -> Iterator[_Line]:
     """Both sides, always: the agent and its owner, the person and their grant; then other agents on the way."""
-    of, owners = answer.accountable, {each.agent_id: each for each in answer.owners}
+    of = answer.accountable
     if of.agent_id is not None:
-        yield _owner(of.agent_id, owners.get(of.agent_id))
+        own = [_owner(of.agent_id, each) for each in answer.owners if each.agent_id == of.agent_id]
+        yield from own or [_owner(of.agent_id, None)]
     else:
         yield _Line("agent: not known")
     grant = f"grant {of.grant_id}" if of.grant_id is not None else "no grant tied to it"

@@ -112,7 +112,7 @@ def _listed(
 
 def print_agent(out: Console, agent: Agent, *, history: bool, utc: bool) -> None:
     """An agent in a few lines: who answers for it first."""
-    owner = agent.owner.label if agent.owner is not None else "nobody"
+    owner = " or ".join(each.label for each in agent.owners) or "nobody"
     state = agent.state or "not registered"
     seen = "never seen" if agent.last_seen is None else f"last seen {show_time(agent.last_seen, utc=utc)}"
     name = f" ({clean(agent.name)})" if agent.name else ""

@@ -22,6 +22,7 @@ HOSTILE = "https://a.example/'; drop table events; --%/../\u202e\U0001f600"
 W = f"agent_id={A}whole name=whole state=active owner=olga client_ids=as#whole model=m-1 version=1.0"
 TEXT = f"""
 person olga Olga
+person pia Pia
 person gone !erased
 person bob !unresolved
 person robot !workload Robot
@@ -52,6 +53,8 @@ a5 api api_action action_id=z operation=o phase=completed observer=resource toke
 rb platform agent_registration agent_id={A}drift state=active owner=olga model=m-1 version=1.0
 sb drift reasoning_step status=completed visibility=full request_model=m-2 agent={A}drift
 cb drift configuration agent={A}drift software_version=1.1 system_prompt_digest=Q
+rc platform agent_registration agent_id={A}torn state=active owner=olga
+rd hr agent_registration agent_id={A}torn state=active owner=pia
 """
 
 
@@ -127,6 +130,7 @@ def test_an_honest_agent_has_no_remark_and_says_what_it_is(url: str) -> None:
             {"model_unregistered": ("m-2",), "version_unregistered": ("1.1",), "system_prompt_unregistered": (...,)},
             ["rb", "sb", "rb", "cb", "rb", "cb"],
         ),
+        (f"{A}torn", {"never_seen": (), "owner_ambiguous": ("platform", "hr")}, ["rd", "rc", "rd"]),
         (HOSTILE, {"never_registered": ()}, ["h1"]),
     ],
 )
@@ -142,6 +146,13 @@ def test_what_does_not_fit_is_remarked_with_its_evidence(
 
 def test_every_remark_is_made_of_some_agent(url: str) -> None:
     assert {name for agent in listed(url).values() for name in remarks(agent)} == set(REMARKS)
+
+
+def test_an_agent_of_which_services_name_different_owners_has_all_of_them_and_none_alone(url: str) -> None:
+    torn = one(url, f"{A}torn")
+    assert (torn.owner, [each.name for each in torn.owners]) == (None, ["Olga", "Pia"])
+    for each in ("idp#olga", "idp#pia"):
+        assert f"{A}torn" in listed(url, wanted=Wanted(owner=each).fits)
 
 
 def test_a_persons_own_app_is_no_agent(url: str) -> None:

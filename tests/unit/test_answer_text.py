@@ -143,6 +143,12 @@ def test_what_an_approval_and_a_decision_are_bound_to_is_said() -> None:
     assert "of OTHER parameters" in " ".join(under(told("compared", "a2"), "what people said"))
 
 
+def test_each_owner_that_some_service_registers_is_shown() -> None:
+    owners = under(told("owner_ambiguous", "a1"), "accountable")
+    assert [line.split("owner ")[1].split("  ")[0] for line in owners[:2]] == ["Dana", "Erin"]
+    assert any("services register different people" in line for line in owners)
+
+
 def test_whom_and_what_a_decision_is_about_is_said() -> None:
     about = {
         asked: under(told("rule_meant_for_another", asked), "policy")[0].split("; ")[2] for asked in ("a1", "a3", "a5")

@@ -1,0 +1,47 @@
+"""Which registrations of an agent say who owns it: the last word, and that of every other service that names another person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.attribution.answer import Party
+from ledger.attribution.authority import party
+from ledger.attribution.subgraph import Index, Node
+from ledger.format.kinds import AgentRegistration
+
+Registered = tuple[Node, AgentRegistration]
+
+
+def since(node: Node) -> int:
+    """From when a registration holds."""
+    fact = node.fact
+    return fact.effective_at if isinstance(fact, AgentRegistration) and fact.effective_at is not None else node.at
+
+
+def owning(index: Index, held: Sequence[Registered]) -> list[Registered]:
+    """Of the registrations that hold, the last one of all; and the last of each service, where they name different people.
+
+    What a service retired it claims no more. Nobody without a name is shown to be another, and an importer's word does not stand
+    against that of a service about itself.
+    """
+    last: dict[str, Registered] = {}
+    for each in sorted(held, key=lambda each: (since(each[0]), each[0].event_id, each[0].digest)):
+        last.pop(each[0].service, None)
+        last[each[0].service] = each
+    *others, latest = last.values()
+    owner = _named(index, latest)
+    told = {owner.identity: latest} if owner is not None else {}
+    for each in reversed(others):
+        node, fact = each
+        who = _named(index, each)
+        if told and who is not None and fact.state != "retired" and (not node.importer or latest[0].importer):
+            told.setdefault(who.identity, each)
+    return list(reversed(told.values())) or [latest]
+
+
+def _named(index: Index, registered: Registered) -> Party | None:
+    who = party(index, registered[1].owner)
+    return who if who is not None and who.state == "named" else None
+
+
+__all__ = ["Registered", "owning", "since"]
