@@ -268,10 +268,11 @@ def main(told: str) -> int:
     task = Task(**given, place=tuple(place) if place else None)
     if task.role == "api":
         return serve(task, threading.Event())
-    stop = stop_on_signals()
+    records = task.role == "recorder"
+    stop = stop_on_signals(DRAIN_SECONDS + 20) if records else stop_on_signals()
     if task.place is not None:
         kill_at(Place(*task.place))
-    return record(task, stop) if task.role == "recorder" else work(task, stop)
+    return record(task, stop) if records else work(task, stop)
 
 
 if __name__ == "__main__":
