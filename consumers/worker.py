@@ -254,7 +254,7 @@ class Worker(Generic[Prepared]):
     def _release(self) -> None:
         try:
             self._projection.release(self._topic, sorted(self._ends))
-        except BackendError as error:
+        except (BackendError, ConfigurationError) as error:
             self._say.info("positions are left to their time-out", error=str(error))
 
     def _assigned(self, partitions: Sequence[int]) -> Mapping[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,14 +12,9 @@ import psycopg
 from psycopg import errors
 
 from ledger.errors import AccessDenied, BackendError, ConfigurationError, InvalidEvent, LedgerError
+from ledger.postgres_login import refused_login
 
 _CONNECT_SECONDS = 10
-_NOT_LET_IN = re.compile(
-    r".*(?:authentication failed|no password supplied|is not permitted to log in|no pg_hba\.conf entry|pg_hba\.conf rejects"
-    r"|role \".*\" does not exist).*"
-)
-"""What Postgres, libpq and poolers say, in English: libpq gives no SQLSTATE of a connection that did not come about. Said in
-another language it is taken for what passes: it is told, and tried again."""
 _NOT_PREPARED = {each.sqlstate for each in (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)}
 
 _PLAN_OF_BEFORE = "RevalidateCachedQuery"
@@ -75,11 +69,11 @@ def connect(url: str, name: str) -> psycopg.Connection:
     except psycopg.ProgrammingError:  # its text repeats parts of the URL, perhaps those of a password
         raise ConfigurationError("LOG_URL is not what Postgres takes: postgresql://USER@HOST:PORT/DATABASE") from None
     except psycopg.OperationalError as error:
-        refused = _NOT_LET_IN.search(str(error))
+        refused = refused_login(error)
         if refused is None:
             raise
         raise AccessDenied(
-            f"Postgres does not let us in ({refused[0]}): check user and password of LOG_URL", missing="authentication"
+            f"Postgres does not let us in ({refused}): check user and password of LOG_URL", missing="authentication"
         ) from error
 
 

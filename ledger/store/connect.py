@@ -10,13 +10,15 @@ import psycopg
 from psycopg import sql
 
 from ledger.errors import AccessDenied, BackendError, ConfigurationError, LedgerError
+from ledger.postgres_login import refused_login
 from ledger.store.patience import TCP
 
 
 def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
     """A connection whose unqualified names mean ``schema`` (by default what the database says).
 
-    Raises ``BackendError``, or ``ConfigurationError`` for what is no URL of a Postgres.
+    Raises ``BackendError``, ``AccessDenied`` where the server does not let us in, or ``ConfigurationError`` for what is no URL
+    of a Postgres.
     """
     try:
         connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=10, **TCP)
@@ -26,6 +28,11 @@ def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> 
     except psycopg.ProgrammingError:  # its text repeats parts of the URL, perhaps those of a password
         raise ConfigurationError("STORE_URL is not what Postgres takes: postgresql://USER@HOST:PORT/DATABASE") from None
     except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError) and (refused := refused_login(error)) is not None:
+            raise AccessDenied(
+                f"the store does not let us in ({refused}): check user and password of STORE_URL",
+                missing="authentication",
+            ) from error
         raise BackendError(f"the store cannot be reached ({_first_line(error)}); check STORE_URL") from error
     return connection
 

@@ -84,7 +84,7 @@ def test_a_server_of_another_authority_is_refused(secure: SecurePostgres, tmp_pa
 def test_a_wrong_password_is_refused_and_not_told(secure: SecurePostgres, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("wrong-secret")
     with (
-        pytest.raises(BackendError, match='password authentication failed for user "asker"') as caught,
+        pytest.raises(AccessDenied, match=r'failed for user "asker".*password of STORE_URL') as caught,
         reading(load_settings({"store_url": secure.url("asker")})),
     ):
         pass
