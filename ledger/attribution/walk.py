@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade
-from ledger.attribution.grades import RANK, grade_of_claim, weakest
+from ledger.attribution.grades import RANK, grade_of_claim, grade_of_claims, weakest
 from ledger.attribution.links import CIRCUMSTANCE, SAME, TO_TRIGGERS, Edge, Links
 from ledger.attribution.subgraph import Node, Ref
 from ledger.format.event import INFORMED_BY, RELATIONS
@@ -39,7 +39,8 @@ _LEADS: Final = SAME | TO_TRIGGERS
 
 
 def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
-    """The triggers above ``starts``. Each is graded by its own word, and the weakest link of its surest way."""
+    """The triggers above ``starts``. Each is graded by its own word, or that of both sides, and the weakest
+    link of its surest way."""
     found: dict[Ref, Found] = {}
     seen: dict[Ref, Node] = {}
     led = led_on(links)
@@ -54,12 +55,27 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
             seen[ref] = node
             if ref not in found and is_trigger(node):
                 edges = _way_to(way, ref)
-                grade = weakest([*(edge.grade for edge in edges), grade_of_claim(node)])
+                grade = weakest([*(edge.grade for edge in edges), _grade_of(links, node)])
                 found[ref] = Found(node, edges, grade, max((edge.candidates for edge in edges), default=1))
     ends = [(node, reason) for node, _, depth in way.values() if (reason := _end(links, leads, node, depth))]
     origins = (_origin(links, leads, one, words=place < WORDS) for place, one in enumerate(found.values()))
     kept = [each for each in origins if each is not None]
     return Walk(tuple(kept), tuple(ends), tuple(seen.values()), led)
+
+
+def _grade_of(links: Links, node: Node) -> Grade:
+    """What a trigger says of itself; corroborated where both sides of one prompt name the same person."""
+    who = links.index.person(node.header.principal)
+    if who is None or who.person is None:
+        return grade_of_claim(node)
+    known = ((each, links.index.person(each.header.principal)) for each in links.group(node))
+    return grade_of_claims(
+        each
+        for each, other in known
+        if other is not None
+        and other.person is not None
+        and (other.person.issuer, other.person.subject) == (who.person.issuer, who.person.subject)
+    )
 
 
 WORDS: Final = 64

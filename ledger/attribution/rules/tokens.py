@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.attribution.authority import party
+from ledger.attribution.authority import party, token_text
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.rules.case import SKEW, Case, Found, are_two, ended
@@ -103,6 +103,26 @@ def revoked_token(case: Case) -> Found:
                         f"the token was exchanged from one that was revoked at {rfc3339(was.since)}",
                         [was.node, source, node],
                     )
+
+
+def refused_token(case: Case) -> Found:
+    """Presented with success, though its issuer had refused it and did not think better of it.
+
+    By the word of whoever was called, where they tell of it.
+    """
+    received = [node for node, fact in case.accounts if fact.observer == "resource"]
+    for account in case.took_effect:
+        if received and account not in received:
+            continue
+        stated = case.presented(account)
+        for node, fact in stated:
+            own = fact.observer == "issuer" and fact.status == "refused" and not node.importer
+            given = any(other.status == "issued" and each.service == node.service for each, other in stated)
+            if own and not given and case.was_before(node, account):
+                yield (
+                    f"token {token_text(fact.token)} was presented, which its issuer had refused to give out",
+                    [node, account],
+                )
 
 
 def _issued(case: Case) -> Iterator[Node]:
