@@ -36,7 +36,7 @@ class Stated(NamedTuple):
     payload: dict[str, Any]
 
 
-def recorder_on(log: MemoryLog, spool: Path, **settings: Any) -> Recorder:
+def recorder_on(log: MemoryLog, spool: Path | str, **settings: Any) -> Recorder:
     """A recorder that does not linger long."""
     given: dict[str, Any] = {
         "log": log,

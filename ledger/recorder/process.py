@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import get_args
 
-from ledger.errors import InvalidEvent
+from ledger.errors import ConfigurationError, InvalidEvent
 from ledger.format.codec import Schemas
 from ledger.format.limits import HEADER_STRING_BYTES
 from ledger.ports import Clock, Log, Signer
@@ -42,6 +43,18 @@ class Plan:
     strict_timeout: float
     spool_bytes: int
     segment_bytes: int
+
+    def __post_init__(self) -> None:
+        """Raises ``InvalidEvent`` for a name that no seal can hold, ``ConfigurationError`` for a setting that means nothing."""
+        for what in ("ledger", "tenant", "service"):
+            check_name(what, getattr(self, what))
+        if self.mode not in get_args(Delivery):
+            raise ConfigurationError(f"there is no mode {self.mode!r}: give {', '.join(get_args(Delivery))}")
+        for what in ("heartbeat", "append_timeout", "strict_timeout", "spool_bytes", "segment_bytes"):
+            if not getattr(self, what) > 0:
+                raise ConfigurationError(f"{what} is {getattr(self, what)}: give more than 0")
+        if not self.linger >= 0:
+            raise ConfigurationError(f"linger is {self.linger}: give 0 or more seconds")
 
 
 class Process:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -33,7 +34,7 @@ from ledger.recorder.health import NEVER_BEGUN, Health, closed_health, health_of
 from ledger.recorder.kinds import Circumstances, KindFunctions, Shared
 from ledger.recorder.linking import Start, caused_by, execution, forget_randomness, inject
 from ledger.recorder.own import OWN_KINDS
-from ledger.recorder.process import Plan, Process, check_name
+from ledger.recorder.process import Plan, Process
 from ledger.recorder.tokens import issuance_fields, token_reference
 from ledger.schema_files import load_schemas
 
@@ -56,7 +57,7 @@ class Recorder(KindFunctions):
         *,
         log: Log | Callable[[], Log],
         signer: Signer,
-        spool: Path,
+        spool: str | PathLike[str],
         ledger: str,
         tenant: str,
         service: str,
@@ -71,12 +72,10 @@ class Recorder(KindFunctions):
         spool_bytes: int = 256 * MEBIBYTE,
         segment_bytes: int = 4 * MEBIBYTE,
     ) -> None:
-        for what, name in (("ledger", ledger), ("tenant", tenant), ("service", service)):
-            check_name(what, name)
         self._plan = Plan(
             log=log,
             signer=signer,
-            spool=spool,
+            spool=Path(spool),
             ledger=ledger,
             tenant=tenant,
             service=service,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import BackendError, InvalidEvent, RecorderClosed
+from ledger.errors import BackendError, ConfigurationError, InvalidEvent, RecorderClosed
 from ledger.format.kinds import ApiAction, ChainOpen, Observation, Prompt, ReasoningStep
 from ledger.recorder.clock import SystemClock
 from tests.recording import (
@@ -157,6 +157,24 @@ def test_a_closed_recorder_says_so(log: MemoryLog, tmp_path: Path) -> None:
     assert recorder.close(5)
     with pytest.raises(RecorderClosed, match="open another one"):
         recorder.record(STEP)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("mode", "strickt"), ("heartbeat", 0), ("linger", -1), ("strict_timeout", float("nan")), ("spool_bytes", 0)],
+)
+def test_a_setting_that_means_nothing_is_refused_by_its_name(
+    log: MemoryLog, tmp_path: Path, setting: str, value: object
+) -> None:
+    with pytest.raises(ConfigurationError, match=setting):
+        recorder_on(log, tmp_path, **{setting: value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_spool_may_be_named_by_a_string(log: MemoryLog, tmp_path: Path) -> None:
+    with recorder_on(log, str(tmp_path / "spool")) as recorder:
+        recorder.prompt(trigger_kind="schedule", trust="trusted")
+        assert list((tmp_path / "spool").iterdir())
 
 
 def test_closing_in_time_fails_where_the_log_is_away_and_the_spool_stays(log: MemoryLog, tmp_path: Path) -> None:
