@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from ledger.attribution.subgraph import ChainCoverage, Limits
 
@@ -92,8 +92,7 @@ class Party:
         return f"{said} ({self.digest.hex()[:12]})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(NamedTuple):
     """From an event to a cause of it. ``join`` names the namespace where it was joined, with the number of candidates."""
 
     effect: bytes
@@ -316,8 +315,7 @@ class Accountable:
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathStep:
+class PathStep(NamedTuple):
     """An event of the path, nearest to the trigger first; ``links`` lead to its causes."""
 
     event_id: bytes

@@ -39,8 +39,9 @@ def to_json(value: object) -> Any:
     return _WRITERS[value.__class__](value)
 
 
+@lru_cache(maxsize=4096)
 def rfc3339(time: int) -> str:
-    """µs since 1970 as text, UTC; the number itself where no calendar holds it."""
+    """µs since 1970 as text, UTC; the number itself where no calendar holds it. An answer names most times twice."""
     try:
         return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec="microseconds").replace("+00:00", "Z")
     except OverflowError:

@@ -40,16 +40,7 @@ class Edge(NamedTuple):
 
     @property
     def link(self) -> Link:
-        return Link(
-            effect=self.source.event_id,
-            effect_digest=self.source.digest,
-            cause=self.target.event_id,
-            cause_digest=self.target.digest,
-            relation=self.relation,
-            grade=self.grade,
-            join=self.join,
-            candidates=self.candidates,
-        )
+        return Link(*self.source.ref, *self.target.ref, self.relation, self.grade, self.join, self.candidates)
 
 
 class Missing(NamedTuple):
@@ -167,17 +158,18 @@ class Links:
         stated = {(edge.target.ref, edge.relation in TO_TRIGGERS): edge.grade for edge in self.out[node.ref]}
         edges: dict[Ref, Edge] = {}
         # The surer join of one event to another stands for it: circumstance comes last.
-        for name in sorted(self.index.follows(node), key=lambda each: namespace_of(each) in CIRCUMSTANCE):
+        followed = [(namespace_of(name), name) for name in self.index.follows(node)]
+        for namespace, name in sorted(followed, key=lambda each: each[0] in CIRCUMSTANCE):
             fitting: dict[str, list[Node]] = {}
             for target in self.index.near(name, node):
-                relation = _relation(node, target, name) if target.ref != node.ref else None
+                relation = _relation(node, target, namespace, name) if target.ref != node.ref else None
                 if relation is not None:
                     fitting.setdefault(relation, []).append(target)
             for relation, targets in fitting.items():
                 for target in targets:
                     leads = relation in TO_TRIGGERS
                     if (target.ref, leads) not in stated and target.ref not in edges:
-                        edge = _joined(node, target, relation, name, len(targets))
+                        edge = _joined(node, target, relation, namespace, len(targets))
                         # A cause of another sense names the same event: then it is known which one is meant.
                         cited = stated.get((target.ref, not leads))
                         edges[target.ref] = edge._replace(grade=cited, candidates=1) if cited else edge
@@ -229,17 +221,15 @@ def namespace_of(name: str) -> str:
     return rest.partition(":")[0] if head == "correlation" else head
 
 
-def _joined(node: Node, target: Node, relation: str, name: str, candidates: int) -> Edge:
+def _joined(node: Node, target: Node, relation: str, namespace: str, candidates: int) -> Edge:
     """What the event itself states, without a digest, is asserted: its own action, and its parent in a trace of that name."""
-    namespace = namespace_of(name)
     own_word = relation in SAME and namespace == "action" and node.author == target.author
     parent = namespace == "span" and candidates == 1 and bool(_traces(node) & _traces(target))
     return Edge(node, target, relation, "asserted" if own_word or parent else "inferred", namespace, candidates)
 
 
-def _relation(node: Node, target: Node, name: str) -> str | None:
+def _relation(node: Node, target: Node, namespace: str, name: str) -> str | None:
     """What following ``name`` from ``node`` to ``target`` means; None where it means nothing."""
-    namespace = namespace_of(name)
     if namespace in _EARLIER and target.at > node.at:
         return None
     if namespace in _TOKENS:
