@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Final
-from uuid import UUID
 
 from ledger.attribution.authority import party
 from ledger.attribution.naming import Thing, same_agent, same_operation, same_thing
@@ -91,9 +90,8 @@ def _subject_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | No
     if who.state == "named" and who.identity in {each.identity for each in people}:
         return True, ""
     labels = ", ".join(dict.fromkeys(each.label for each in done_for))
-    return False if all(
-        are_two(who, each) for each in done_for
-    ) else None, f"is about {who.label}, and it was for {labels}"
+    told_apart = all(are_two(who, each) for each in done_for)
+    return False if told_apart else None, f"is about {who.label}, and it was for {labels}"
 
 
 def _agent_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
@@ -110,7 +108,7 @@ def _agent_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None
             for actor in (token.act.chain if token.act else ())
             for each in (actor.sub or "", f"{actor.iss}#{actor.sub}")
         )
-    if asked in names or {*_registered(case, asked)} & {*agents}:
+    if asked in names:
         return True, ""
     told_apart = all(same_agent(asked, doer) is False for doer in doers)
     return False if told_apart else None, f"is about agent {asked}, and {', '.join(doers)} did it"
@@ -145,10 +143,7 @@ def _other_approved(case: Case, node: Node, said: Oversight) -> tuple[str, list[
     if said.binding != "reference" or said.reference is None or said.reference in _actions(case):
         return None
     others = case.names.answer_to(f"action:{said.reference}", "api_action")
-    runs = {run for each in case.told if (run := each.header.execution_id) is not None}
-    if not others or said.reference in {name for run in runs for name in (run.hex(), str(UUID(bytes=run)))}:
-        return None
-    return f"is about action {said.reference}", others[:1]
+    return (f"is about action {said.reference}", others[:1]) if others else None
 
 
 def _any_of(fits: Iterable[bool | None]) -> bool | None:
