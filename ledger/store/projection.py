@@ -206,17 +206,14 @@ class PostgresProjection(Owner):
     def _pack(self, record: Record, batch: VerifiedBatch, names: Mapping[str, int]) -> _Packed:
         seal, tenant_name = self._new_seal(), batch.seal.tenant
         tenant, first = names[tenant_name], batch.seal.first_sequence
+        packer = rows.EventRows(tenant=tenant, seal=seal, names=names)
         events: list[bytes] = []
         causes: list[bytes] = []
         joined: list[bytes] = []
         rights: list[bytes] = []
         for event in batch.events:
             joins = sighted.joins_of(tenant_name, event)
-            events.append(
-                rows.event_row(
-                    event, event.sequence - first, tenant=tenant, seal=seal, names=names, joins=joins, erased=False
-                )
-            )
+            events.append(packer.row(event, event.sequence - first, joins))
             if event.header.causes:
                 causes.append(rows.edge_rows(event))
             if joins.answers_to:

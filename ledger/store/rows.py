@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -25,12 +26,16 @@ _TRUE: Final = b"\0\0\0\x01\x01"
 _FALSE: Final = b"\0\0\0\x01\x00"
 _UUID: Final = 2950
 _BIGINT: Final = 20
-_HEAD: Final = Struct(">hi16si32siiiqihiiiq").pack
+_OF_SEAL: Final = Struct(">iiiqi").pack
+_OF_KIND: Final = Struct(">iii").pack
+_AT: Final = Struct(">h12sq").pack
 _LENGTH: Final = Struct(">i").pack
 _INT: Final = Struct(">ii").pack
 _ARRAY: Final = Struct(">iiiiii").pack  # bytes, dimensions, nulls?, element type, size, lower bound
 _SIXTEEN: Final = b"\0\0\0\x10"
 _EIGHT: Final = b"\0\0\0\x08"
+_THIRTY_TWO: Final = b"\0\0\0\x20"
+_EVENT: Final = b"\0\x0f" + _SIXTEEN
 _EDGE: Final = b"\0\x02" + _SIXTEEN
 _JOIN: Final = b"\0\x02" + _EIGHT
 _RIGHT: Final = Struct(">hi8si8si16sih").pack
@@ -47,43 +52,46 @@ class Joins(NamedTuple):
 NO_JOINS: Final = Joins((), ())
 
 
-def event_row(
-    event: VerifiedEvent, at: int, *, tenant: int, seal: int, names: Mapping[str, int], joins: Joins, erased: bool
-) -> bytes:
-    """One row of ``events``; an event without effect is a row and nothing else, an erased one keeps its header."""
-    header = event.header
-    agent = header.agent_id
-    payload = None if erased else event.payload_bytes
-    parts = [
-        _HEAD(
-            15,
-            16,
-            header.event_id,
-            32,
-            event.digest,
-            4,
-            tenant,
-            8,
-            seal,
-            2,
-            at,
-            4,
-            names[header.kind],
-            8,
-            header.occurred_at,
-        ),
-        _SIXTEEN + header.execution_id if header.execution_id is not None else _NULL,
-        _INT(4, names[agent]) if agent is not None else _NULL,
-        _TRUE if event.effective else _FALSE,
-        _array(_UUID, _SIXTEEN, [cause.event_id for cause in header.causes]) if header.causes else _NULL,
-        _array(_BIGINT, _EIGHT, joins.follows) if joins.follows else _NULL,
-        _LENGTH(len(event.header_bytes)),
-        event.header_bytes,
-        _SIXTEEN,
-        ZERO16 if erased else event.salt,
-    ]
-    parts += (_NULL,) if payload is None else (_LENGTH(len(payload)), payload)
-    return b"".join(parts)
+class EventRows:
+    """Packs rows of ``events`` for the events of one seal: what they have in common is packed once."""
+
+    __slots__ = ("_agents", "_kinds", "_names", "_of_seal")
+
+    def __init__(self, *, tenant: int, seal: int, names: Mapping[str, int]) -> None:
+        self._names = names
+        self._of_seal = _OF_SEAL(4, tenant, 8, seal, 2)
+        self._kinds: dict[str, bytes] = {}
+        self._agents: dict[str | None, bytes] = {None: _NULL}
+
+    def row(self, event: VerifiedEvent, at: int, joins: Joins, *, erased: bool = False) -> bytes:
+        """One row; an event without effect is a row and nothing else, an erased one keeps its header."""
+        _, digest, header, header_bytes, salt, payload, _, _, effective = event
+        event_id, kind, occurred_at, execution_id, agent, _, _, causes, _, _, _ = header
+        if erased:
+            salt, payload = ZERO16, None
+        if (of_kind := self._kinds.get(kind)) is None:
+            of_kind = self._kinds[kind] = _OF_KIND(4, self._names[kind], 8)
+        if (of_agent := self._agents.get(agent)) is None:
+            of_agent = self._agents[agent] = _INT(4, self._names[agent or ""])
+        parts = [
+            _EVENT,
+            event_id,
+            _THIRTY_TWO,
+            digest,
+            self._of_seal,
+            _AT(at, of_kind, occurred_at),
+            _NULL if execution_id is None else _SIXTEEN + execution_id,
+            of_agent,
+            _TRUE if effective else _FALSE,
+            _array(_UUID, _SIXTEEN, [cause[0] for cause in causes]) if causes else _NULL,
+            _array(_BIGINT, _EIGHT, joins.follows) if joins.follows else _NULL,
+            _LENGTH(len(header_bytes)),
+            header_bytes,
+            _SIXTEEN,
+            salt,
+        ]
+        parts += (_NULL,) if payload is None else (_LENGTH(len(payload)), payload)
+        return b"".join(parts)
 
 
 def edge_rows(event: VerifiedEvent) -> bytes:
@@ -124,5 +132,11 @@ def copy_bytes(rows: Iterable[bytes]) -> bytes:
 
 def _array(kind: int, length: bytes, values: Sequence[bytes]) -> bytes:
     """An array of ``values`` of one length, of which there is one at least."""
-    body = length + length.join(values)
-    return _ARRAY(20 + len(body), 1, 0, kind, len(values), 1) + body
+    return _head(kind, length, len(values)) + length.join(values)
+
+
+@lru_cache(maxsize=256)
+def _head(kind: int, length: bytes, count: int) -> bytes:
+    """What stands before the first value of an array, its length too."""
+    size = len(length) + int.from_bytes(length, "big")
+    return _ARRAY(20 + count * size, 1, 0, kind, count, 1) + length

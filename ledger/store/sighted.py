@@ -55,6 +55,7 @@ def add(
     """Adds the events of an admitted seal: rows for those not there yet, sightings for the others. Returns how many are new."""
     tenant = batch.seal.tenant
     there = _effective(connection, [event.header.event_id for event in batch.events])
+    packer = rows.EventRows(tenant=names[tenant], seal=seal, names=names)
     fresh: list[bytes] = []
     linked: list[bytes] = []
     sightings: list[tuple[bytes, bytes, int, int, bool]] = []
@@ -72,7 +73,7 @@ def add(
         there[identity] = event.effective
         gone = event.digest in erased
         joins = joins_of(tenant, event, erased=gone)
-        fresh.append(rows.event_row(event, at, tenant=names[tenant], seal=seal, names=names, joins=joins, erased=gone))
+        fresh.append(packer.row(event, at, joins, erased=gone))
         edges.append(rows.edge_rows(event))
         if joins.answers_to:
             linked.append(rows.join_rows(event.header.event_id, joins))

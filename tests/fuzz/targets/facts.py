@@ -16,7 +16,7 @@ from ledger.format.codec import Malformed, SchemaUnknown, read_body
 from ledger.format.event import EventHeader, decode_header
 from ledger.format.kinds import KINDS, TokenIssuance, from_avro, to_avro
 from ledger.format.lenient import Invalid
-from ledger.store.rows import copy_bytes, edge_rows, event_row, join_rows
+from ledger.store.rows import EventRows, copy_bytes, edge_rows, join_rows
 from ledger.store.sighted import joins_of
 from ledger.trust.verdict import Payload, VerifiedEvent
 from tests.fuzz.case import Target
@@ -72,7 +72,7 @@ def _store(header: EventHeader, raw: bytes, body: bytes, payload: Payload | None
     event = VerifiedEvent(0, sha256(raw).digest(), header, raw, bytes(16), body, payload, (), True)
     joins = joins_of("acme", event)
     names = {header.kind: 1, header.agent_id or "": 2}
-    row = event_row(event, 0, tenant=1, seal=1, names=names, joins=joins, erased=False)
+    row = EventRows(tenant=1, seal=1, names=names).row(event, 0, joins)
     copy_bytes([row, edge_rows(event), join_rows(header.event_id, joins) if joins.answers_to else b""])
 
 
