@@ -96,16 +96,23 @@ def _of_keys(connection: Connection, decoder: Decoder, wave: int, keys: Collecti
 
 
 def _stale(found: str) -> str:
-    """A statement that queues what ``found``, a table of that name, holds."""
+    """A statement that queues what ``found``, a table of that name, holds, but for what stands under a seal that is not swept
+    yet: that comes by itself, and whoever is behind would judge it twice."""
     return found + _STALE
 
 
-_STALE: Final = """
+_STALE: Final = f"""
 insert into sentinel_stale as s (event_id, tenant, wave, passed, since)
 select distinct on (f.event_id, f.tenant) f.event_id, f.tenant, %(wave)s, false, f.since from found f
+ where not exists (
+           select from seals s
+             join positions p on p.topic = '{EVENTS}' and p.partition = s.partition and s.log_offset < p.next_offset
+             left join sentinel_positions m
+               on m.partition = p.partition and m.identity = p.identity and m.next_offset <= p.next_offset
+            where s.id = f.seal and s.log_offset >= coalesce(m.next_offset, 0))
  order by f.event_id, f.tenant, f.since
 on conflict (event_id, tenant) do update
-   set wave = excluded.wave, passed = false, since = least(s.since, excluded.since) where s.wave < excluded.wave"""
+   set wave = excluded.wave, passed = false, since = least(s.since, excluded.since) where s.wave < excluded.wave"""  # noqa: S608 (constants only)
 _OF_KEYS: Final = """
 select s.id
   from chains c join seals s on s.chain = c.id
@@ -122,7 +129,7 @@ with recursive waiting (digest) as (
     union
     select w.digest, x.tenant, x.append_time from waiting w join erasures x on x.digest = w.digest and not x.is_event
 ), found as (
-    select w.event_id, w.tenant, came.append_time as since
+    select w.event_id, w.tenant, null::bigint as seal, came.append_time as since
       from came join judgement_waits w on w.digest = came.digest and w.tenant = came.tenant
 )""")
 
@@ -153,7 +160,7 @@ def _payloads(connection: Connection, wave: int) -> None:
 
 _ERASED: Final = _stale("""
 with found as (
-    select o.event_id, o.tenant, %(since)s::bigint as since
+    select o.event_id, o.tenant, o.seal, %(since)s::bigint as since
       from (select distinct seal from events where digest = any(%(digests)s)) e join events o on o.seal = e.seal
 )""")
 _SEALS: Final = """
@@ -298,26 +305,26 @@ on conflict (event_id, tenant) do update
    set wave = excluded.wave, passed = true, since = least(s.since, excluded.since) where s.wave < excluded.wave"""
 _OF_AGENTS: Final = _stale("""
 with found as (
-    select e.event_id, e.tenant, %(since)s::bigint as since
+    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
       from events e join names a on a.id = e.agent where a.name = any(%(names)s)
 )""")
 _OF_RUNS: Final = _stale("""
 with found as (
-    select e.event_id, e.tenant, %(since)s::bigint as since from events e where e.execution_id = any(%(runs)s::uuid[])
+    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since from events e where e.execution_id = any(%(runs)s::uuid[])
 )""")
 _ACCOUNTS: Final = _stale("""
 with found as (
-    select e.event_id, e.tenant, %(since)s::bigint as since from events e where e.event_id = any(%(ids)s::uuid[])
+    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since from events e where e.event_id = any(%(ids)s::uuid[])
 )""")
 _APPROVALS: Final = _stale("""
 with found as (
-    select e.event_id, e.tenant, %(since)s::bigint as since
+    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
       from events e where e.event_id = any(%(ids)s::uuid[]) and e.kind = (select id from names where name = 'oversight')
 )""")
 """Approvals of before that new actions cite: what else relied on one may have been used too often now."""
 _NAMING: Final = _stale("""
 with found as (
-    select e.event_id, e.tenant, %(since)s::bigint as since
+    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
       from joins j join events e on e.event_id = j.event_id where j.key = any(%(keys)s::bigint[])
 )""")
 _BELOW: Final = _stale("""
@@ -330,7 +337,7 @@ with changed as (
     union all
     select c.effect, %(since)s::bigint from known i join causes c on c.cause = i.id
 ), found as (
-    select r.event_id, e.tenant, r.since from reached r join events e on e.event_id = r.event_id
+    select r.event_id, e.tenant, e.seal, r.since from reached r join events e on e.event_id = r.event_id
      where not exists (select from known i where i.id = r.event_id)
 )""")
 _PASSING: Final = """

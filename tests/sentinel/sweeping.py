@@ -24,13 +24,15 @@ def connected(url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def sentinel(url: str, bundle: TrustBundle, *, limit: int = 1000) -> None:
-    """Sweeps and judges until nothing is left."""
+def sentinel(url: str, bundle: TrustBundle, *, limit: int = 1000) -> int:
+    """Sweeps and judges until nothing is left; returns how many judgements that took."""
     reading = Reading(load_schemas(), LEDGER, lambda: bundle)
     with connected(url) as connection:
+        made = 0
         for _ in range(STEPS):
             swept = sweep(connection, load_schemas(), bundle)
             judged = judge(connection, reading, limit=limit)
+            made += judged.judged
             if not swept.more and not judged.taken:
-                return
+                return made
     raise AssertionError("the sentinel comes to no end")

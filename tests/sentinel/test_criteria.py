@@ -28,6 +28,9 @@ from tests.sentinel.sweeping import STEPS, connected
 from tests.services.databases import Databases
 from tests.services.forge import LEDGER
 
+ACCUSED = 6
+"""Actions of the scenario that one person did alone."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -79,7 +82,7 @@ def run(sentinel: PostgresSentinel) -> None:
 def test_other_house_rules_have_everything_judged_again_to_what_they_alone_would_have_said(told: Told) -> None:
     with closing(told.sentinel()) as sentinel:
         run(sentinel)
-    assert told.accused() == 4
+    assert told.accused() == ACCUSED
     before = sentinel_digest(told.url)
     with closing(told.sentinel(NO_RULES)) as sentinel:
         run(sentinel)
@@ -96,11 +99,11 @@ def test_judging_again_goes_on_where_a_sentinel_was_stopped(told: Told, monkeypa
     with closing(told.sentinel()) as sentinel:
         for _ in range(3):
             assert sentinel.step().more
-    assert 0 < told.accused() < 4
+    assert 0 < told.accused() < ACCUSED
     assert told.one("select count(*) from sentinel_stale") <= 2
     with closing(told.sentinel()) as sentinel:
         run(sentinel)
-    assert (told.accused(), told.one("select count(*) from sentinel where again is not null")) == (4, 0)
+    assert (told.accused(), told.one("select count(*) from sentinel where again is not null")) == (ACCUSED, 0)
 
 
 def test_what_is_new_is_judged_before_what_is_made_again(told: Told) -> None:
@@ -132,7 +135,9 @@ def test_another_release_has_everything_judged_again(told: Told) -> None:
         connection.execute("update sentinel set release = sha256('another')")
     with closing(told.sentinel()) as sentinel:
         run(sentinel)
-    assert told.one("select count(*) from contradictions where severity = 'high' and rule = 'one_person_alone'") == 4
+    assert (
+        told.one("select count(*) from contradictions where severity = 'high' and rule = 'one_person_alone'") == ACCUSED
+    )
 
 
 def test_a_sentinel_that_began_earlier_with_other_rules_stands_still_and_says_what_to_do(told: Told) -> None:
@@ -143,7 +148,7 @@ def test_a_sentinel_that_began_earlier_with_other_rules_stands_still_and_says_wh
             with pytest.raises(BackendError, match="same file by ANSWERABLE_RULES"):
                 earlier.step()
         run(later)
-        assert told.accused() == 4
+        assert told.accused() == ACCUSED
 
 
 def test_a_sentinel_goes_on_in_a_store_that_was_rebuilt_and_has_no_criteria(told: Told) -> None:
@@ -155,7 +160,7 @@ def test_a_sentinel_goes_on_in_a_store_that_was_rebuilt_and_has_no_criteria(told
             )
             connection.execute("update sentinel set house = '', release = ''")
         run(sentinel)
-    assert told.accused() == 4
+    assert told.accused() == ACCUSED
 
 
 def test_nothing_is_judged_by_criteria_that_changed_since_they_were_looked_at(told: Told) -> None:
@@ -195,6 +200,6 @@ def test_doctor_tells_a_sentinel_that_is_behind_and_the_contradictions_that_it_f
     now, *contradictions, _ = told.doctor()
     assert (now.status, now.detail) == ("ok", "every event of consequence is judged")
     (alone,) = [each for each in contradictions if "one_person_alone" in each.detail]
-    assert alone.detail.startswith("4 open, high: one_person_alone; the latest: ")
+    assert alone.detail.startswith(f"{ACCUSED} open, high: one_person_alone; the latest: ")
     assert "answerable who-triggered" in alone.remedy
     assert "an approval by somebody else" in alone.remedy
