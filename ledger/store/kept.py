@@ -6,8 +6,10 @@ decoded, and whoever records chooses what is decoded.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from sys import getsizeof
+from threading import Lock
 from typing import Final, Generic, TypeVar
 
 from ledger.format.event import EventHeader
@@ -15,46 +17,45 @@ from ledger.format.event import EventHeader
 K = TypeVar("K")
 V = TypeVar("V")
 
-_ENTRY: Final = 160
+_ENTRY: Final = 224
 """Bytes that keeping a value takes by itself."""
 _SHARE: Final = 64
 """What takes more than one so-many-th of all is not kept: it would push out much, and is seldom."""
 
 
 class Kept(Generic[K, V]):
-    """Values by key. Two halves, the younger and the older: what is not asked for while a half fills is let go.
-
-    Threads may share it: one may let go what another just kept, and neither notices.
+    """Values by key; what was not asked for the longest is let go first, and no sooner than it must: whoever asks for the same
+    again finds all that fits. Threads may share it.
     """
 
-    __slots__ = ("_half", "_most", "_old", "_size", "_young")
+    __slots__ = ("_bound", "_held", "_lock", "_most", "_size")
 
     def __init__(self, bound: int) -> None:
         """``bound`` in bytes; by 0 nothing is kept."""
-        self._half, self._most = bound // 2, bound // _SHARE
-        self._young: dict[K, tuple[V, int]] = {}
-        self._old: dict[K, tuple[V, int]] = {}
+        self._bound, self._most = bound, bound // _SHARE
+        self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._size = 0
+        self._lock = Lock()
 
     def find(self, key: K) -> V | None:
-        held = self._young.get(key)
-        if held is None:
-            held = self._old.get(key)
-            if held is None:
-                return None
-            self._put(key, held)
-        return held[0]
+        try:
+            self._held.move_to_end(key)
+            return self._held[key][0]
+        except KeyError:  # never kept, or let go of: by another thread perhaps between the two
+            return None
 
     def keep(self, key: K, value: V, size: int) -> None:
         """Keeps a value that takes ``size`` bytes with its key."""
-        if size + _ENTRY <= self._most:
-            self._put(key, (value, size + _ENTRY))
-
-    def _put(self, key: K, held: tuple[V, int]) -> None:
-        if self._size + held[1] > self._half:
-            self._young, self._old, self._size = {}, self._young, 0
-        self._young[key] = held
-        self._size += held[1]
+        size += _ENTRY
+        if size > self._most:
+            return
+        with self._lock:
+            before = self._held.pop(key, None)
+            self._held[key] = value, size
+            self._size += size - (before[1] if before is not None else 0)
+            while self._size > self._bound:
+                _, (_, gone) = self._held.popitem(last=False)
+                self._size -= gone
 
 
 def weight(value: object) -> int:

@@ -77,6 +77,14 @@ def test_an_ordinary_event_is_kept_and_found() -> None:
     assert Decoder(load_schemas()).payload(data, "chain_loss") == decoder.payload(data, "chain_loss")
 
 
+def test_what_fits_is_found_however_often_all_of_it_is_asked_for() -> None:
+    kept = Kept[int, str](64_000)
+    for _ in range(3):
+        for number in range(200):
+            kept.keep(number, str(number), 40)
+        assert [kept.find(number) for number in range(200)] == [str(number) for number in range(200)]
+
+
 def test_what_was_asked_for_stays_and_what_was_not_is_let_go() -> None:
     kept = Kept[int, str](20_000)
     for number in range(200):
