@@ -4,10 +4,8 @@ with three joins each; and a hundred clients at once, each asking over HTTP who 
 
 from __future__ import annotations
 
-import http.client
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
@@ -15,12 +13,12 @@ import psycopg
 
 from api.server import tune_collector
 from benchmarks.answer import served
+from benchmarks.clients import ask_at_once
 from benchmarks.figures import RUNS, figure, percentile
 from benchmarks.generate import BEHIND, ISSUER, TENANT, Generator, bundle
 from benchmarks.services import Services
 from ledger.ask import lineage_of, who_triggered
 from ledger.attribution.subgraph import Limits
-from ledger.format import ids
 from ledger.format.event import Cause
 from ledger.format.limits import EVENTS_PER_SEAL
 from ledger.ports import EVENTS as TOPIC
@@ -129,23 +127,13 @@ def _fill(url: str, generator: Generator, forge: Forge, made: list[Made]) -> Non
 
 def _concurrent(url: str, asked: list[bytes]) -> None:
     """ms of each question while a hundred clients ask at once; any failure is one of the benchmark."""
-    with served(url) as port, ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(lambda _: _ask(port, asked[:1]), range(8)))
-        runs = []
+    runs, taken = [], []
+    with served(url) as port:
+        ask_at_once(port, [asked[:1]] * 8)
         for run in range(RUNS):
             parts = [asked[(run * CLIENTS + i) * EACH % (len(asked) - EACH) :][:EACH] for i in range(CLIENTS)]
-            runs.append([each for times in clients.map(lambda part: _ask(port, part), parts) for each in times])
+            busy = time.process_time()
+            runs.append(ask_at_once(port, parts))
+            taken.append((time.process_time() - busy) * 1000 / (CLIENTS * EACH))
     figure("who_triggered_100_clients_p95", [percentile(run, 95) for run in runs], "ms", 0)
-
-
-def _ask(port: int, asked: list[bytes]) -> list[float]:
-    times = []
-    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-        for event_id in asked:
-            began = time.perf_counter()
-            connection.request("GET", f"/v1/events/{ids.text(event_id)}/who-triggered")
-            response = connection.getresponse()
-            body = response.read()
-            times.append((time.perf_counter() - began) * 1000)
-            assert response.status == 200, body
-    return times
+    figure("who_triggered_100_clients_own_cpu", taken, "ms/question", 2)
