@@ -21,7 +21,7 @@ from ledger.attribution.authority import authorizing, read_actors, read_authorit
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
-from ledger.attribution.links import Links, without_effect
+from ledger.attribution.links import Links, Right, without_effect
 from ledger.attribution.observed import read_accounts, read_outcome, seen
 from ledger.attribution.path import read_influences, read_owners, read_path
 from ledger.attribution.said import read_approvals, read_decisions
@@ -64,7 +64,7 @@ def judge(event_id: bytes, links: Links, house: HouseRules = NO_RULES) -> Verdic
     starts = _starts(links, effective)
     group = _accounts(links, starts)
     walk = find_triggers(links, starts)
-    rights = [each for each in authorizing(links, group) if not taken_by_others(index, group, each)]
+    rights = _rights(links, group)
     triggers = read_triggers(links, walk) or direct_trigger(links, group, rights)
     reasons = _reasons(links, asked, group, walk, triggers, rights)
     case = Case(
@@ -148,6 +148,16 @@ def _accounts(links: Links, starts: Sequence[Node]) -> list[Node]:
     """All accounts of it, in order of time."""
     group = {each.ref: each for node in starts for each in links.group(node)}
     return sorted(group.values(), key=lambda node: (node.at, node.event_id, node.digest))
+
+
+def _rights(links: Links, group: Sequence[Node]) -> list[Right]:
+    """What authorized the accounts, found once for all of them."""
+    key = tuple([node.ref for node in group])
+    rights = links.rights.get(key)
+    if rights is None:
+        found = authorizing(links, group)
+        rights = links.rights[key] = [each for each in found if not taken_by_others(links.index, group, each)]
+    return rights
 
 
 def class_of(trigger: Trigger) -> Class:

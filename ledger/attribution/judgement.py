@@ -154,7 +154,7 @@ def judgement_of(event_id: bytes, links: Links, verdict: Verdict, accusations: t
         system=fact.target_system if fact is not None else None,
         resource=fact.resource if fact is not None else None,
         occurred_at=asked.at,
-        unresolved=tuple(sorted(set(_unresolved(links.index)))),
+        unresolved=links.index.unresolved,
         accusations=accusations,
     )
 
@@ -169,15 +169,6 @@ def _givers(verdict: Verdict) -> Iterator[Trigger]:
     for trigger in beginnings(verdict.triggers):
         if verdict.class_ in ("unattributed", "archived") or class_of(trigger) == verdict.class_:
             yield trigger
-
-
-def _unresolved(index: Index) -> Iterator[bytes]:
-    """Of whom nothing is known: the digests that any event names a person by, and that have no content which verifies."""
-    people = (each for nodes in index.by_id.values() for node in nodes for each in index.people(node))
-    for digest in dict.fromkeys(people):
-        known = index.graph.persons.get(digest)
-        if known is None or known.state == "unresolved":
-            yield digest
 
 
 def _accusation(found: Contradiction, opened_at: int) -> Accusation:

@@ -43,6 +43,10 @@ class Edge(NamedTuple):
         return Link(*self.source.ref, *self.target.ref, self.relation, self.grade, self.join, self.candidates)
 
 
+Right = tuple[Node, Grade, int]
+"""What authorized an action, with the grade and the candidates of the surest way to it."""
+
+
 class Missing(NamedTuple):
     """A cause that is stated and leads nowhere. ``why``: dangling_cause, cause_mismatch, archived, limit_reached, or, where it is
     there and without effect, as ``without_effect`` tells."""
@@ -65,11 +69,13 @@ class Kept:
 
 
 class Links:
-    """Every link of a subgraph, by the event it starts from; ``accounts`` groups the accounts of one thing."""
+    """Every link of a subgraph, by the event it starts from; ``accounts`` groups the accounts of one thing, ``rights`` is what
+    was found to have authorized them."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self.kept = Kept(index)
+        self.rights: dict[tuple[Ref, ...], list[Right]] = {}
         self.out: dict[Ref, list[Edge]] = {}
         self.missing: dict[Ref, list[Missing]] = {}
         for nodes in index.by_id.values():
@@ -111,6 +117,7 @@ class Links:
             return None
         part = copy(self)
         part.index = index
+        part.rights = {}
         return part
 
     def of(self, node: Node, relations: frozenset[str]) -> list[Edge]:
@@ -316,6 +323,7 @@ __all__ = [
     "Edge",
     "Links",
     "Missing",
+    "Right",
     "namespace_of",
     "without_effect",
 ]

@@ -175,6 +175,7 @@ class Index:
         self._people: dict[Ref, Sequence[bytes]] = {}
         self._by_id: dict[tuple[str, str | None], list[Node]] = {}
         self._relying: dict[bytes, list[Node]] | None = None
+        self._unresolved: tuple[bytes, ...] | None = None
         for node in sorted(graph.nodes, key=_in_time):
             self.by_id.setdefault(node.event_id, []).append(node)
             if not node.effective:
@@ -191,8 +192,9 @@ class Index:
         part.by_id = {}
         for node in sorted(graph.nodes, key=_in_time):
             part.by_id.setdefault(node.event_id, []).append(node)
-        part._inside = frozenset(node.ref for node in graph.nodes)
+        part._inside = frozenset([node.ref for node in graph.nodes])
         part._by_id = {}
+        part._unresolved = None
         part._relying = None
         return part
 
@@ -208,6 +210,16 @@ class Index:
             people = [each.removeprefix("principal:") for each in names if each.startswith("principal:")]
             found = self._people[node.ref] = tuple(map(bytes.fromhex, people))
         return found
+
+    @property
+    def unresolved(self) -> tuple[bytes, ...]:
+        """Of whom nothing is known: the digests that any event names a person by, and that have no content which verifies."""
+        if self._unresolved is None:
+            people = {each for nodes in self.by_id.values() for node in nodes for each in self.people(node)}
+            persons = self.graph.persons
+            unknown = (each for each in people if each not in persons or persons[each].state == "unresolved")
+            self._unresolved = tuple(sorted(unknown))
+        return self._unresolved
 
     def answers(self, name: str) -> Sequence[Node]:
         """The effective events that answer to ``name``, in order of time."""

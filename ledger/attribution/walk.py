@@ -167,12 +167,18 @@ def _led_on(links: Links) -> frozenset[Ref]:
 
 def is_trigger(node: Node) -> bool:
     """Whether ``node`` set something going. An erased prompt is still a prompt."""
+    kind = node.header.kind
+    if kind not in _MAY_TRIGGER:
+        return False
     payload = node.payload
-    if node.kind == "handoff":
+    if kind == "handoff":
         return payload is not None and payload["direction"] == "received"
-    if node.kind == "execution_control":
+    if kind == "execution_control":
         return payload is not None and payload["action"] == "start" and payload["by"] is not None
-    return node.kind in ("prompt", "trigger_registration") or is_edit(node)
+    return kind != "oversight" or is_edit(node)
+
+
+_MAY_TRIGGER: Final = frozenset({"handoff", "execution_control", "prompt", "trigger_registration", "oversight"})
 
 
 def is_edit(node: Node) -> bool:
