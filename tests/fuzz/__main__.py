@@ -10,20 +10,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.fuzz import corpus
-from tests.fuzz.engine import GUIDED
+from tests.fuzz.engine import GUIDED, INTERRUPTED
 from tests.fuzz.targets import HTTP, MODULE_OF, load
 from tests.fuzz.targets.scratch import MEMORY
 
 WORK: Final = Path(__file__).parents[2] / ".fuzz"
 TALLY: Final = "tally"
 _DONE: Final = re.compile(r"#(\d+)\s+(?:DONE|NEW|REDUCE|pulse|RELOAD|INITED)(?:.*?cov: (\d+) ft: (\d+))?")
-_INTERRUPTED: Final = 72
-"""libFuzzer's own status."""
-_VERDICTS: Final = {0: "ok", _INTERRUPTED: "interrupted; --resume goes on"}
+_VERDICTS: Final = {0: "ok", INTERRUPTED: "interrupted; --resume goes on"}
 _READY: Final = re.compile(r"ready after (\S+) s")
 
 
@@ -91,7 +90,7 @@ def _search(name: str, given: argparse.Namespace) -> bool:
     counted = f"{sum(before) + found.cases:9} cases  {found.cases / found.cpu:7.0f} a second of processor time"
     print(f"{name:17} {counted}  {found.edges or '-':>5} edges  {found.features or '-':>6} features", end="  ")
     print(_VERDICTS.get(found.status) or f"FAILED, see {folder / 'log'}", flush=True)
-    if found.status == _INTERRUPTED:
+    if found.status == INTERRUPTED:
         raise SystemExit(1)
     return found.status == 0
 
@@ -102,13 +101,13 @@ def _engine(name: str, folder: Path, cases: int, seconds: int, seed: int) -> Fou
     used = _children()
     with (folder / "log").open("wb") as log, tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as scratch:
         arguments = [str(each) for each in (name, folder, cases, seconds, seed)]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.engine", *arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-            env={**os.environ, "TMPDIR": scratch},
-        )
+        engine = [sys.executable, "-m", "tests.fuzz.engine", *arguments]
+        with subprocess.Popen(
+            engine, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": scratch}
+        ) as done:
+            with suppress(KeyboardInterrupt):  # a terminal interrupts both: the engine ends by itself, and is counted
+                done.wait()
+            done.wait()
     used = _children() - used
     said = (folder / "log").read_text(errors="replace")
     count, edges, features = max(((int(n), c, f) for n, c, f in _DONE.findall(said)), default=(0, "", ""))

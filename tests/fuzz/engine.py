@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 INSTRUMENTED: Final = ["ledger", "api", "kafka.record"]
+INTERRUPTED: Final = 72
+"""The status that libFuzzer ends with."""
 GUIDED: Final = find_spec("atheris") is not None
 
 
@@ -48,9 +50,10 @@ def main(arguments: Sequence[str]) -> int:
         def judged(data: bytes) -> None:
             try:
                 watch(data)
-            except BaseException as failure:
-                if isinstance(failure, KeyboardInterrupt):
-                    raise
+            except KeyboardInterrupt:
+                stack.close()
+                os._exit(INTERRUPTED)
+            except BaseException:  # noqa: BLE001 - whatever a case raises, the process ends with it
                 traceback.print_exc()
                 print(f"kept as {corpus.keep_crash(target, data)}", file=sys.stderr, flush=True)
                 stack.close()

@@ -25,8 +25,9 @@ from tests.importing import PUBLICATION, SCHEMAS, attributes, call, span, trace
 PUMPED = 30_000
 """Bytes to which a text is repeated, to see that time grows with length alone."""
 _FIRST = 3_000
-_SUSPECT = 0.001
-"""Seconds of processor time for ``_FIRST`` bytes: what takes less, growing with the square, is within bounds at ``PUMPED``."""
+_FAST, _SLOW = 0.001, 0.005
+"""Seconds of processor time for ``_FIRST`` bytes. What takes less than the first and grows with the square is within bounds at
+``PUMPED``; what takes more than the other one is not, if it grows with length alone."""
 
 
 def _import(name: str, data: bytes) -> None:
@@ -66,8 +67,14 @@ def redaction(data: bytes) -> None:
     """A text as it is, and repeated: until it is long where it was slow when it was shorter, and now and then at any rate."""
     text = data.decode("utf-8", "replace")
     mask_text(text, PUBLICATION.derivation.masked)
-    if text and (_masked(text, _FIRST) > _SUSPECT or crc32(data) % 16 == 0):
+    if text and (_suspect(text) or crc32(data) % 16 == 0):
         _masked(text, PUMPED)
+
+
+def _suspect(text: str) -> bool:
+    """Whether the text is slow, or took over five times as long when it was four times as long."""
+    spent = _masked(text, _FIRST)
+    return spent > _FAST and (spent > _SLOW or spent > 5 * _masked(text, _FIRST // 4))
 
 
 def _masked(text: str, size: int) -> float:
