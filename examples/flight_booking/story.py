@@ -37,7 +37,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "authorization-server": (ANY, "agent_registration", "oversight"),
     "policy-point": ("policy_decision", *CHAIN_KINDS),
     "flight-api": ("api_action", *CHAIN_KINDS),
-    "travel-agent": ("reasoning_step", "api_action", *CHAIN_KINDS),
+    "travel-agent": ("reasoning_step", "api_action", "observation", "memory", *CHAIN_KINDS),
     "alice": ("prompt", *CHAIN_KINDS),
 }
 """The parties, in the order in which they start, and what each one's key may state."""

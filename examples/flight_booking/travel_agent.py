@@ -38,21 +38,42 @@ class Trip:
         cabin = "first" if "first class" in text else "economy"
         with self.think(f"The request names {destination}: look for flights there.", text):
             search = self.exchange("flight:search flight:reserve")
-            found, _ = self.act("flight:search", f"flights/{destination}", {"to": destination}, search)
+            found, searched = self.act("flight:search", f"flights/{destination}", {"to": destination}, search)
+            read = self.read(f"flights/{destination}", searched)
         flight = next(each for each in found if each["cabin"] == cabin)
         with self.think(
-            f"{flight['flight']} is the {cabin} flight, for {flight['amount']} {flight['currency']}: book it."
+            f"{flight['flight']} is the {cabin} flight, for {flight['amount']} {flight['currency']}: book it.",
+            read=read,
         ):
             return self.book({**flight, "card": "corporate"}, text, search)
 
     def book(self, parameters: dict[str, Any], text: str, search: str) -> Answer:
         """Books with a token of its own and an approval; two odd requests ask for less, and the flight API refuses them."""
         token = search if "without asking me" in text else None
-        approval = self._memory[self._user.subject] if "same approval" in text else None
-        result, recorded = self.act("booking:create", f"flights/{parameters['flight']}", parameters, token, approval)
+        recalled = [self.recall()] if "same approval" in text else []
+        approval = self._memory[self._user.subject] if recalled else None
+        with self._recorder.caused_by(*recalled):
+            result, recorded = self.act(
+                "booking:create", f"flights/{parameters['flight']}", parameters, token, approval
+            )
         return {"event_id": ids.text(recorded.event_id), "action_id": recorded.action_id, "result": result}
 
-    def think(self, reasoning: str, asked: str | None = None) -> Any:
+    def read(self, uri: str, searched: Recorded) -> Recorded:
+        """Records what the agent reads of a search: it informs what is done next, and may mislead."""
+        return self._recorder.observation(
+            source="tool", uri=uri, trust="trusted", operation="flight:search", status="success", causes=[searched]
+        )
+
+    def recall(self) -> Recorded:
+        """Records that the agent goes by the approval that it remembers from an earlier run."""
+        return self._recorder.memory(action="read", store="travel-agent", key="last-approval", trust="trusted")
+
+    def remember(self, approval: str) -> None:
+        """Keeps an approval for later runs, and records it: what outlives a run may mislead the next one."""
+        self._memory[self._user.subject] = approval
+        self._recorder.memory(action="write", store="travel-agent", key="last-approval", trust="trusted")
+
+    def think(self, reasoning: str, asked: str | None = None, read: Recorded | None = None) -> Any:
         """Records a reasoning step; what is recorded in the block follows from it."""
         self._steps += 1
         step = self._recorder.reasoning_step(
@@ -64,6 +85,7 @@ class Trip:
             visibility="full",
             reasoning=reasoning,
             input=asked,
+            causes=[read] if read is not None else (),
         )
         return self._recorder.caused_by(step)
 
@@ -81,7 +103,7 @@ class Trip:
             return result, self.outcome(about, causes, "denied", result)
         if operation == "booking:create" and token is None:
             approval = approval or self.ask_approval(operation, parameters, action_id)
-            self._memory[self._user.subject] = approval
+            self.remember(approval)
             token = self.exchange("booking:create")
         about["token"] = token_reference(token or "")
         about["oversight_ids"] = (approval,) if approval else ()
