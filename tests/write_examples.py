@@ -237,9 +237,13 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield "/v1/chains", "invalid-request", of("/v1/chains?cursor=AAAA")
     yield (
         "/v1/findings",
-        "dangling",
-        of(f"/v1/findings?name=dangling_cause&state=open&origin=computed&as_of={AS_OF}&limit=50"),
+        "contradiction",
+        of(
+            f"/v1/findings?name=actor_mismatch&state=open&origin=stored&severity=high&agent={quote(AGENT, safe='')}"
+            f"&as_of={AS_OF}&limit=50"
+        ),
     )
+    yield "/v1/findings", "dangling", of(f"/v1/findings?name=dangling_cause&origin=computed&as_of={AS_OF}&limit=50")
     yield "/v1/findings", "a-page", of(f"/v1/findings?as_of={AS_OF}&limit=2")
     yield "/v1/findings", "invalid-request", of("/v1/findings?name=nothing")
 
