@@ -255,8 +255,8 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
     """The names of what is looked at beside events: registrations of the agents that they name, other uses of an approval and the
-    action that it refers to, starts and ends of their runs; and what else was done under the idempotency keys of the actions
-    asked about."""
+    action that it refers to, what became of a schedule, starts and ends of their runs; and what else was done under the
+    idempotency keys of the actions asked about."""
     names: list[str] = []
     known = list(nodes)
     actions = {node.fact.action_id for node in known if node.event_id in asked and isinstance(node.fact, ApiAction)}
@@ -271,6 +271,8 @@ def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
             for actor in payload["act"]["chain"]:
                 if actor["sub"] is not None:
                     names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
+        if payload is not None and node.kind == "trigger_registration":
+            names.append(f"trigger:{payload['trigger_id']}")
         if payload is not None and node.kind == "oversight":
             names.append(f"oversight_use:{payload['oversight_id']}")
             names += relied_on([node.event_id])

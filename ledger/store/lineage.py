@@ -405,7 +405,7 @@ def _surrounds(node: Node, names: Collection[str]) -> bool:
         return many or f"action:{node.fact.action_id}" in names
     if isinstance(node.fact, Oversight):
         return node.fact.action == "stop"
-    return node.kind in ("agent_registration", "execution_control")
+    return node.kind in ("agent_registration", "execution_control", "trigger_registration")
 
 
 def _people(node: Node) -> set[bytes]:

@@ -289,6 +289,8 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
         hints.looks.append((key_of(name, own), event_id.hex))
     elif header.kind == "execution_control" and header.execution_id is not None:
         hints.runs.setdefault(header.execution_id.hex(), since)
+    elif header.kind == "trigger_registration":
+        hints.looks.append((key_of(name, f"trigger:{said['trigger_id']}"), event_id.hex))
     elif header.kind == "agent_registration":
         hints.agents |= dict.fromkeys((said["agent_id"], *said["client_ids"]), since)
     elif header.kind == "content_erasure":

@@ -175,12 +175,44 @@ o1 desk oversight oversight_id=o-1 action=approve by=alice binding=reference ref
 a1 hand api_action action_id=x phase=completed operation=go effect=full oversight_ids=o-1 observer=agent <- p1:started_by
 a2 hand api_action action_id=y phase=completed operation=send outcome=success observer=agent agent=bot <- p1:started_by
 """
+USED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=send uses_allowed=1
+a1 hand api_action action_id=x phase=completed operation=send observer=agent agent=bot at=500 <- p1:started_by o1:authorized_by
+a0 hand api_action action_id=w phase=completed operation=send observer=agent agent=bot at=400 <- p1:started_by o1:authorized_by
+"""
+REMOVED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 desk trigger_registration trigger_id=nightly action=register trigger_kind=schedule by=alice
+a1 hand api_action action_id=x phase=intended operation=send observer=agent agent=bot at=500 <- p1:started_by t1:scheduled_by
+t2 desk trigger_registration trigger_id=nightly action=remove trigger_kind=schedule by=alice at=100
+"""
+SUSPENDED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+a1 hand api_action action_id=x phase=intended operation=send observer=agent agent=bot at=500 <- p1:started_by
+r1 desk agent_registration agent_id=bot state=suspended owner=alice at=100
+"""
 
 
 @pytest.mark.parametrize(
     ("told", "late", "accused"),
-    [(STOPPED, "o1", "run_ended"), (REFERRED, "a2", "meant_for_another")],
-    ids=["a stop of its run", "the action that its approval is about"],
+    [
+        (STOPPED, "o1", "run_ended"),
+        (REFERRED, "a2", "meant_for_another"),
+        (USED, "a0", "approval_reused"),
+        (REMOVED, "t2", "schedule_removed"),
+        (SUSPENDED, "r1", "agent_suspended"),
+    ],
+    ids=[
+        "a stop of its run",
+        "the action that its approval is about",
+        "an earlier use of its approval",
+        "the end of its schedule",
+        "the end of its agent",
+    ],
 )
 def test_what_comes_late_is_held_against_what_was_done_before(
     postgres: Databases, told: str, late: str, accused: str
@@ -197,32 +229,6 @@ def test_what_comes_late_is_held_against_what_was_done_before(
     ledger.commit(bundle, *ledger.records(late))
     ledger.look(bundle)
     assert ledger.held() == ("attributed", [accused])
-    assert ledger.is_as_made_now(bundle)
-    postgres.drop(url)
-
-
-USED = """
-person alice Alice
-p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
-o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=send uses_allowed=1
-a1 hand api_action action_id=x phase=completed operation=send observer=agent agent=bot at=500 <- p1:started_by o1:authorized_by
-a0 hand api_action action_id=w phase=completed operation=send observer=agent agent=bot at=400 <- p1:started_by o1:authorized_by
-"""
-
-
-def test_an_earlier_use_of_an_approval_that_comes_late_makes_the_other_one_too_many(postgres: Databases) -> None:
-    story = read_scenario(USED)
-    url = postgres.fresh(migrate)
-    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
-    ledger = Ledger(url, story)
-    with connected(url) as connection:
-        add_people(connection, story)
-    ledger.commit(bundle, *ledger.records("p1", "o1", "a1"))
-    ledger.look(bundle)
-    assert ledger.held() == ("attributed", [])
-    ledger.commit(bundle, *ledger.records("a0"))
-    ledger.look(bundle)
-    assert ledger.held() == ("attributed", ["approval_reused"])
     assert ledger.is_as_made_now(bundle)
     postgres.drop(url)
 

@@ -21,6 +21,7 @@ from ledger.format.kinds import (
     Prompt,
     TokenIssuance,
     TokenRevocation,
+    TriggerRegistration,
 )
 
 ALWAYS: Final = 1
@@ -44,6 +45,8 @@ SUBJECT: Final = 1 << 15
 AUDIENCE: Final = 1 << 16
 TOKEN_ENDS: Final = 1 << 17
 TOKEN_BEGINS: Final = 1 << 18
+SCHEDULE: Final = 1 << 21
+"""A schedule that was removed, or runs out."""
 HANDED_DOWN: Final = 1 << 19
 """A token that rests on a grant or was obtained with another token."""
 ABOUT: Final = 1 << 20
@@ -81,6 +84,8 @@ def _of(node: Node) -> int:
             return REGISTERED
         case ExecutionControl():
             return RUN
+        case TriggerRegistration() as fact:
+            return SCHEDULE if fact.action == "remove" or fact.expires_at is not None else 0
     return 0
 
 
