@@ -18,7 +18,7 @@ def person_exchanged(case: Case) -> Found:
     """A token of one person was obtained with that of another: both human, both known by one issuer.
 
     Whose rights these are has a word in it: a grant of theirs, one that nobody recorded, their own token as the actor's, or
-    `may_act` of either token. Two identifiers in one login session are one person.
+    `may_act` of either token.
     """
     for node, fact in {node.ref: (node, node.fact) for node, _, _ in case.rights}.values():
         if not isinstance(fact, TokenIssuance) or fact.status != "issued" or node.importer:
@@ -28,7 +28,7 @@ def person_exchanged(case: Case) -> Found:
             continue
         given, parent = source
         before = party(case.names, parent.subject)
-        if before is None or not are_two(before, subject) or _is_one_login(fact, parent):
+        if before is None or not are_two(before, subject) or _may_be_one(fact, parent, before, subject):
             continue
         if not _gave(case, node, fact, subject) and not _may_act(case, fact, parent, before, subject):
             name = f"token {fact.token.jti}" if fact.token is not None and fact.token.jti is not None else "the token"
@@ -72,8 +72,11 @@ def _source(case: Case, node: Node) -> _Issued | None:
     return None
 
 
-def _is_one_login(fact: TokenIssuance, parent: TokenIssuance) -> bool:
-    return fact.session is not None and fact.session == parent.session
+def _may_be_one(fact: TokenIssuance, parent: TokenIssuance, before: Party, subject: Party) -> bool:
+    """Two identifiers in one login session, or of one name: an issuer may call a person otherwise at each client (pairwise
+    subjects, OpenID Connect Core §8.1; RFC 9068 §6)."""
+    one_login = fact.session is not None and fact.session == parent.session
+    return one_login or before.label == subject.label
 
 
 def _gave(case: Case, node: Node, fact: TokenIssuance, subject: Party) -> bool:
