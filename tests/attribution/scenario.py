@@ -92,6 +92,8 @@ class Story:
     """Events in the order in which they are told, and the people in them."""
 
     tenant: str = "acme"
+    ids_of: str | None = None
+    """Another tenant, whose ids its events copy."""
     events: dict[str, Told] = field(default_factory=dict)
     people: dict[str, KnownPerson] = field(default_factory=dict)
     roles: dict[str, str] = field(default_factory=dict)
@@ -147,10 +149,10 @@ class Story:
         return self.events[name]
 
     def _forge(self, service: str) -> Forge:
-        """A service with a chain of its own in each tenant, so that stories stored together share no id."""
+        """A service with a chain of its own in each tenant, so that stories stored together share no id unless they are to."""
         if service not in self.forges:
             forge = Forge(name=service, service=service, tenant=self.tenant, schemas=NEWER)
-            forge.chain_id = digest_of(f"{self.tenant}/{service}")[:16]
+            forge.chain_id = digest_of(f"{self.ids_of or self.tenant}/{service}")[:16]
             self.forges[service] = forge
         return self.forges[service]
 
@@ -264,9 +266,9 @@ def forged_id(name: str) -> bytes:
     return bytes(data)
 
 
-def read_scenario(text: str, tenant: str = "acme") -> Story:
+def read_scenario(text: str, tenant: str = "acme", ids_of: str | None = None) -> Story:
     """The story in a scenario file; raises ``ValueError`` with the line that cannot be read."""
-    story = Story(tenant=tenant)
+    story = Story(tenant=tenant, ids_of=ids_of)
     for number, raw in enumerate(text.splitlines(), 1):
         line = re.split(r"(?:^|\s)#", raw, maxsplit=1)[0].strip()
         if not line:

@@ -52,7 +52,8 @@ THEIRS: Final = (
 
 
 def theirs() -> Story:
-    return read_scenario(THEIRS, OTHER)
+    """A story whose events bear the ids of ours, as another tenant's may that has seen them."""
+    return read_scenario(THEIRS, OTHER, ids_of=TENANT)
 
 
 def fill_both(url: str) -> None:
