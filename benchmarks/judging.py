@@ -13,6 +13,7 @@ from consumers.materializer import tune_collector
 from consumers.worker import Pace
 from ledger.schema_files import load_schemas
 from ledger.store.sentinel import PostgresSentinel
+from ledger.store.sweeping import NotReady
 from tests.services.forge import LEDGER
 
 
@@ -25,7 +26,13 @@ def main(url: str) -> None:
         began, cpu = time.monotonic(), time.process_time()
         while True:
             told = last.is_set()
-            step = sentinel.step()
+            try:
+                step = sentinel.step()
+            except NotReady:  # until the materializer has begun
+                if told:
+                    raise
+                last.wait(Pace().poll_seconds)
+                continue
             events += step.swept
             if not step.more:
                 if told:
