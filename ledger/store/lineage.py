@@ -32,7 +32,15 @@ from ledger.attribution.subgraph import (
     Refusal,
     Subgraph,
 )
-from ledger.format.kinds import ApiAction, Oversight, content_digests
+from ledger.format.kinds import (
+    ApiAction,
+    Handoff,
+    Memory,
+    Oversight,
+    PolicyDecision,
+    TriggerRegistration,
+    content_digests,
+)
 from ledger.store.absent import no_event
 from ledger.store.arrays import of_ids, of_plain
 from ledger.store.connect import translated
@@ -164,8 +172,24 @@ def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = F
         if not start:
             break
         walked |= question.walk("lineage_down.sql", start)
-        start = question.uses(accounts=accounts) if len(question.rows) < question.limits.nodes else []
+        if len(question.rows) >= question.limits.nodes:
+            break
+        start = sorted({*question.uses(accounts=accounts), *question.naming()})
     return walked
+
+
+def _named_by(node: Node) -> str | None:
+    """The value by which later events name an event that they need not cite: they answer to it by value alone."""
+    match node.fact:
+        case Memory(action="write", key=str(key)):
+            return key
+        case Handoff(direction="sent", task_id=str(task)):
+            return task
+        case TriggerRegistration(trigger_id=trigger):
+            return trigger
+        case PolicyDecision(decision_id=str(decision)):
+            return decision
+    return None
 
 
 class Question:
@@ -182,6 +206,7 @@ class Question:
         self.rows: dict[tuple[bytes, bytes], Row] = {}
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self._looked: set[str] = set()
+        self._sought: set[str] = set()
         self._aside: list[Row] = []
         self._chains: list[tuple[Sequence[Any], set[str]]] = []
 
@@ -325,6 +350,24 @@ class Question:
                 names.append(f"action:{node.payload['action_id']}")
         known = {event_id for event_id, _ in self.rows}
         return sorted(self.by_keys(names, self.limits.nodes) - known)
+
+    def naming(self) -> list[bytes]:
+        """Events not fetched yet that name one of those fetched, and need not cite it: a memory read, a hand-off received, what a
+        schedule began, what was done on a decision. What states the same value and means something else is let go."""
+        bearing = [(node, value) for node in self.decoded.values() if node.effective and (value := _named_by(node))]
+        named = [node for node, value in bearing if value not in self._sought]
+        values = {value for _, value in bearing} - self._sought
+        if not values:
+            return []
+        self._sought |= values
+        answers = {name for node in named for name in names_of(node.header, node.payload)[0]}
+        known = set(self.rows)
+        self.by_keys([f"value:{value}" for value in sorted(values)], self.limits.nodes)
+        for ref in [ref for ref in self.decoded if ref not in known]:
+            node = self.decoded[ref]
+            if answers.isdisjoint(names_of(node.header, node.payload)[1]) and CHANGED not in node.findings:
+                del self.rows[ref], self.decoded[ref]
+        return sorted({event_id for event_id, _ in self.rows} - {event_id for event_id, _ in known})
 
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each. What is said of their chains is looked up with them."""

@@ -112,6 +112,6 @@ def _names(connection: psycopg.Connection, tenant: str, what: What, value: str) 
     if what == "document":
         return [f"resource:{value}"], ()
     if what == "memory":
-        return [f"memory:{first}\0{second}"], ()
+        return [f"memory:{first}\0{second}", f"value:{second}"], ()  # what read it is found by the value that it states
     policy, at, version = value.rpartition("@")
     return [f"policy:{policy}\0{version}" if at else f"policy:{value}"], ()

@@ -38,6 +38,11 @@ a5 second api_action action_id=v operation=pay phase=completed observer=agent de
 p3 app prompt by=ghost trigger_kind=human trust=trusted run=r5
 a6 first api_action action_id=u operation=read phase=completed observer=agent agent=first run=r5 <- p3:started_by
 a7 liar api_action action_id=q operation=lie phase=completed observer=agent <- p1:started_by~
+m2 third memory action=read store=notes key=k trust=untrusted run=r6
+m3 third memory action=read store=elsewhere key=k trust=untrusted run=r6
+a8 third api_action action_id=t operation=send phase=completed observer=agent agent=third run=r6 <- m2:informed_by
+a9 second api_action action_id=s operation=pay phase=completed observer=agent decision_id=d-1
+h3 third handoff direction=received protocol=a2a task_id=t-1 run=r7
 x1 first reasoning_step status=completed visibility=full id=x1 <- x2:informed_by? p1:started_by
 x2 first reasoning_step status=completed visibility=full id=x2 <- x1:informed_by?
 """
@@ -72,15 +77,20 @@ def of(story: Story, person: str) -> str:
 
 def test_everything_that_a_person_triggered_through_whichever_agents(url: str, story: Story) -> None:
     found = names(story, ask(url, "person", of(story, "alice")))
-    assert {"s1", "h1", "a1", "h2", "a2", "x1", "x2"} == set(found)
-    assert (found["a2"], found["x2"]) == ("sealed", "asserted")
+    assert {"s1", "h1", "a1", "h2", "a2", "h3", "x1", "x2"} == set(found)
+    assert (found["a2"], found["h3"], found["x2"]) == ("sealed", "inferred", "asserted")
     assert "a7" not in found  # it cites another digest than the prompt has
 
 
 def test_a_poisoned_document_is_followed_through_memory_into_another_run(url: str, story: Story) -> None:
     page = ask(url, "document", "https://evil.example/page")
-    assert names(story, page) == {"a3": "sealed", "m1": "sealed", "a4": "asserted"}
-    assert names(story, ask(url, "memory", "notes#k")) == {"a4": "asserted"}
+    assert names(story, page) == {"a3": "sealed", "m1": "sealed", "a4": "asserted", "m2": "inferred", "a8": "inferred"}
+
+
+def test_a_memory_is_followed_to_what_read_it_and_on(url: str, story: Story) -> None:
+    page = ask(url, "memory", "notes#k")
+    assert {story.name_of(each.event_id) for each in page.starts} == {"m1", "m2"}
+    assert names(story, page) == {"a4": "asserted", "a8": "sealed"}
 
 
 def test_a_token_is_followed_to_what_presented_it(url: str, story: Story) -> None:
@@ -93,7 +103,7 @@ def test_a_token_is_followed_to_what_presented_it(url: str, story: Story) -> Non
 
 def test_one_version_of_a_policy_is_told_from_another(url: str, story: Story) -> None:
     assert names(story, ask(url, "policy", "pay@v2")) == {"a5": "sealed"}
-    assert names(story, ask(url, "policy", "pay@v1")) == {}
+    assert names(story, ask(url, "policy", "pay@v1")) == {"a9": "inferred"}
     assert {story.name_of(each.event_id) for each in ask(url, "policy", "pay").starts} == {"d1", "d2"}
 
 
