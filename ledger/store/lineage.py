@@ -206,7 +206,7 @@ class Question:
         self.rows: dict[tuple[bytes, bytes], Row] = {}
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self._looked: set[str] = set()
-        self._sought: set[str] = set()
+        self._sought: set[tuple[bytes, bytes]] = set()
         self._aside: list[Row] = []
         self._chains: list[tuple[Sequence[Any], set[str]]] = []
 
@@ -354,12 +354,12 @@ class Question:
     def naming(self) -> list[bytes]:
         """Events not fetched yet that name one of those fetched, and need not cite it: a memory read, a hand-off received, what a
         schedule began, what was done on a decision. What states the same value and means something else is let go."""
-        bearing = [(node, value) for node in self.decoded.values() if node.effective and (value := _named_by(node))]
-        named = [node for node, value in bearing if value not in self._sought]
-        values = {value for _, value in bearing} - self._sought
+        new = {ref: node for ref, node in self.decoded.items() if ref not in self._sought and node.effective}
+        self._sought |= new.keys()
+        named = [node for node in new.values() if _named_by(node)]
+        values = {value for node in named if (value := _named_by(node))}
         if not values:
             return []
-        self._sought |= values
         answers = {name for node in named for name in names_of(node.header, node.payload)[0]}
         known = set(self.rows)
         self.by_keys([f"value:{value}" for value in sorted(values)], self.limits.nodes)

@@ -41,7 +41,9 @@ a7 liar api_action action_id=q operation=lie phase=completed observer=agent <- p
 m2 third memory action=read store=notes key=k trust=untrusted run=r6
 m3 third memory action=read store=elsewhere key=k trust=untrusted run=r6
 a8 third api_action action_id=t operation=send phase=completed observer=agent agent=third run=r6 <- m2:informed_by
+m4 third memory action=write store=elsewhere key=k trust=untrusted run=r6 <- a8:informed_by
 a9 second api_action action_id=s operation=pay phase=completed observer=agent decision_id=d-1
+m5 third memory action=read store=elsewhere key=k trust=untrusted run=r8
 h3 third handoff direction=received protocol=a2a task_id=t-1 run=r7
 x1 first reasoning_step status=completed visibility=full id=x1 <- x2:informed_by? p1:started_by
 x2 first reasoning_step status=completed visibility=full id=x2 <- x1:informed_by?
@@ -84,13 +86,16 @@ def test_everything_that_a_person_triggered_through_whichever_agents(url: str, s
 
 def test_a_poisoned_document_is_followed_through_memory_into_another_run(url: str, story: Story) -> None:
     page = ask(url, "document", "https://evil.example/page")
-    assert names(story, page) == {"a3": "sealed", "m1": "sealed", "a4": "asserted", "m2": "inferred", "a8": "inferred"}
+    found = names(story, page)
+    assert found == {"a3": "sealed", "m1": "sealed", "a4": "asserted"} | dict.fromkeys(
+        ("m2", "a8", "m4", "m5"), "inferred"
+    )
 
 
 def test_a_memory_is_followed_to_what_read_it_and_on(url: str, story: Story) -> None:
     page = ask(url, "memory", "notes#k")
     assert {story.name_of(each.event_id) for each in page.starts} == {"m1", "m2"}
-    assert names(story, page) == {"a4": "asserted", "a8": "sealed"}
+    assert names(story, page) == {"a4": "asserted", "a8": "sealed", "m4": "sealed", "m5": "inferred"}
 
 
 def test_a_token_is_followed_to_what_presented_it(url: str, story: Story) -> None:
