@@ -76,6 +76,7 @@ def test_workers_and_api_end_in_time_and_others_go_on_where_they_were(ledger: Le
     environment = {"ANSWERABLE_API_PORT": "0"}
     with Load(ledger):
         for _ in range(2):
+            (ledger.home / "output").write_bytes(b"")
             with (
                 started(ledger, *verb("materialize")) as one,
                 started(ledger, *verb("materialize")) as other,
