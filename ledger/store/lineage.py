@@ -66,7 +66,7 @@ COPIES: Final = 10_000
 """Effects of any tenant among which those, or the uses of an approval, are looked for: other tenants may copy an id."""
 _LAST: Final = b"\xff" * 16
 ROUNDS: Final = 8
-"""How often lineage down goes on through uses of tokens and approvals."""
+"""How often lineage down goes on through uses of tokens and approvals, and through names."""
 
 
 class PostgresLineage:
@@ -165,8 +165,8 @@ def above_one(connection: Connection, reading: Reading, tenant: str, event_id: b
 
 
 def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = False) -> set[bytes]:
-    """Fetches what came of events: by causes, and by uses of tokens and approvals; returns every id walked. ``accounts``: also by
-    equal action ids, what others state of the same actions and what came of that."""
+    """Fetches what came of events: by causes, by uses of tokens and approvals, and by what names them; returns every id walked.
+    ``accounts``: also by equal action ids, what others state of the same actions and what came of that."""
     walked: set[bytes] = set()
     for _ in range(ROUNDS):
         if not start:
@@ -174,7 +174,7 @@ def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = F
         walked |= question.walk("lineage_down.sql", start)
         if len(question.rows) >= question.limits.nodes:
             break
-        start = sorted({*question.uses(accounts=accounts), *question.naming()})
+        start = sorted({*question.uses(accounts=accounts), *question.naming(walked)})
     return walked
 
 
@@ -351,23 +351,26 @@ class Question:
         known = {event_id for event_id, _ in self.rows}
         return sorted(self.by_keys(names, self.limits.nodes) - known)
 
-    def naming(self) -> list[bytes]:
+    def naming(self, walked: set[bytes]) -> set[bytes]:
         """Events not fetched yet that name one of those fetched, and need not cite it: a memory read, a hand-off received, what a
-        schedule began, what was done on a decision. What states the same value and means something else is let go."""
+        schedule began, what was done on a decision. What states the same value and means something else is let go; where there
+        is more of it than is looked at, it counts as walked, so that the answer says that it was cut."""
         new = {ref: node for ref, node in self.decoded.items() if ref not in self._sought and node.effective}
         self._sought |= new.keys()
         named = [node for node in new.values() if _named_by(node)]
         values = {value for node in named if (value := _named_by(node))}
         if not values:
-            return []
+            return set()
         answers = {name for node in named for name in names_of(node.header, node.payload)[0]}
         known = set(self.rows)
-        self.by_keys([f"value:{value}" for value in sorted(values)], self.limits.nodes)
+        found = self.by_keys([f"value:{value}" for value in sorted(values)], self.limits.nodes)
+        if len(found) >= self.limits.nodes:
+            walked |= found
         for ref in [ref for ref in self.decoded if ref not in known]:
             node = self.decoded[ref]
             if answers.isdisjoint(names_of(node.header, node.payload)[1]) and CHANGED not in node.findings:
                 del self.rows[ref], self.decoded[ref]
-        return sorted({event_id for event_id, _ in self.rows} - {event_id for event_id, _ in known})
+        return {event_id for event_id, _ in self.rows} - {event_id for event_id, _ in known}
 
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each. What is said of their chains is looked up with them."""

@@ -13,7 +13,7 @@ from ledger.errors import InvalidEvent
 from ledger.store import touched as module
 from ledger.store.touched import Touched, touched
 from tests.attribution.scenario import Story, read_scenario
-from tests.attribution.stored import reading, store
+from tests.attribution.stored import lineage, reading, store
 from tests.services.databases import Databases
 
 TEXT = """
@@ -96,6 +96,22 @@ def test_a_memory_is_followed_to_what_read_it_and_on(url: str, story: Story) -> 
     page = ask(url, "memory", "notes#k")
     assert {story.name_of(each.event_id) for each in page.starts} == {"m1", "m2"}
     assert names(story, page) == {"a4": "asserted", "a8": "sealed", "m4": "sealed", "m5": "inferred"}
+
+
+def test_where_more_state_the_value_of_a_memory_than_are_looked_at_the_answer_is_cut(postgres: Databases) -> None:
+    story = read_scenario(
+        "w1 first memory action=write store=notes key=k trust=trusted\n"
+        "r1 first memory action=read store=notes key=k trust=trusted\n"
+        + "".join(f"e{n} first memory action=read store=elsewhere key=k trust=trusted\n" for n in range(4))
+    )
+    url = postgres.fresh()
+    store(url, story)
+    asked = story.events["w1"].made.event_id
+    for nodes, met, cut in ((4, {"w1"}, True), (9, {"w1", "r1"}, False)):
+        below = lineage(url).below(story.tenant, asked, limits=Limits(nodes=nodes))
+        assert {story.name_of(each.event_id) for each in below.nodes} == met
+        assert bool(below.cut) == cut
+    postgres.drop(url)
 
 
 def test_a_token_is_followed_to_what_presented_it(url: str, story: Story) -> None:
