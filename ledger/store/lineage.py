@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from ledger.attribution.joins import key_of, names_of, token_names
+from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.pool import (
     ACCOUNTS,
     RELIED,
@@ -32,18 +32,11 @@ from ledger.attribution.subgraph import (
     Refusal,
     Subgraph,
 )
-from ledger.format.kinds import (
-    ApiAction,
-    Handoff,
-    Memory,
-    Oversight,
-    PolicyDecision,
-    TriggerRegistration,
-    content_digests,
-)
+from ledger.format.kinds import ApiAction, Oversight, content_digests
 from ledger.store.absent import no_event
 from ledger.store.arrays import of_ids, of_plain
 from ledger.store.connect import translated
+from ledger.store.downwards import walk_below
 from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
 from ledger.store.observed import continuations
 from ledger.store.persons import persons_named
@@ -65,8 +58,6 @@ EFFECTS: Final = 256
 COPIES: Final = 10_000
 """Effects of any tenant among which those, or the uses of an approval, are looked for: other tenants may copy an id."""
 _LAST: Final = b"\xff" * 16
-ROUNDS: Final = 8
-"""How often lineage down goes on through uses of tokens and approvals, and through names."""
 
 
 class PostgresLineage:
@@ -164,34 +155,6 @@ def above_one(connection: Connection, reading: Reading, tenant: str, event_id: b
     return PostgresLineage(lambda: nullcontext(connection), reading, lambda: 0).above(tenant, event_id)
 
 
-def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = False) -> set[bytes]:
-    """Fetches what came of events: by causes, by uses of tokens and approvals, and by what names them; returns every id walked.
-    ``accounts``: also by equal action ids, what others state of the same actions and what came of that."""
-    walked: set[bytes] = set()
-    for _ in range(ROUNDS):
-        if not start:
-            break
-        walked |= question.walk("lineage_down.sql", start)
-        if len(question.rows) >= question.limits.nodes:
-            break
-        start = sorted({*question.uses(accounts=accounts), *question.naming(walked)})
-    return walked
-
-
-def _named_by(node: Node) -> str | None:
-    """The value by which later events name an event that they need not cite: they answer to it by value alone."""
-    match node.fact:
-        case Memory(action="write", key=str(key)):
-            return key
-        case Handoff(direction="sent", task_id=str(task)):
-            return task
-        case TriggerRegistration(trigger_id=trigger):
-            return trigger
-        case PolicyDecision(decision_id=str(decision)):
-            return decision
-    return None
-
-
 class Question:
     """One question on one connection, and what was fetched for it. ``rows`` are by id and digest."""
 
@@ -206,7 +169,6 @@ class Question:
         self.rows: dict[tuple[bytes, bytes], Row] = {}
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self._looked: set[str] = set()
-        self._sought: set[tuple[bytes, bytes]] = set()
         self._aside: list[Row] = []
         self._chains: list[tuple[Sequence[Any], set[str]]] = []
 
@@ -335,42 +297,6 @@ class Question:
         counts.update(relied_on(cause.event_id for node in actions for cause in node.header.causes))
         unsure = {*relied_on(found)}
         return [name for name in names if counts[name] > most or name in unsure]
-
-    def uses(self, *, accounts: bool = False) -> list[bytes]:
-        """Events that used a token or approval among those fetched, and are not fetched yet; ``accounts``: or of an action."""
-        names: list[str] = []
-        for node in self.decoded.values():
-            if node.payload is None or not node.effective:
-                continue
-            if node.kind == "token_issuance":
-                names += [f"token_use:{name}" for name in token_names(node.payload["token"])]
-            if node.kind == "oversight":
-                names.append(f"oversight_use:{node.payload['oversight_id']}")
-            if accounts and node.kind == "api_action":
-                names.append(f"action:{node.payload['action_id']}")
-        known = {event_id for event_id, _ in self.rows}
-        return sorted(self.by_keys(names, self.limits.nodes) - known)
-
-    def naming(self, walked: set[bytes]) -> set[bytes]:
-        """Events not fetched yet that name one of those fetched, and need not cite it: a memory read, a hand-off received, what a
-        schedule began, what was done on a decision. What states the same value and means something else is let go; where there
-        is more of it than is looked at, it counts as walked, so that the answer says that it was cut."""
-        new = {ref: node for ref, node in self.decoded.items() if ref not in self._sought and node.effective}
-        self._sought |= new.keys()
-        named = [node for node in new.values() if _named_by(node)]
-        values = {value for node in named if (value := _named_by(node))}
-        if not values:
-            return set()
-        answers = {name for node in named for name in names_of(node.header, node.payload)[0]}
-        known = set(self.rows)
-        found = self.by_keys([f"value:{value}" for value in sorted(values)], self.limits.nodes)
-        if len(found) >= self.limits.nodes:
-            walked |= found
-        for ref in [ref for ref in self.decoded if ref not in known]:
-            node = self.decoded[ref]
-            if answers.isdisjoint(names_of(node.header, node.payload)[1]) and CHANGED not in node.findings:
-                del self.rows[ref], self.decoded[ref]
-        return {event_id for event_id, _ in self.rows} - {event_id for event_id, _ in known}
 
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each. What is said of their chains is looked up with them."""

@@ -17,7 +17,8 @@ from ledger.attribution.touched import Reached, reached
 from ledger.errors import InvalidEvent
 from ledger.format.content import is_digest
 from ledger.store.connect import translated
-from ledger.store.lineage import Question, walk_below
+from ledger.store.downwards import walk_below
+from ledger.store.lineage import Question
 from ledger.store.nodes import Reading
 from ledger.store.persons import persons_listed
 from ledger.store.queries import pseudonyms

@@ -1,0 +1,91 @@
+"""What came of events: by the causes that later ones state, by the uses of tokens and approvals, and by what names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from ledger.attribution.joins import names_of, token_names
+from ledger.attribution.subgraph import Node
+from ledger.format.kinds import Handoff, Memory, PolicyDecision, TriggerRegistration
+from ledger.store.seals import CHANGED
+
+if TYPE_CHECKING:
+    from ledger.store.lineage import Question
+
+ROUNDS: Final = 8
+"""How often it goes on through uses of tokens and approvals, and through names."""
+
+_Key = tuple[bytes, bytes]
+
+
+def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = False) -> set[bytes]:
+    """Fetches what came of events; returns every id walked. ``accounts``: also by equal action ids, what others state of the same
+    actions and what came of that."""
+    walked: set[bytes] = set()
+    sought: set[_Key] = set()
+    for _ in range(ROUNDS):
+        if not start:
+            break
+        walked |= question.walk("lineage_down.sql", start)
+        if len(question.rows) >= question.limits.nodes:
+            break
+        start = sorted({*_uses(question, accounts=accounts), *_naming(question, sought, walked)})
+    return walked
+
+
+def _uses(question: Question, *, accounts: bool) -> set[bytes]:
+    """Events that used a token or approval among those fetched, and are not fetched yet; ``accounts``: or of an action."""
+    names: list[str] = []
+    for node in question.decoded.values():
+        if node.payload is None or not node.effective:
+            continue
+        if node.kind == "token_issuance":
+            names += [f"token_use:{name}" for name in token_names(node.payload["token"])]
+        if node.kind == "oversight":
+            names.append(f"oversight_use:{node.payload['oversight_id']}")
+        if accounts and node.kind == "api_action":
+            names.append(f"action:{node.payload['action_id']}")
+    known = {event_id for event_id, _ in question.rows}
+    return question.by_keys(names, question.limits.nodes) - known
+
+
+def _naming(question: Question, sought: set[_Key], walked: set[bytes]) -> set[bytes]:
+    """Events not fetched yet that name one of those fetched, and need not cite it: a memory read, a hand-off received, what a
+    schedule began, what was done on a decision. What states the same value and means something else is let go; where there
+    is more of it than is looked at, it counts as walked, so that the answer says that it was cut. ``sought`` grows by those
+    for which this was asked."""
+    rows, decoded = question.rows, question.decoded
+    new = {ref: node for ref, node in decoded.items() if ref not in sought and node.effective}
+    sought |= new.keys()
+    named = [node for node in new.values() if _named_by(node)]
+    values = {value for node in named if (value := _named_by(node))}
+    if not values:
+        return set()
+    answers = {name for node in named for name in names_of(node.header, node.payload)[0]}
+    known = set(rows)
+    found = question.by_keys([f"value:{value}" for value in sorted(values)], question.limits.nodes)
+    if len(found) >= question.limits.nodes:
+        walked |= found
+    for ref in [ref for ref in decoded if ref not in known]:
+        node = decoded[ref]
+        if answers.isdisjoint(names_of(node.header, node.payload)[1]) and CHANGED not in node.findings:
+            del rows[ref], decoded[ref]
+    return {event_id for event_id, _ in rows} - {event_id for event_id, _ in known}
+
+
+def _named_by(node: Node) -> str | None:
+    """The value by which later events name an event that they need not cite: they answer to it by value alone."""
+    match node.fact:
+        case Memory(action="write", key=str(key)):
+            return key
+        case Handoff(direction="sent", task_id=str(task)):
+            return task
+        case TriggerRegistration(trigger_id=trigger):
+            return trigger
+        case PolicyDecision(decision_id=str(decision)):
+            return decision
+    return None
+
+
+__all__ = ["ROUNDS", "walk_below"]
