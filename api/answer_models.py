@@ -5,7 +5,7 @@ What is sent is made by ``to_json`` there; a test holds these models against it,
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -103,6 +103,11 @@ class Actor(Shown):
     grade: Grade
 
 
+Concerns = Literal["this", "named", "another", "not_comparable"]
+_CONCERNS: Final = (
+    "Whether it is about what was done: as both state, or by the word of an action that names it alone; or about another thing."
+    " `not_comparable`: nothing tells."
+)
 Compared = Literal["same", "other", "not_comparable", "not_bound", "not_stated"]
 
 
@@ -126,6 +131,7 @@ class Decision(Shown):
     resource_type: str | None
     resource: str | None
     action_id: str | None = Field(description="The action that it is for.")
+    concerns: Concerns = Field(description=_CONCERNS)
     parameters: Compared = Field(description="Those decided about against those in effect.")
     at: Time
     grade: Grade
@@ -162,6 +168,7 @@ class Approval(Shown):
     authenticated: list[str]
     binding: str
     bound: bool | None
+    concerns: Concerns = Field(description=_CONCERNS)
     parameters: Compared = Field(description="Those approved against those in effect.")
     reference: str | None
     operation: str | None

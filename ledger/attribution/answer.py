@@ -39,6 +39,16 @@ COMPARED: Final[dict[Compared, str]] = {
     "not_stated": "parameters not known",
 }
 
+Concerns = Literal["this", "named", "another", "not_comparable"]
+"""Whether what a policy or a person said is about what was done, as in ``CONCERNS``."""
+
+CONCERNS: Final[dict[Concerns, str]] = {
+    "this": "about this",
+    "named": "about this by the action's own word alone",
+    "another": "about ANOTHER thing",
+    "not_comparable": "not comparable: nothing tells whether it is about this",
+}
+
 REASONS: Final = {
     "no_trigger": "nothing recorded leads to a prompt, schedule, webhook or hand-off",
     "token_not_recorded": "who obtained the credential that it presented is not recorded",
@@ -174,7 +184,8 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a policy said about it, by which version; ``parameters`` compares those decided about with those in effect.
+    """What a policy said about it, by which version; ``concerns`` tells whether it is about what was done, and ``parameters``
+    compares those decided about with those in effect.
 
     ``subject`` and ``subject_agent`` are who asked, ``action`` in the policy's own words what for, ``action_id`` for which
     action: as the decision states them, None where it does not.
@@ -197,6 +208,7 @@ class Decision:
     resource_type: str | None
     resource: str | None
     action_id: str | None
+    concerns: Concerns
     parameters: Compared
     at: int
     grade: Grade
@@ -206,7 +218,8 @@ class Decision:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """What a person said about it. ``bound`` tells whether its digest is that of the action's parameters; None: not bound so, and
-    ``parameters`` says which. ``reference``, ``operation``, and the id in another system tell what else it was given for.
+    ``parameters`` says which. ``reference``, ``operation``, and the id in another system tell what else it was given for,
+    and ``concerns`` whether that is what was done.
 
     ``uses`` counts the actions known to have relied on it, and ``use`` tells which of them this one is, the earliest first.
     """
@@ -219,6 +232,7 @@ class Approval:
     authenticated: tuple[str, ...]
     binding: str
     bound: bool | None
+    concerns: Concerns
     parameters: Compared
     reference: str | None
     operation: str | None

@@ -103,7 +103,7 @@ RULES: Final = (
     Rule(
         "meant_for_another",
         "high",
-        "what was allowed is another thing, and nobody allowed this",
+        "what was decided is another thing, and nobody allowed this",
         "the decision or approval that it names is about another person, agent, thing, operation or action",
         "a decision or approval that is about this, given before; or a correction of what the one named is about",
         "schemas/policy_decision: subject, resource, action_id; oversight: operation, reference",

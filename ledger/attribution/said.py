@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.attribution.answer import Approval, Compared, Decision, Grade
+from ledger.attribution.answer import Approval, Compared, Decision
 from ledger.attribution.authority import authenticated, party, uses_of
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.observed import compare
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.rules.bindings import concerns
+from ledger.attribution.rules.case import Case
+from ledger.attribution.subgraph import Node
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
 
 
-def read_decisions(
-    index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
-) -> tuple[Decision, ...]:
+def read_decisions(case: Case) -> tuple[Decision, ...]:
     """What policies said, in order of time."""
+    index, group = case.names, case.group
     decisions = [
         Decision(
             event_id=node.event_id,
@@ -35,21 +36,21 @@ def read_decisions(
             resource_type=fact.resource_type,
             resource=fact.resource,
             action_id=fact.action_id,
+            concerns=concerns(case, node),
             parameters=_decided(node, fact, group),
             at=node.at,
             grade=weakest((grade, grade_of_claim(node))),
             candidates=count,
         )
-        for node, grade, count in rights
+        for node, grade, count in case.rights
         if isinstance(fact := node.fact, PolicyDecision)
     ]
     return tuple(sorted(decisions, key=lambda each: (each.at, each.event_id)))
 
 
-def read_approvals(
-    index: Index, group: Sequence[Node], rights: Sequence[tuple[Node, Grade, int]]
-) -> tuple[Approval, ...]:
-    """What people said about the action whose accounts are ``group``, in order of time."""
+def read_approvals(case: Case) -> tuple[Approval, ...]:
+    """What people said about the action, in order of time."""
+    index, group = case.names, case.group
     facts = [node.fact for node in group if isinstance(node.fact, ApiAction)]
     action = facts[0].action_id if facts else None
     approvals = [
@@ -62,6 +63,7 @@ def read_approvals(
             authenticated=authenticated(fact.authentication),
             binding=fact.binding,
             bound={"same": True, "other": False}.get(parameters := _approved(node, fact, group)),
+            concerns=concerns(case, node),
             parameters=parameters,
             reference=fact.reference,
             operation=fact.operation,
@@ -75,7 +77,7 @@ def read_approvals(
             grade=weakest((grade, grade_of_claim(node))),
             candidates=count,
         )
-        for node, grade, count in rights
+        for node, grade, count in case.rights
         if isinstance(fact := node.fact, Oversight)
     ]
     return tuple(sorted(approvals, key=lambda each: (each.at, each.event_id)))

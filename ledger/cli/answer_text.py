@@ -11,6 +11,7 @@ from rich.text import Text
 from ledger.attribution.accountable import people_of
 from ledger.attribution.answer import (
     COMPARED,
+    CONCERNS,
     MISSING,
     REASONS,
     SEEN,
@@ -220,7 +221,7 @@ def _decision(decision: Decision, *, utc: bool) -> _Line:
     must = f"; only with {', '.join(decision.obligations)}" if decision.obligations else ""
     return _Line(
         f"{decision.decision} by {policy or 'a policy not named'}{why}{must}; {COMPARED[decision.parameters]};"
-        f" {_asked_for(decision)}; {show_time(decision.at, utc=utc)}",
+        f" {_asked_for(decision)}; {CONCERNS[decision.concerns]}; {show_time(decision.at, utc=utc)}",
         decision.grade,
         decision.candidates,
     )
@@ -241,7 +242,7 @@ def _approval(approval: Approval, *, utc: bool) -> _Line:
     parts = [f"{approval.action}: {_party(approval.by)}"]
     if approval.authenticated:
         parts.append(f"authenticated by {', '.join(approval.authenticated)}")
-    parts.append(_given_for(approval))
+    parts += [_given_for(approval), CONCERNS[approval.concerns]]
     parts += _uses(approval)
     if approval.external_system or approval.external_id:
         parts.append(f"in {approval.external_system or 'another system'} as {approval.external_id or '(no id)'}")

@@ -16,7 +16,8 @@ JOINED: Final = frozenset({"class", "reasons", "contradictions", "triggers", "li
 """What is stated in one line, all of it."""
 WHOLE: Final = (
     "class", "reasons", "sentence", "started", "rights", "actor", "accountable", "missing", "decision", "about", "approval",
-    "influence", "path", "link", "contradictions", "said", "evidence", "finding", "seen", "account", "compared", "outcome",
+    "influence", "path", "link", "contradictions", "said", "evidence", "finding", "seen", "account", "concerns", "compared",
+    "outcome",
     "outcome_grade", "truncated",
 )  # fmt: skip
 """What a whole answer is stated by."""
@@ -51,6 +52,9 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "outcome_grade": [answer.outcome_grade] if answer.outcome_grade is not None else [],
         "compared": [
             f"{story.name_of(each.event_id)} {each.parameters}" for each in (*answer.decisions, *answer.approvals)
+        ],
+        "concerns": [
+            f"{story.name_of(each.event_id)} {each.concerns}" for each in (*answer.decisions, *answer.approvals)
         ],
         "evidence": [
             " ".join([each.rule, *(story.name_of(event) for event in each.evidence)]) for each in answer.contradictions

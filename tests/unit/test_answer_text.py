@@ -143,6 +143,13 @@ def test_what_an_approval_and_a_decision_are_bound_to_is_said() -> None:
     assert "of OTHER parameters" in " ".join(under(told("compared", "a2"), "what people said"))
 
 
+def test_whether_a_decision_or_an_approval_is_about_what_was_done_is_said() -> None:
+    assert "; about ANOTHER thing; " in under(told("rule_meant_for_another", "a1"), "policy")[0]
+    assert "; about ANOTHER thing; " in under(told("rule_meant_for_another", "a6"), "what people said")[0]
+    assert "; about this; " in under(told("rule_acted_after_deny", "a2"), "policy")[0]
+    assert "; about this by the action's own word alone; " in under(told("rule_acted_after_deny", "h4"), "policy")[0]
+
+
 def test_each_owner_that_some_service_registers_is_shown() -> None:
     owners = under(told("owner_ambiguous", "a1"), "accountable")
     assert [line.split("owner ")[1].split("  ")[0] for line in owners[:2]] == ["Dana", "Erin"]

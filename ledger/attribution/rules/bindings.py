@@ -8,22 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from ledger.attribution.answer import Concerns
 from ledger.attribution.authority import party
 from ledger.attribution.naming import Thing, same_agent, same_operation, same_thing
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, Case, Found, are_two
+from ledger.attribution.rules.case import APPROVES, OVERRIDES, Case, Found, are_two
 from ledger.attribution.subgraph import Node
 from ledger.format.event import AUTHORIZED_BY, RETRIES
 from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision
 
 
 def meant_for_another(case: Case) -> Found:
-    """Took effect on a decision or approval that is about something else, while no other that it relies on is about this."""
+    """Took effect on a decision or approval that is about something else, while no other that it relies on is about this.
+
+    A denial of something else allows nothing either, where nothing else that is cited does.
+    """
     if not case.took_effect or not case.complete:
         return
     allowed = [(node, fact) for node, fact in case.decisions if fact.decision != "deny"]
-    for node, fact in allowed:
-        accounts = _relying(case, node)
+    denied = [(node, fact) for node, fact in case.decisions if fact.decision == "deny" and not is_allowed(case)]
+    for node, fact in (*allowed, *denied):
+        accounts = relying(case, node)
         for says in _SAYS if accounts else ():
             fit, detail = says(case, node, fact)
             if fit is False and not any(says(case, *other)[0] for other in allowed):
@@ -31,10 +36,43 @@ def meant_for_another(case: Case) -> Found:
                 break
     approved = [(node, said) for node, said in case.oversights if said.action in APPROVES]
     for node, said in approved:
-        accounts = _relying(case, node)
+        accounts = relying(case, node)
         why = _other_approved(case, node, said) if accounts else None
         if why is not None and all(_other_approved(case, *other) for other in approved):
             yield f"approval {said.oversight_id} {why[0]}", [node, *accounts, *why[1]]
+
+
+def is_allowed(case: Case, account: Node | None = None) -> bool:
+    """Whether a policy allowed it, or a person overrode what one said; before what ``account`` tells of was over."""
+    said = [node for node, fact in case.decisions if fact.decision != "deny"]
+    said += [node for node, fact in case.oversights if fact.action in OVERRIDES]
+    return any(is_meant_for_this(case, node) and (account is None or case.was_before(node, account)) for node in said)
+
+
+def concerns(case: Case, node: Node) -> Concerns:
+    """Whether what a policy or a person said is about what was done: shown by what both sides state, or by the word alone of an
+    account that relies on it. Parameters of a form that cannot be compared, or other ones, show nothing here."""
+    if not is_meant_for_this(case, node):
+        return "another"
+    match node.fact:
+        case PolicyDecision(action_id=action) as fact:
+            parameters = {fact.parameter_digest, fact.modified_parameter_digest}
+            told = action in _actions(case) or _thing_of(case, node, fact)[0]
+        case Oversight(operation=operation, reference=reference) as said:
+            parameters = {said.bound_digest, said.edited_digest}
+            done = {fact.operation for _, fact in case.accounts}
+            told = reference in _actions(case) or _any_of(same_operation(operation, each) for each in done if operation)
+        case _:
+            return "not_comparable"
+    if told or any(fact.parameter_digest in parameters - {None} for _, fact in case.accounts):
+        return "this"
+    return "named" if relying(case, node) else "not_comparable"
+
+
+def is_of_others(case: Case, node: Node, parameters: bytes | None) -> bool:
+    """Whether what was said is bound to parameters that no account states, as far as they can be compared."""
+    said = [fact.parameter_digest for account, fact in case.accounts if comparable(account, node)]
+    return parameters is not None and parameters not in said and any(each is not None for each in said)
 
 
 def is_meant_for_this(case: Case, node: Node) -> bool:
@@ -45,7 +83,7 @@ def is_meant_for_this(case: Case, node: Node) -> bool:
     return not isinstance(node.fact, Oversight) or _other_approved(case, node, node.fact) is None
 
 
-def _relying(case: Case, said: Node) -> list[Node]:
+def relying(case: Case, said: Node) -> list[Node]:
     """The accounts that name a decision or approval, or cite it as what authorized them; not what only informed them."""
     return [
         account
@@ -167,4 +205,4 @@ def _actions(case: Case) -> set[str]:
     return {node.fact.action_id for node in tried.values() if isinstance(node.fact, ApiAction)}
 
 
-__all__ = ["is_meant_for_this", "meant_for_another"]
+__all__ = ["concerns", "is_allowed", "is_meant_for_this", "is_of_others", "meant_for_another", "relying"]

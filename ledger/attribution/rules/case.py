@@ -25,6 +25,9 @@ Found = Iterator[tuple[str, Sequence[Node]]]
 APPROVES: Final = frozenset({"approve", "edit", "override"})
 """What a person says who lets it happen."""
 
+OVERRIDES: Final = frozenset({"override"})
+"""What a person says who sets a policy's denial aside."""
+
 _BY_ID: Final = frozenset({"decision", "oversight", "action"})
 
 

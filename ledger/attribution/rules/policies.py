@@ -6,8 +6,8 @@ from typing import Final
 
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.bindings import is_meant_for_this
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found
+from ledger.attribution.rules.bindings import concerns, is_allowed, is_meant_for_this, is_of_others, relying
+from ledger.attribution.rules.case import APPROVES, OVERRIDES, SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Oversight, PolicyDecision
 
@@ -15,13 +15,13 @@ DEMANDS_APPROVAL: Final = frozenset(
     {"approval", "approve", "approval_required", "human_approval", "require_approval", "requires_approval"}
 )
 """Obligations that a person's approval meets; docs/contradictions.md names them. Others demand nothing that is known here."""
-_OVERRIDES: Final = frozenset({"override"})
 
 
 def acted_after_deny(case: Case) -> Found:
-    """A denial that nobody took back before the effect. One that came only after it forbade nothing."""
+    """A denial of this that nobody took back before the effect. One that came only after it forbade nothing, nor does one of
+    something else, of other parameters, or of which nothing tells whether it is of this."""
     for node, fact in case.decisions:
-        if fact.decision != "deny":
+        if fact.decision != "deny" or not _forbids(case, node, fact.parameter_digest):
             continue
         done = [
             each
@@ -32,7 +32,7 @@ def acted_after_deny(case: Case) -> Found:
             version = f" version {fact.policy_version}" if fact.policy_version else ""
             yield f"policy {fact.policy_id or fact.engine or '(not named)'}{version} denied it", [node, *done]
     for node, said in case.oversights:
-        if said.action not in ("deny", "stop"):
+        if said.action not in ("deny", "stop") or not _forbids(case, node, said.bound_digest):
             continue
         done = [
             each
@@ -43,9 +43,14 @@ def acted_after_deny(case: Case) -> Found:
             yield f"a person said {said.action} ({said.oversight_id})", [node, *done]
 
 
+def _forbids(case: Case, node: Node, parameters: bytes | None) -> bool:
+    """Whether a denial is bound to what was done."""
+    return concerns(case, node) in ("this", "named") and not is_of_others(case, node, parameters)
+
+
 def _decided_anew(case: Case, node: Node, fact: PolicyDecision, account: Node) -> bool:
     """Whether the same policy allowed it later, or a person overrode it, before it was over."""
-    return _approved_after(case, node, _OVERRIDES, account) or any(
+    return _approved_after(case, node, OVERRIDES, account) or any(
         other.decision != "deny"
         and (other.engine, other.policy_id) == (fact.engine, fact.policy_id)
         and each.at > node.at
@@ -66,9 +71,11 @@ def _approved_after(case: Case, node: Node, actions: frozenset[str], account: No
 
 
 def other_than_decided(case: Case) -> Found:
+    """Of a denial: what was carried out on it, with other parameters, while nothing that is cited allows any."""
     for node, fact in case.decisions:
-        if fact.decision == "deny" or _parameters(fact) is None:
+        if _parameters(fact) is None:
             continue
+        denied = fact.decision == "deny"
         differ = [
             each
             for each, said in case.accounts
@@ -78,6 +85,7 @@ def other_than_decided(case: Case) -> Found:
             and comparable(each, node)
             and _is_about(case, node, fact, each)
             and not _is_asked_of(fact, each)
+            and not (denied and not _is_done_on(case, node, fact, each))
         ]
         if differ:
             yield f"decision {fact.decision_id or ''} was about other parameters".replace("  ", " "), [node, *differ]
@@ -102,6 +110,17 @@ def _is_about(case: Case, node: Node, fact: PolicyDecision, account: Node) -> bo
         return False
     by_id = fact.decision_id is not None and fact.decision_id == payload["decision_id"]
     return by_id or fact.action_id == payload["action_id"] or case.by_cause(account, node)
+
+
+def _is_done_on(case: Case, node: Node, denial: PolicyDecision, account: Node) -> bool:
+    """Whether something was carried out on a denial of other parameters, and nothing allowed it."""
+    bound = bool(relying(case, node)) or concerns(case, node) == "this"
+    return (
+        bound
+        and account in case.took_effect
+        and is_of_others(case, node, denial.parameter_digest)
+        and not is_allowed(case, account)
+    )
 
 
 def _is_asked_of(fact: PolicyDecision, account: Node) -> bool:
