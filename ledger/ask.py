@@ -41,5 +41,7 @@ def lineage_of(
     """
     fetch = lineage.above if direction == "up" else lineage.below
     found = fetch(tenant, event_id, as_of=as_of, limits=limits)
+    if not found.nearby:
+        return found
     leading = [node for node in found.nodes if node.ref not in found.nearby]
     return replace(found, nodes=leading, nearby=frozenset())

@@ -245,7 +245,8 @@ def accounts_cited(node: Node) -> list[bytes]:
 
 def accounts_alike(ids: Collection[bytes], nodes: Iterable[Node]) -> frozenset[bytes]:
     """The actions among ``ids``, and of ``nodes`` all that have the action id of one."""
-    actions = [(node.event_id, node.fact.action_id) for node in nodes if isinstance(node.fact, ApiAction)]
+    told = ((node.event_id, node.fact) for node in nodes if node.kind == "api_action")
+    actions = [(event_id, fact.action_id) for event_id, fact in told if isinstance(fact, ApiAction)]
     known = {action for event_id, action in actions if event_id in ids}
     return frozenset(event_id for event_id, action in actions if action in known)
 
@@ -291,7 +292,8 @@ def relied_on(ids: Iterable[bytes]) -> list[str]:
 
 def _repeated(node: Node, actions: Collection[str]) -> list[str]:
     """The name under which an account of one of ``actions`` may have been carried out before."""
-    if not isinstance(node.fact, ApiAction) or node.fact.idempotency_key is None or node.fact.action_id not in actions:
+    fact = node.fact if actions and node.kind == "api_action" else None
+    if not isinstance(fact, ApiAction) or fact.idempotency_key is None or fact.action_id not in actions:
         return []
     return [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
 

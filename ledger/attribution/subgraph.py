@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from ledger.attribution.joins import names_of
 from ledger.format.content import Person
 from ledger.format.event import AUTHORIZED_BY, EventHeader
-from ledger.format.kinds import Kind
+from ledger.format.kinds import KINDS, Kind, from_avro
 
 
 class Ref(NamedTuple):
@@ -23,6 +23,36 @@ class Ref(NamedTuple):
 
     event_id: bytes
     digest: bytes
+
+
+class Typed:
+    """A payload as the class of its kind, made when it is first asked for: to make it costs as much as to read the payload, and
+    of most events in a long lineage nobody asks. Equal where the payloads are."""
+
+    __slots__ = ("_datum", "_kind", "fact")
+
+    fact: Kind
+
+    def __init__(self, kind: str, datum: Mapping[str, Any]) -> None:
+        self._kind = kind
+        self._datum = datum
+
+    def __getattr__(self, name: str) -> Kind:
+        """``fact``, the first time."""
+        if name != "fact":
+            raise AttributeError(name)
+        made = self.fact = from_avro(self._kind, self._datum)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Typed) and (self._kind, self._datum) == (other._kind, other._datum)
+
+    __hash__ = None  # type: ignore[assignment]  # as of the payload
+
+
+def typed(kind: str, payload: Mapping[str, Any] | None) -> Typed | None:
+    """A payload of ``kind``; None where it is not there, or of a kind that is not known here."""
+    return Typed(kind, payload) if payload is not None and kind in KINDS else None
 
 
 class Node(NamedTuple):
@@ -35,7 +65,7 @@ class Node(NamedTuple):
     ref: Ref
     header: EventHeader
     payload: Mapping[str, Any] | None
-    fact: Kind | None
+    typed: Typed | None
     service: str
     key_id: str
     chain_id: bytes
@@ -59,6 +89,11 @@ class Node(NamedTuple):
     @property
     def kind(self) -> str:
         return self.header.kind
+
+    @property
+    def fact(self) -> Kind | None:
+        held = self.typed
+        return None if held is None else held.fact
 
     @property
     def at(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ledger.format.codec import Schemas
+from ledger.format.codec import Schemas, read_body
 from ledger.format.event import EventHeader, decode_header
 from ledger.store.kept import Kept, weight, weight_of_header
 
@@ -26,21 +26,23 @@ class Decoder:
 
     def header(self, data: bytes) -> EventHeader:
         """As ``decode_header``."""
+        if not self._keeps:
+            return decode_header(self.schemas, data)
         found = self._headers.find(data)
         if found is None:
             found = decode_header(self.schemas, data)
-            if self._keeps:
-                self._headers.keep(data, found, weight_of_header(found, len(data)))
+            self._headers.keep(data, found, weight_of_header(found, len(data)))
         return found
 
     def payload(self, data: bytes, kind: str) -> Mapping[str, Any]:
         """As ``Schemas.decode``: the payload of an event of ``kind``. Not to be changed."""
-        self.schemas.expect(data, kind)
+        if not self._keeps:
+            return self.schemas.decode(data, kind)
+        schema = self.schemas.expect(data, kind)
         found = self._payloads.find(data)
         if found is None:
-            found = self.schemas.decode(data, kind)
-            if self._keeps:
-                self._payloads.keep(data, found, len(data) + weight(found))
+            found = read_body(schema, data)
+            self._payloads.keep(data, found, len(data) + weight(found))
         return found
 
 

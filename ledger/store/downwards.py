@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 ROUNDS: Final = 8
 """How often it goes on through uses of tokens and approvals, and through names."""
 
+_USED: Final = frozenset({"token_issuance", "oversight"})
+_NAMED: Final = frozenset({"memory", "handoff", "trigger_registration", "policy_decision"})
+"""Kinds of event that others use, and that others name."""
+
 _Key = tuple[bytes, bytes]
 
 
@@ -23,6 +27,7 @@ def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = F
     """Fetches what came of events; returns every id walked. ``accounts``: also by equal action ids, what others state of the same
     actions and what came of that."""
     walked: set[bytes] = set()
+    used: set[_Key] = set()
     sought: set[_Key] = set()
     for _ in range(ROUNDS):
         if not start:
@@ -30,35 +35,41 @@ def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = F
         walked |= question.walk("lineage_down.sql", start)
         if len(question.rows) >= question.limits.nodes:
             break
-        start = sorted({*_uses(question, accounts=accounts), *_naming(question, sought, walked)})
+        uses = _uses(question, _new(question, _USED | {"api_action"} if accounts else _USED, used))
+        start = sorted(uses | _naming(question, _new(question, _NAMED, sought), walked))
     return walked
 
 
-def _uses(question: Question, *, accounts: bool) -> set[bytes]:
-    """Events that used a token or approval among those fetched, and are not fetched yet; ``accounts``: or of an action."""
+def _new(question: Question, kinds: frozenset[str], known: set[_Key]) -> list[Node]:
+    """The effective events of these kinds that were fetched and are not ``known``, which they then are."""
+    decoded = question.decoded.items()
+    new = {ref: node for ref, node in decoded if node.header.kind in kinds and ref not in known and node.effective}
+    known |= new.keys()
+    return list(new.values())
+
+
+def _uses(question: Question, new: Sequence[Node]) -> set[bytes]:
+    """Events that used one of ``new``, tokens, approvals and actions, and are not fetched yet."""
     names: list[str] = []
-    for node in question.decoded.values():
-        if node.payload is None or not node.effective:
+    for node in new:
+        if node.payload is None:
             continue
         if node.kind == "token_issuance":
             names += [f"token_use:{name}" for name in token_names(node.payload["token"])]
         if node.kind == "oversight":
             names.append(f"oversight_use:{node.payload['oversight_id']}")
-        if accounts and node.kind == "api_action":
+        if node.kind == "api_action":
             names.append(f"action:{node.payload['action_id']}")
-    known = {event_id for event_id, _ in question.rows}
+    known = {event_id for event_id, _ in question.rows} if names else set()
     return question.by_keys(names, question.limits.nodes) - known
 
 
-def _naming(question: Question, sought: set[_Key], walked: set[bytes]) -> set[bytes]:
-    """Events not fetched yet that name one of those fetched, and need not cite it: a memory read, a hand-off received, what a
-    schedule began, what was done on a decision. What states the same value and means something else is let go; where there
-    is more of it than is looked at, it counts as walked, so that the answer says that it was cut. ``sought`` grows by those
-    for which this was asked."""
+def _naming(question: Question, new: Sequence[Node], walked: set[bytes]) -> set[bytes]:
+    """Events not fetched yet that name one of ``new``, and need not cite it: a memory read, a hand-off received, what a schedule
+    began, what was done on a decision. What states the same value and means something else is let go; where there is more of
+    it than is looked at, it counts as walked, so that the answer says that it was cut."""
     rows, decoded = question.rows, question.decoded
-    new = {ref: node for ref, node in decoded.items() if ref not in sought and node.effective}
-    sought |= new.keys()
-    named = [node for node in new.values() if _named_by(node)]
+    named = [node for node in new if _named_by(node)]
     values = {value for node in named if (value := _named_by(node))}
     if not values:
         return set()

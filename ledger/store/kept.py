@@ -69,7 +69,7 @@ def weight(value: object) -> int:
         return size
     for each in held:
         if each is not None:
-            size += getsizeof(each) if each.__class__ in _SINGLE else weight(each)
+            size += getsizeof(each) if not each or each.__class__ in _SINGLE else weight(each)
     return size
 
 

@@ -29,10 +29,11 @@ from ledger.attribution.subgraph import (
     KnownPerson,
     Limits,
     Node,
+    Ref,
     Refusal,
     Subgraph,
 )
-from ledger.format.kinds import ApiAction, Oversight, content_digests
+from ledger.format.kinds import ApiAction, Oversight, digests_of
 from ledger.store.absent import no_event
 from ledger.store.arrays import of_ids, of_plain
 from ledger.store.connect import translated
@@ -106,12 +107,12 @@ class PostgresLineage:
         if not any(row[0].bytes == event_id for row in question.rows.values()):
             raise no_event(question.connection, question.reading, question.tenant, event_id, question.as_of)
         met = frozenset(question.decoded)
-        question.surroundings(event_id)
+        if up:
+            question.surroundings(event_id)
         nodes = question.nodes()
-        nearby = frozenset(node.ref for node in nodes if node.ref not in met)
+        nearby = frozenset([node.ref for node in nodes if node.ref not in met] if up else ())
         full = len(walked) >= question.limits.nodes
-        causes = {cause.event_id for node in nodes if node.ref in met for cause in node.header.causes}
-        dangling = causes - {node.event_id for node in nodes} if up else set()
+        dangling = _dangling(nodes, nearby) if up else set()
         cut = (dangling - set(walked) if up else set(walked)) if full else set()
         return Subgraph(
             asked=event_id,
@@ -318,6 +319,8 @@ class Question:
             else:
                 by_seal.setdefault((chain, number), []).append(name)
                 by_chain.setdefault(chain, set()).add(name)
+        if not by_event and not by_seal:
+            return tuple(self.decoded.values())
         nodes = []
         for key, node in self.decoded.items():
             found = [name for name, digest in by_event.get(key[0], ()) if digest is None or digest == key[1]]
@@ -363,6 +366,12 @@ class Question:
         return found
 
 
+def _dangling(nodes: Sequence[Node], nearby: Collection[Ref]) -> set[bytes]:
+    """The causes that are stated and were not fetched, but for those of events nearby."""
+    causes = {cause.event_id for node in nodes if node.ref not in nearby for cause in node.header.causes}
+    return causes - {node.event_id for node in nodes}
+
+
 def _coverage(row: Sequence[Any], findings: Iterable[str], now: int) -> ChainCoverage:
     service, key_id, chain_id, closed, last, within, verified = row
     due = last + within * 1_000_000 if within and last is not None and not closed else None
@@ -383,6 +392,6 @@ def _surrounds(node: Node, names: Collection[str]) -> bool:
 def _people(node: Node) -> set[bytes]:
     """Digests that an event may mean a person by; contents that name nobody are told apart when they are read."""
     people = {node.header.principal} if node.header.principal is not None else set()
-    if node.fact is not None:
-        people.update(content_digests(node.fact))
+    if node.payload is not None:
+        people.update(digests_of(node.header.kind, node.payload))
     return people

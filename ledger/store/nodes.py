@@ -8,20 +8,19 @@ that are not there, are the store's word until ``verify`` compares it with the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.subgraph import Node, Ref
+from ledger.attribution.subgraph import Node, Ref, typed
 from ledger.errors import ConfigurationError, VerificationError
 from ledger.format.batch import Seal
 from ledger.format.codec import Schemas, SchemaUnknown
 from ledger.format.event import EventHeader
 from ledger.format.hashing import ZERO16, ZERO32, event_digest, payload_digest
-from ledger.format.kinds import KINDS, from_avro
 from ledger.store.decoded import Decoder
 from ledger.store.met import Met, Shelf
 from ledger.store.seals import CHANGED, Seals, VerifiedSeal
@@ -77,6 +76,25 @@ def _bounded(text: bytes, bounded: bool) -> bytes:
     return text
 
 
+class _Said(NamedTuple):
+    """What the bytes of a row say, not yet held against a seal. ``header`` is None where they are no event's; ``finding`` says
+    why a payload that is there was not read."""
+
+    header: EventHeader | None
+    payload: Mapping[str, Any] | None
+    finding: str | None
+
+
+_NO_EVENT: Final = _Said(None, None, CHANGED)
+
+
+class Opened(NamedTuple):
+    """Rows, and of each the event where it was read before under this bundle, else what its bytes say."""
+
+    shelf: Shelf
+    rows: Sequence[tuple[Row, Node | _Said]]
+
+
 class _Page(NamedTuple):
     """What rows that are read together are held against. ``judged`` is what each seal's key may say, by kind: whether it is an
     importer's, and why its word does not count."""
@@ -120,14 +138,19 @@ class Reading:
 
     def nodes(self, connection: Connection, tenant: str, rows: Sequence[Row]) -> list[Node]:
         """The events in ``rows``, each of which has one; raises ``ConfigurationError`` where there is no trust bundle."""
-        if not rows:
-            return []
+        return self.proven(connection, tenant, self.opened(tenant, rows)) if rows else []
+
+    def opened(self, tenant: str, rows: Iterable[Row]) -> Opened:
+        """What ``rows`` say, each of which has an event: the half of reading that needs no store, and so can go on while rows
+        arrive. Nothing of it counts before ``proven``."""
         shelf = self._met.under(self._trusted())
-        found = [shelf.find(tenant, row) for row in rows]
-        new = [row for row, node in zip(rows, found, strict=True) if node is None]
-        page = self._page(connection, tenant, new, shelf)
-        read = iter([self._node(connection, row, page) for row in new])
-        return [next(read) if node is None else node for node in found]
+        return Opened(shelf, [(row, shelf.find(tenant, row) or self._said(row)) for row in rows])
+
+    def proven(self, connection: Connection, tenant: str, opened: Opened) -> list[Node]:
+        """The events in rows, in order, held against their seals."""
+        shelf, rows = opened
+        page = self._page(connection, tenant, [row for row, said in rows if isinstance(said, _Said)], shelf)
+        return [self._node(connection, row, said, page) if isinstance(said, _Said) else said for row, said in rows]
 
     def headers(self, connection: Connection, tenant: str, rows: Sequence[Row]) -> list[EventHeader | str]:
         """What each event says in its header, or the name of what is wrong with its row. Payloads are hashed, not decoded."""
@@ -137,9 +160,12 @@ class Reading:
         found: list[EventHeader | str] = []
         for row in rows:
             sealed = page.seals.get(row[8], CHANGED)
-            header = sealed if isinstance(sealed, str) else self._header(tenant, row, sealed)
-            intact = isinstance(header, EventHeader) and _intact(row, header, page.erased)
-            found.append(header if header is not None and (intact or isinstance(header, str)) else CHANGED)
+            if isinstance(sealed, str):
+                found.append(sealed)
+                continue
+            header = self._header(row) if _covers(sealed, tenant, row) else None
+            intact = header is not None and _intact(row, header, page.erased)
+            found.append(header if header is not None and intact else CHANGED)
         return found
 
     def _trusted(self) -> TrustBundle:
@@ -177,36 +203,37 @@ class Reading:
                     since[digest] = min(node.append_time, since.get(digest, node.append_time))
         return since
 
-    def _node(self, connection: Connection, row: Row, page: _Page) -> Node:
+    def _node(self, connection: Connection, row: Row, said: _Said, page: _Page) -> Node:
         sealed = page.seals.get(row[8], CHANGED)
         if isinstance(sealed, str):
             return _unproven(row, sealed)
-        header = self._header(page.tenant, row, sealed)
-        if header is None:
+        header, payload, finding = said
+        if header is None or not _covers(sealed, page.tenant, row):
             return _unproven(row, CHANGED)
+        if row[4] is None and not _is_erased(row, page.erased):
+            finding = CHANGED
         seal, sightings = sealed.seal, row[11]
-        payload, finding = self._payload(row, header, page.erased)
         importer, refused = page.judge(row, seal, header.kind)
         lasting = payload is not None and refused is None
         bundle = page.shelf.bundle
         if refused is not None and row[5] and sightings > 1 and self._allowed(connection, row, header.kind, bundle):
             refused = None
         node = Node(
-            ref=Ref(header.event_id, row[1]),
-            header=header,
-            payload=payload,
-            fact=from_avro(header.kind, payload) if payload is not None and header.kind in KINDS else None,
-            service=seal.service,
-            key_id=seal.key_id,
-            chain_id=seal.chain_id,
-            importer=importer,
-            effective=refused is None,
-            number=seal.seal_number,
-            sequence=seal.first_sequence + row[6],
-            sealed_at=seal.sealed_at,
-            append_time=row[9],
-            sightings=sightings,
-            findings=tuple(each for each in (refused, finding) if each is not None),
+            Ref(header.event_id, row[1]),
+            header,
+            payload,
+            typed(header.kind, payload),
+            seal.service,
+            seal.key_id,
+            seal.chain_id,
+            importer,
+            refused is None,
+            seal.seal_number,
+            seal.first_sequence + row[6],
+            seal.sealed_at,
+            row[9],
+            sightings,
+            tuple([each for each in (refused, finding) if each is not None]) if refused or finding else (),
         )
         if lasting:
             page.shelf.keep(page.tenant, row, node)
@@ -226,39 +253,47 @@ class Reading:
                     return True
         return False
 
-    def _header(self, tenant: str, row: Row, sealed: VerifiedSeal) -> EventHeader | None:
-        """What the event says of itself; None unless it is the one that the seal covers, in the place where it was found."""
-        digest, data = row[1], row[2]
-        if sealed.seal.tenant != tenant or not sealed.covers(digest, row[6]):
-            return None
-        if event_digest(sealed.prefix, data) != digest:
-            return None
+    def _header(self, row: Row) -> EventHeader | None:
+        """What the event says of itself; None unless it stands where it was found."""
         try:
-            header = self._decoder.header(data)
+            header = self._decoder.header(row[2])
         except VerificationError:  # an event that was refused alone has no row, unless somebody made one
             return None
-        return header if (header.event_id, header.occurred_at) == (row[0].bytes, row[12]) else None
+        return header if header.event_id == row[0].bytes and header.occurred_at == row[12] else None
 
-    def _payload(
-        self, row: Row, header: EventHeader, erased: Collection[bytes]
-    ) -> tuple[Mapping[str, Any] | None, str | None]:
-        """The payload, or None and, unless it was erased, why."""
-        if not _intact(row, header, erased):
-            return None, CHANGED
+    def _said(self, row: Row) -> _Said:
+        header = self._header(row)
+        if header is None:
+            return _NO_EVENT
+        payload = row[4]
+        if payload is None:
+            return _Said(header, None, None)
+        if payload_digest(row[3], payload) != header.payload_digest:
+            return _Said(header, None, CHANGED)
         try:
-            return (None if row[4] is None else self._decoder.payload(row[4], header.kind)), None
+            return _Said(header, self._decoder.payload(payload, header.kind), None)
         except SchemaUnknown:
-            return None, "schema_unknown"
+            return _Said(header, None, "schema_unknown")
         except VerificationError:
-            return None, CHANGED
+            return _Said(header, None, CHANGED)
+
+
+def _covers(sealed: VerifiedSeal, tenant: str, row: Row) -> bool:
+    """Whether a row holds the event that stands in its place under its seal."""
+    digest = row[1]
+    inside = sealed.seal.tenant == tenant and sealed.covers(digest, row[6])
+    return inside and event_digest(sealed.prefix, row[2]) == digest
+
+
+def _is_erased(row: Row, erased: Collection[bytes]) -> bool:
+    return row[3] == ZERO16 and row[1] in erased
 
 
 def _intact(row: Row, header: EventHeader, erased: Collection[bytes]) -> bool:
     """Whether the payload is the one that the header commits to, or is erased."""
-    salt, payload = row[3], row[4]
-    if payload is None:
-        return salt == ZERO16 and row[1] in erased
-    return payload_digest(salt, payload) == header.payload_digest
+    if row[4] is None:
+        return _is_erased(row, erased)
+    return payload_digest(row[3], row[4]) == header.payload_digest
 
 
 def _refused(authority: Authority | str, kind: str) -> str | None:
@@ -275,7 +310,7 @@ def _unproven(row: Row, why: str) -> Node:
         ref=Ref(row[0].bytes, row[1]),
         header=header,
         payload=None,
-        fact=None,
+        typed=None,
         service="",
         key_id="",
         chain_id=b"",

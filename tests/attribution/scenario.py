@@ -46,11 +46,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger.attribution.house import NO_RULES, Duty, HouseRules
-from ledger.attribution.subgraph import KnownPerson, Limits, Node, Ref, Subgraph
+from ledger.attribution.subgraph import KnownPerson, Limits, Node, Ref, Subgraph, typed
 from ledger.format.codec import Schemas
 from ledger.format.content import Person, encode_content, person_content
 from ledger.format.event import RELATIONS, Cause
-from ledger.format.kinds import KINDS, from_avro
 from ledger.schema_files import directory, load_schemas
 from tests.services.forge import START, Forge, Made, blank
 
@@ -214,7 +213,7 @@ class Story:
             ref=Ref(told.made.event_id, told.made.digest),
             header=told.made.header,
             payload=payload,
-            fact=from_avro(kind, payload) if payload is not None and kind in KINDS else None,
+            typed=typed(kind, payload),
             service=told.service,
             key_id=self.forges[told.service].signer.key_id,
             chain_id=self.forges[told.service].chain_id,

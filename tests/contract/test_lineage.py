@@ -75,6 +75,14 @@ def test_what_came_of_a_prompt_reaches_the_uses_of_tokens_and_approvals(told: tu
     assert node_link(graph)["graph"]["truncated"] is False
 
 
+def test_what_came_of_a_prompt_comes_without_what_stands_beside_it(told: tuple[str, dict[str, Story]]) -> None:
+    url, stories = told
+    story = stories["accountable"]
+    below = lineage(url).below("accountable", story.events["p1"].made.event_id)
+    assert {story.name_of(node.event_id) for node in below.nodes} == {"p1", "a1", "a2", "a3", "a4"}
+    assert not below.nearby
+
+
 def test_a_limit_is_reported_and_never_called_a_dangling_cause(told: tuple[str, dict[str, Story]]) -> None:
     url, stories = told
     story = stories["steered"]

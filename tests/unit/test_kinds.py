@@ -25,6 +25,7 @@ from ledger.format.kinds import (
     TokenReference,
     check,
     content_digests,
+    digests_of,
     encode_body,
     from_avro,
     to_avro,
@@ -150,6 +151,7 @@ def test_the_digests_of_contents_and_persons_are_those_that_the_schema_marks(pay
     expected = set(marked(schema, to_avro(payload), {each["name"]: each for each in named_types(schema)}))
     assert set(found) == expected
     assert len(found) == len(expected)
+    assert list(dict.fromkeys(digests_of(payload.KIND, to_avro(payload)))) == found
 
 
 def test_a_person_deep_in_an_actor_chain_is_found() -> None:

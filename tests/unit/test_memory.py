@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from ledger.attribution import findable, joins
-from ledger.attribution.subgraph import Node
+from ledger.attribution.subgraph import Node, typed
 from ledger.format.event import Cause, decode_header, encode_header
-from ledger.format.kinds import from_avro
 from ledger.format.kinds.encode import array
 from ledger.schema_files import load_schemas
 from ledger.store.decoded import Decoder
@@ -68,7 +67,9 @@ def test_events_that_were_read_are_kept_by_what_they_take(taken: Callable[[], in
 def read(number: int, data: bytes) -> tuple[tuple[Any, ...], Node]:
     row = (number, number.to_bytes(32), bytes(300), bytes(16), data)
     payload = load_schemas().decode(data, "chain_loss")
-    return row, NODE._replace(number=number, payload=payload, fact=from_avro("chain_loss", payload))
+    node = NODE._replace(number=number, payload=payload, typed=typed("chain_loss", payload))
+    assert node.fact is not None  # made, and kept from now on
+    return row, node
 
 
 def test_an_ordinary_event_is_kept_and_found() -> None:

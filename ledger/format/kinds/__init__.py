@@ -28,7 +28,7 @@ from ledger.format.kinds.parts import (
     Trigger,
     Trust,
 )
-from ledger.format.kinds.plan import PLANS, content_digests, from_datum, to_avro
+from ledger.format.kinds.plan import PLANS, content_digests, digests_said, from_datum, to_avro
 from ledger.format.kinds.runs import AgentRegistration, Configuration, ExecutionControl, Handoff, TriggerRegistration
 from ledger.format.kinds.shape import Kind
 
@@ -72,6 +72,12 @@ def from_avro(kind: str, datum: Mapping[str, Any]) -> Kind:
         raise VerificationError("unprojectable", f"a {kind} lacks a field that every version has") from None
 
 
+def digests_of(kind: str, datum: Mapping[str, Any]) -> list[bytes]:
+    """``content_digests`` of a decoded datum of ``kind``; one may occur twice. Of an unknown kind none is known."""
+    cls = KINDS.get(kind)
+    return [] if cls is None else digests_said(PLANS[cls], datum)
+
+
 __all__ = [
     "KINDS",
     "Actor",
@@ -107,6 +113,7 @@ __all__ = [
     "Trust",
     "check",
     "content_digests",
+    "digests_of",
     "encode_body",
     "from_avro",
     "to_avro",

@@ -112,6 +112,19 @@ def content_digests(payload: Part) -> list[bytes]:
     return list(dict.fromkeys(digests_in(plan, plan.values(payload))))
 
 
+def digests_said(plan: Plan, datum: Mapping[str, Any]) -> list[bytes]:
+    """The same of a decoded datum, whose class need not be made for it."""
+    found: list[bytes] = []
+    for i, many in plan.digests:
+        if held := datum.get(plan.names[i]):
+            found += held if many else (held,)
+    for _, name, many, part in plan.parts:
+        if part.refers and (held := datum.get(name)):
+            for each in held if many else (held,):
+                found += digests_said(part, each)
+    return found
+
+
 def digests_in(plan: Plan, values: tuple[Any, ...]) -> list[bytes]:
     """``content_digests`` of a payload that was taken apart; one may occur twice."""
     found: list[bytes] = []

@@ -9,12 +9,12 @@ from hashlib import sha256
 from ledger.attribution.explain import explain
 from ledger.attribution.graph import graph_of, node_link
 from ledger.attribution.json_form import to_json
-from ledger.attribution.subgraph import Node, Ref, Subgraph
+from ledger.attribution.subgraph import Node, Ref, Subgraph, typed
 from ledger.errors import VerificationError
 from ledger.event_view import show_event
 from ledger.format.codec import Malformed, SchemaUnknown, read_body
 from ledger.format.event import EventHeader, decode_header
-from ledger.format.kinds import KINDS, TokenIssuance, from_avro, to_avro
+from ledger.format.kinds import TokenIssuance, to_avro
 from ledger.format.lenient import Invalid
 from ledger.store.rows import EventRows, copy_bytes, edge_rows, join_rows
 from ledger.store.sighted import joins_of
@@ -81,7 +81,7 @@ def _node(number: int, header: EventHeader, raw: bytes, payload: Payload | None)
         ref=Ref(header.event_id, sha256(raw).digest()),
         header=header,
         payload=payload,
-        fact=from_avro(header.kind, payload) if payload is not None and header.kind in KINDS else None,
+        typed=typed(header.kind, payload),
         service=f"service {number % 2}",
         key_id="key",
         chain_id=bytes(16),
