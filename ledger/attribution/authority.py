@@ -50,7 +50,7 @@ def authorizing(links: Links, group: Sequence[Node]) -> list[tuple[Node, Grade, 
     frontier = [(node, grade_of_claim(node), 1) for node in group if node.kind in _RIGHTS]
     best.update((node.ref, (node, grade, count)) for node, grade, count in frontier)
     steps: list[tuple[Node, Grade, int]] = [(node, "corroborated", 1) for node in group]
-    accounts = {node.ref for node in group}
+    accounts, nearby = {node.ref for node in group}, links.index.graph.nearby
     for _ in range(links.index.graph.limits.depth):
         found: dict[Ref, tuple[Node, Grade, int]] = {}
         for source, so_far, count in steps:
@@ -59,7 +59,7 @@ def authorizing(links: Links, group: Sequence[Node]) -> list[tuple[Node, Grade, 
                 if edge.target.ref not in best and edge.target.ref not in found:
                     found[edge.target.ref] = (edge.target, grade, most)
         best.update(found)
-        steps = [each for each in found.values() if each[0].kind in _RIGHTS]
+        steps = [each for ref, each in found.items() if each[0].kind in _RIGHTS and ref not in nearby]
         if not steps:
             break
     return list(best.values())
@@ -255,11 +255,15 @@ def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grad
 
 
 def uses_of(index: Index, approval: Node) -> dict[str, list[Node]]:
-    """The actions known to have relied on an approval, by action_id, the earliest first: they name it, or cite it as what
-    authorized them."""
+    """The actions known to have relied on an approval, by action_id, the earliest first: they name it, or cite it, or another
+    statement of it, as what authorized them."""
     fact = approval.fact
-    named = index.answer_to(f"oversight_use:{fact.oversight_id}", "api_action") if isinstance(fact, Oversight) else []
-    relying = {node.ref: node for node in (*named, *index.relying_on(approval))}
+    named: list[Node] = []
+    said = [approval]
+    if isinstance(fact, Oversight):
+        named = index.answer_to(f"oversight_use:{fact.oversight_id}", "api_action")
+        said += index.answer_to(f"oversight:{fact.oversight_id}", "oversight")
+    relying = {node.ref: node for node in (*named, *(node for each in said for node in index.relying_on(each)))}
     uses: dict[str, list[Node]] = {}
     for node in sorted(relying.values(), key=lambda each: (each.at, each.ref)):
         if node.payload is not None:

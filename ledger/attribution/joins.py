@@ -147,6 +147,23 @@ def token_names(token: Payload | None) -> Names:
     return names
 
 
+def statement_names(kind: str, payload: Payload | None) -> Names:
+    """The names of the token, grant, decision or approval that an event is a statement of: others may state the same one, and
+    whoever cites one statement as what authorized them relies on all of it."""
+    if payload is None:
+        return []
+    match kind:
+        case "token_issuance":
+            return token_names(payload["token"])
+        case "policy_decision":
+            return [f"decision:{payload['decision_id']}"] if payload["decision_id"] is not None else []
+        case "oversight":
+            return [f"oversight:{payload['oversight_id']}"]
+        case "grant":
+            return [f"grant:{payload['grant_id']}"]
+    return []
+
+
 def agents_of(token: Payload) -> Names:
     """The agents that a token issuance names: the actors, outermost first, and the client that got it."""
     named = [f"{actor['iss'] or ''}#{actor['sub']}" for actor in _chain(token) if actor["sub"] is not None]

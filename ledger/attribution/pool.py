@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ledger.attribution.joins import names_of
+from ledger.attribution.joins import names_of, statement_names
 from ledger.attribution.links import SAME
 from ledger.attribution.subgraph import (
     DEFAULT_LIMITS,
@@ -22,6 +22,7 @@ from ledger.attribution.subgraph import (
     Subgraph,
     rights_cited,
 )
+from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import ApiAction
 
 SURROUNDING: Final = 4
@@ -76,6 +77,7 @@ class Pool:
         for answers in self._answering.values():
             if len(answers) > 1:
                 answers[:] = sorted(dict.fromkeys(answers))
+        self._statements = statements_of(node for nodes in self._by_id.values() for node in nodes)
         self._next: dict[bytes, tuple[bytes, ...]] = {}
         self._closures: dict[bytes, frozenset[bytes]] = {}
         self._extents: dict[tuple[frozenset[bytes], frozenset[str]], Extent] = {}
@@ -101,7 +103,7 @@ class Pool:
             names |= dict.fromkeys(
                 name for each in above for node in self._by_id.get(each, ()) for name in _repeated(node, actions)
             )
-        return Extent(above, frozenset(self._answers(names)) - above if names else _NOTHING)
+        return Extent(above, frozenset(self._answering_beside(names)) - above if names else _NOTHING)
 
     def part(self, event_id: bytes, extent: Extent) -> Subgraph:
         """The subgraph that one question would have had alone."""
@@ -118,7 +120,7 @@ class Pool:
         above = [node for each in walked for node in self._seen(each, moment)]
         met = {node.ref for node in above}
         names = dict.fromkeys(surrounding(above, {event_id}))
-        around = {node.ref: node for each in self._answers(names) for node in self._seen(each, moment)}
+        around = {node.ref: node for each in self._answering_beside(names) for node in self._seen(each, moment)}
         nearby = frozenset(around.keys() - met)
         return self._subgraph(event_id, [*above, *(around[ref] for ref in nearby)], nearby, moment)
 
@@ -223,11 +225,18 @@ class Pool:
         """The names that surround an event whoever asks, as far as anything answers to them."""
         names = self._names_beside.get(event_id)
         if names is None:
-            found = surrounding(self._by_id.get(event_id, ()), ())
+            found = surrounding(self._by_id.get(event_id, ()), (), self._statements)
             names = self._names_beside[event_id] = [
                 each for each in found if each in self._answering or each in self._crowded
             ]
         return names
+
+    def _answering_beside(self, names: Iterable[str]) -> list[bytes]:
+        """What answers to the names that surround events; and who relies on the approvals among it that are cited by others."""
+        names = list(names)
+        found = list(self._answers(names))
+        nodes = (node for each in found for node in self._by_id.get(each, ()))
+        return [*found, *self._answers(relied_beside(names, nodes))]
 
     def _answers(self, names: Iterable[str]) -> Iterable[bytes]:
         for name in names:
@@ -254,17 +263,45 @@ def accounts_alike(ids: Collection[bytes], nodes: Iterable[Node]) -> frozenset[b
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
-def surrounding(nodes: Iterable[Node], asked: Collection[bytes]) -> list[str]:
+def statements_of(nodes: Iterable[Node]) -> dict[bytes, list[str]]:
+    """What the events of an id are statements of, by the id: tokens, grants, decisions, approvals."""
+    found: dict[bytes, list[str]] = {}
+    for node in nodes:
+        if node.effective and (names := statement_names(node.kind, node.payload)):
+            found.setdefault(node.event_id, []).extend(names)
+    return found
+
+
+def _cited(node: Node, statements: Mapping[bytes, Sequence[str]]) -> list[str]:
+    """The names of what an event cites as its authority and does not name, so that nothing led to other statements of it."""
+    names = [
+        name
+        for cause in node.header.causes
+        if cause.relation == AUTHORIZED_BY
+        for name in statements.get(cause.event_id, ())
+    ]
+    if not names or not node.effective:
+        return []
+    named = names_of(node.header, node.payload)[1]
+    return [name for name in names if name not in named]
+
+
+def surrounding(
+    nodes: Iterable[Node], asked: Collection[bytes], statements: Mapping[bytes, Sequence[str]] | None = None
+) -> list[str]:
     """The names of what is looked at beside events: registrations of the agents that they name, other uses of an approval and the
-    action that it refers to, what became of a schedule, starts and ends of their runs; and what else was done under the
-    idempotency keys of the actions asked about."""
+    action that it refers to, other statements of what they cite as their authority, what became of a schedule, starts and ends of
+    their runs; and what else was done under the idempotency keys of the actions asked about. ``statements`` are those of all
+    events that are known, where these are not all."""
     names: list[str] = []
     known = list(nodes)
+    statements = statements_of(known) if statements is None else statements
     actions = {node.fact.action_id for node in known if node.event_id in asked and isinstance(node.fact, ApiAction)}
     for node in known:
         if node.header.execution_id is not None:
             names.append(f"run_state:{node.header.execution_id.hex()}")
         names += _repeated(node, actions)
+        names += _cited(node, statements)
         if node.header.agent_id is not None:
             names.append(f"agent:{node.header.agent_id}")
         payload = node.payload
@@ -290,6 +327,18 @@ def relied_on(ids: Iterable[bytes]) -> list[str]:
     return [f"{RELIED}{each.hex()}" for each in ids]
 
 
+def relied_beside(names: Iterable[str], nodes: Iterable[Node]) -> set[str]:
+    """What stands for who relies on those approvals among ``nodes`` that another statement was cited of: ``names`` has theirs."""
+    wanted = {name for name in names if name.startswith("oversight:")}
+    alike = (node for node in nodes if node.kind == "oversight" and node.effective) if wanted else ()
+    return {
+        each
+        for node in alike
+        if not wanted.isdisjoint(statement_names(node.kind, node.payload))
+        for each in relied_on([node.event_id])
+    }
+
+
 def _repeated(node: Node, actions: Collection[str]) -> list[str]:
     """The name under which an account of one of ``actions`` may have been carried out before."""
     fact = node.fact if actions and node.kind == "api_action" else None
@@ -307,6 +356,8 @@ __all__ = [
     "Pool",
     "accounts_alike",
     "accounts_cited",
+    "relied_beside",
     "relied_on",
+    "statements_of",
     "surrounding",
 ]

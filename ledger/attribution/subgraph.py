@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ledger.attribution.joins import names_of
+from ledger.attribution.joins import names_of, statement_names
 from ledger.format.content import Person
 from ledger.format.event import AUTHORIZED_BY, EventHeader
 from ledger.format.kinds import KINDS, Kind, from_avro
@@ -234,8 +234,19 @@ class Index:
         return part
 
     def follows(self, node: Node) -> list[str]:
-        """The names that an event follows."""
-        return self.named[node.ref][1] if node.ref in self.named else []
+        """The names that an event follows, and those of what it cites as its authority: there may be more statements of it."""
+        if node.ref not in self.named:
+            return []
+        own = self.named[node.ref][1]
+        cited = [
+            name
+            for cause in node.header.causes
+            if cause.relation == AUTHORIZED_BY
+            for each in self.by_id.get(cause.event_id, ())
+            if each.effective and cause.digest in (None, each.digest)
+            for name in statement_names(each.kind, each.payload)
+        ]
+        return list(dict.fromkeys([*cited, *own])) if cited else own
 
     def people(self, node: Node) -> Sequence[bytes]:
         """The digests that an event names people by."""

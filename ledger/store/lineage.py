@@ -20,6 +20,7 @@ from ledger.attribution.pool import (
     Pool,
     accounts_alike,
     accounts_cited,
+    relied_beside,
     relied_on,
     surrounding,
 )
@@ -33,7 +34,7 @@ from ledger.attribution.subgraph import (
     Refusal,
     Subgraph,
 )
-from ledger.format.kinds import ApiAction, Oversight, digests_of
+from ledger.format.kinds import ApiAction, digests_of
 from ledger.store.absent import no_event
 from ledger.store.arrays import of_ids, of_plain
 from ledger.store.connect import translated
@@ -273,8 +274,10 @@ class Question:
     def surroundings(self, near: bytes) -> None:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
-        self.by_keys(self._names_beside(near), SURROUNDING * self.limits.candidates, near)
+        names, most = self._names_beside(near), SURROUNDING * self.limits.candidates
+        self.by_keys(names, most, near)
         self.take(self._aside)
+        self.by_keys(relied_beside(self._looked, self.decoded.values()) - names, most, near)
 
     def _names_beside(self, near: bytes) -> set[str]:
         """The names that surround what was fetched, each once; who relies on an approval is looked for when all are known."""
@@ -288,6 +291,9 @@ class Question:
         most = SURROUNDING * self.limits.candidates
         names = dict.fromkeys(surrounding(self.decoded.values(), asked))
         found = self.by_keys(names, 2 * most)
+        more = relied_beside(names, self.decoded.values()) - names.keys()
+        found |= self.by_keys(more, 2 * most)
+        names |= dict.fromkeys(more)
         counts = Counter(
             name
             for node in self.decoded.values()
@@ -384,9 +390,15 @@ def _surrounds(node: Node, names: Collection[str]) -> bool:
     if isinstance(node.fact, ApiAction):
         many = node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
         return many or f"action:{node.fact.action_id}" in names
-    if isinstance(node.fact, Oversight):
-        return node.fact.action == "stop"
-    return node.kind in ("agent_registration", "execution_control", "trigger_registration")
+    return node.kind in _SURROUNDING
+
+
+_SURROUNDING: Final = frozenset(
+    {
+        "agent_registration", "execution_control", "trigger_registration", "policy_decision", "oversight", "grant",
+        "token_issuance", "token_revocation",
+    }
+)  # fmt: skip
 
 
 def _people(node: Node) -> set[bytes]:

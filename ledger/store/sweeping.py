@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.joins import JOINED, key_of, names_of
+from ledger.attribution.joins import JOINED, key_of, names_of, statement_names
 from ledger.attribution.judgement import KINDS
 from ledger.attribution.links import SAME
 from ledger.errors import BackendError, VerificationError
@@ -278,6 +278,8 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
         hints.answers[key] = min(since, hints.answers.get(key, since))
     if said is None:
         return
+    if header.kind in _STATEMENTS:
+        hints.looks += [(key_of(name, each), event_id.hex) for each in statement_names(header.kind, said)]
     if header.kind == "oversight":
         hints.looks.append((key_of(name, f"oversight_use:{said['oversight_id']}"), event_id.hex))
         if said["binding"] == "reference":
@@ -405,6 +407,8 @@ def _decoded(decoder: Decoder, data: bytes, payload: bytes | None) -> tuple[Even
         return header, None
 
 
+_STATEMENTS: Final = frozenset({"policy_decision", "oversight", "grant"})
+"""Kinds of which another statement of the same id changes what is above whoever cites one; a token follows its own names."""
 _FOR_FINDING: Final = ("principal:", "resource:", "token_use:", "grant_use:", "txn:", "agent:", "run_state:")
 """Names that nothing looks for, or whose followers are found by columns: of an agent, of a run."""
 _FOLLOWED: Final = ("correlation:span:", *(f"correlation:{each}:" for each in sorted(JOINED)))

@@ -195,6 +195,21 @@ p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
 a1 hand api_action action_id=x phase=intended operation=send observer=agent agent=bot at=500 <- p1:started_by
 r1 desk agent_registration agent_id=bot state=suspended owner=alice at=100
 """
+DENIED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+d1 desk policy_decision decision=allow decision_id=d-1 action=send
+a1 hand api_action action_id=x phase=completed operation=send effect=full observer=agent at=500 <- p1:started_by d1:authorized_by
+d2 desk policy_decision decision=deny decision_id=d-1 action=send at=100
+"""
+WITHDRAWN = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+g1 desk grant grant_id=g-1 action=give grantor=alice
+t1 hand token_issuance status=issued token=j1 subject=alice verification=issuer observer=issuer <- g1:authorized_by
+a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
+g2 desk grant grant_id=g-1 action=withdraw grantor=alice at=100
+"""
 
 
 @pytest.mark.parametrize(
@@ -205,6 +220,8 @@ r1 desk agent_registration agent_id=bot state=suspended owner=alice at=100
         (USED, "a0", "approval_reused"),
         (REMOVED, "t2", "schedule_removed"),
         (SUSPENDED, "r1", "agent_suspended"),
+        (DENIED, "d2", "acted_after_deny"),
+        (WITHDRAWN, "g2", "ended_grant"),
     ],
     ids=[
         "a stop of its run",
@@ -212,6 +229,8 @@ r1 desk agent_registration agent_id=bot state=suspended owner=alice at=100
         "an earlier use of its approval",
         "the end of its schedule",
         "the end of its agent",
+        "another statement of the decision that it cites",
+        "the end of the grant that its token cites",
     ],
 )
 def test_what_comes_late_is_held_against_what_was_done_before(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.attribution.authority import party, uses_of
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found
+from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import ApiAction, Oversight
 
@@ -44,7 +44,7 @@ def other_than_approved(case: Case) -> Found:
             for node, said in _relying(case, approval, fact)
             if said.parameter_digest is not None
             and (allowed := _with_edits(case, fact, node))
-            and said.parameter_digest not in allowed
+            and said.parameter_digest not in allowed | _by_others(case, fact, node)
             and comparable(node, approval)
         ]
         if differ:
@@ -72,12 +72,26 @@ def _with_edits(case: Case, fact: Oversight, account: Node) -> set[bytes]:
     return allowed
 
 
+def _by_others(case: Case, fact: Oversight, account: Node) -> set[bytes]:
+    """The parameters that other statements of the same approval allow, but for those from which an edit then led away."""
+    alike = [
+        other for _, other in case.oversights if other.oversight_id == fact.oversight_id and other.binding == "digest"
+    ]
+    allowed = [_with_edits(case, other, account) for other in alike if other.action in APPROVES]
+    edited = {other.bound_digest for other in alike if other.action in APPROVES and other.edited_digest is not None}
+    return set[bytes]().union(*allowed) - edited
+
+
 def _relying(case: Case, approval: Node, fact: Oversight) -> list[tuple[Node, ApiAction]]:
-    """The accounts that rely on an approval: they name it or cite it."""
+    """The accounts that rely on an approval: they name it or cite it, or another statement of it."""
     return [
         (node, said)
         for node, said in case.accounts
-        if fact.oversight_id in said.oversight_ids or case.by_cause(node, approval)
+        if fact.oversight_id in said.oversight_ids
+        or any(
+            edge.target.ref == approval.ref and (edge.join is None or edge.join in BY_ID)
+            for edge in case.links.out.get(node.ref, ())
+        )
     ]
 
 

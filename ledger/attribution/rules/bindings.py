@@ -12,7 +12,7 @@ from ledger.attribution.answer import Concerns
 from ledger.attribution.authority import party
 from ledger.attribution.naming import Thing, same_agent, same_operation, same_thing
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, OVERRIDES, Case, Found, are_two
+from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found, are_two
 from ledger.attribution.subgraph import Node
 from ledger.format.event import AUTHORIZED_BY, RETRIES
 from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision
@@ -84,13 +84,14 @@ def is_meant_for_this(case: Case, node: Node) -> bool:
 
 
 def relying(case: Case, said: Node) -> list[Node]:
-    """The accounts that name a decision or approval, or cite it as what authorized them; not what only informed them."""
+    """The accounts that name a decision or approval, or cite it or another statement of it as what authorized them; not what only
+    informed them."""
     return [
         account
         for account, fact in case.accounts
         if _names(fact, said)
         or any(
-            edge.target.ref == said.ref and edge.join is None and edge.relation == AUTHORIZED_BY
+            edge.target.ref == said.ref and (edge.join is None or edge.join in BY_ID) and edge.relation == AUTHORIZED_BY
             for edge in case.links.out.get(account.ref, ())
         )
     ]

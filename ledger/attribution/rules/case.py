@@ -13,7 +13,7 @@ from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
 from ledger.attribution.rules.marks import marks_of
 from ledger.attribution.subgraph import Index, Node, Ref
-from ledger.format.event import TO_TRIGGERS
+from ledger.format.event import AUTHORIZED_BY, TO_TRIGGERS
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
 SKEW: Final = 60 * 1_000_000
@@ -28,7 +28,9 @@ APPROVES: Final = frozenset({"approve", "edit", "override"})
 OVERRIDES: Final = frozenset({"override"})
 """What a person says who sets a policy's denial aside."""
 
-_BY_ID: Final = frozenset({"decision", "oversight", "action"})
+BY_ID: Final = frozenset({"decision", "oversight"})
+"""Joins on the id of what an account names, or cites another statement of."""
+_AUTHORIZED: Final = frozenset({AUTHORIZED_BY})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +88,26 @@ class Case:
         return list(found.values())
 
     def presented(self, account: Node) -> list[tuple[Node, TokenIssuance]]:
-        """The issuances of the token that one account says was presented, by whoever states one; of many the nearest."""
+        """The issuances of the token that one account says was presented, by whoever states one; of many the nearest. One that
+        names none presented what it cites."""
         if account.ref not in self._presented:
             named = account.payload["token"] if account.payload is not None else None
             self._presented[account.ref] = [
                 (node, node.fact)
-                for name in token_names(named)
+                for name in token_names(named) or self._cited_tokens(account)
                 for node in self.names.near(name, account, "token_issuance")
                 if isinstance(node.fact, TokenIssuance)
             ]
         return self._presented[account.ref]
+
+    def _cited_tokens(self, account: Node) -> list[str]:
+        """The names of the tokens that an account cites as what authorized it, without those that another was made from."""
+        edges = self.links.of(account, _AUTHORIZED)
+        cited = [edge.target.payload for edge in edges if edge.join is None and edge.target.kind == "token_issuance"]
+        issued = [payload for payload in cited if payload is not None]
+        sources = {name for each in issued for name in token_names(each["subject_token"])}
+        names = {name: None for each in issued for name in token_names(each["token"])}
+        return [name for name in names if name not in sources]
 
     @cached_property
     def decisions(self) -> list[tuple[Node, PolicyDecision]]:
@@ -113,7 +125,7 @@ class Case:
             edge.target.ref: edge.target
             for node in accounts or self.group
             for edge in self.links.out.get(node.ref, ())
-            if edge.relation not in TO_TRIGGERS and (edge.join is None or edge.join in _BY_ID)
+            if edge.relation not in TO_TRIGGERS and (edge.join is None or edge.join in BY_ID or edge.join == "action")
         }
         return list(named.values())
 
