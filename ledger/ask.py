@@ -8,7 +8,9 @@ from typing import Literal
 from ledger.attribution.answer import Answer
 from ledger.attribution.explain import explain
 from ledger.attribution.house import NO_RULES, HouseRules
-from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
+from ledger.attribution.links import Links
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Index, Limits, Subgraph
+from ledger.attribution.walk import comes_from
 from ledger.ports import Lineage
 
 Direction = Literal["up", "down"]
@@ -41,7 +43,10 @@ def lineage_of(
     """
     fetch = lineage.above if direction == "up" else lineage.below
     found = fetch(tenant, event_id, as_of=as_of, limits=limits)
-    if not found.nearby:
+    if found.nearby:
+        nodes = [node for node in found.nodes if node.ref not in found.nearby]
+        found = replace(found, nodes=nodes, nearby=frozenset())
+    if direction == "down":
         return found
-    leading = [node for node in found.nodes if node.ref not in found.nearby]
-    return replace(found, nodes=leading, nearby=frozenset())
+    reached = comes_from(Links(Index(found)), event_id)
+    return replace(found, nodes=[node for node in found.nodes if node.ref in reached])

@@ -123,6 +123,30 @@ def is_idle(links: Links, edge: Edge, led: Container[Ref]) -> bool:
     return edge.join in CIRCUMSTANCE and (links.group(source)[0].ref in led or links.is_caused(source))
 
 
+def comes_from(links: Links, event_id: bytes) -> set[Ref]:
+    """The events that one comes from, itself and the other accounts of it among them: by every link that counts, whatever it
+    means, and those of no effect that it cites. What was looked up beside them, such as what else began in the same trace, is
+    not; a row that cannot be read is, for what it leads to is not known.
+    """
+    led = led_on(links)
+    starts = [
+        *links.index.by_id.get(event_id, []),
+        *(each for each in links.index.graph.nodes if "row_changed" in each.findings),
+    ]
+    reached = {node.ref for node in starts}
+    queue = deque(starts)
+    while queue:
+        node = queue.popleft()
+        above = [edge.target for edge in links.out.get(node.ref, ()) if not is_idle(links, edge, led)]
+        above += [edge.source for edge in links.same_into(node)]
+        above += [
+            each for gone in links.missing.get(node.ref, ()) for each in links.index.by_id.get(gone.cause.event_id, ())
+        ]
+        queue.extend(each for each in above if each.ref not in reached)
+        reached.update(each.ref for each in above)
+    return reached
+
+
 _Leads = Callable[[Node], list[Edge]]
 
 

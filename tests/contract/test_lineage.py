@@ -210,6 +210,23 @@ def test_lineage_holds_what_leads_there_and_nothing_beside_it(postgres: Database
     postgres.drop(url)
 
 
+def test_what_else_began_in_the_same_trace_leads_to_an_event_only_where_nothing_surer_does(postgres: Databases) -> None:
+    story = read_scenario(
+        "p1 otel prompt trigger_kind=human trust=unknown principal=alice agent=bot corr=trace:T1,span:S1\n"
+        "s1 otel reasoning_step status=success visibility=full agent=bot corr=trace:T1,span:S2,parent_span:S1\n"
+        "a1 otel api_action action_id=e1 phase=completed operation=find observer=importer corr=trace:T1,span:S3,parent_span:S2\n"
+        "p2 otel prompt trigger_kind=agent trust=unknown agent=judge corr=trace:T1,span:S9\n"
+        "a2 otel api_action action_id=e2 phase=completed operation=rate observer=importer corr=trace:T1,span:S8\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    port = lineage(url)
+    led, alone = (lineage_of(port, story.tenant, story.events[name].made.event_id, "up") for name in ("a1", "a2"))
+    assert {story.name_of(node.event_id) for node in led.nodes} == {"p1", "s1", "a1"}
+    assert {story.name_of(node.event_id) for node in alone.nodes} == {"p1", "p2", "a2"}
+    postgres.drop(url)
+
+
 def test_of_what_came_of_an_event_no_cause_is_called_missing_that_was_not_asked_for(postgres: Databases) -> None:
     story = read_scenario(
         "p1 app prompt trigger_kind=human trust=trusted\n"
