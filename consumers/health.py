@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ledger.ports import Tally
+from ledger.trust.reasons import REASONS
 
 State = Literal["starting", "running", "waiting", "stopped", "decision needed"]
 """``waiting``: for the store or the log. ``decision needed``: the worker ends, and a person has to act."""
@@ -70,6 +71,11 @@ class Health:
         self._contradictions: Gauge | None = None
         for each in STATES:
             self._state.labels(worker, each.replace(" ", "_")).set_function(partial(self._is, each))
+        for reason in REASONS.values():  # at 0 before the first: a series that is born at 1 never increased
+            if reason.refuses:
+                self._rejected.labels(worker, reason.name)
+            elif reason.scope != "read":
+                self._findings.labels(worker, reason.name)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"answerable_worker_{name}", meaning, ["worker", *labels], registry=self.registry)

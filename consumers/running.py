@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from ledger.errors import BackendError, ConfigurationError, PositionLost
+from ledger.errors import BackendError, ConfigurationError, LedgerError, PositionLost
 from ledger.trust.bundle import TrustError
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ def run_opened(
     insist(work, health, stop, structlog.get_logger(), seconds)
     if health.snapshot.state != "stopped":
         health.state("stopped")
+
+
+def tell_end(worker: str, error: LedgerError) -> None:
+    """The last line of a worker that ends by itself: why, and of which topic and partition where it is about one."""
+    place = {"topic": error.topic, "partition": error.partition} if isinstance(error, PositionLost) else {}
+    said = {name: value for name, value in place.items() if value is not None}
+    structlog.get_logger(worker=worker, **said).error("ended: a person must act", error=str(error))
 
 
 def stop_on_signals(grace: float = GRACE_SECONDS) -> Event:

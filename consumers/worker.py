@@ -280,7 +280,9 @@ class Worker(Generic[Prepared]):
         if not self._accept:
             raise PositionLost(
                 f"{self._topic}/{partition}: {fault}; restore the log or its archive, or accept the loss and go on at {first}"
-                " with --accept-loss"
+                " with --accept-loss",
+                topic=self._topic,
+                partition=partition,
             )
         self._projection.reset(self._topic, partition, identity, first)
         return first

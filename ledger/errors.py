@@ -67,6 +67,11 @@ class TopicAbsent(ConfigurationError):
 class PositionLost(BackendError):
     """The log no longer holds the position to read from; a person must decide how to go on."""
 
+    def __init__(self, message: str, *, topic: str | None = None, partition: int | None = None) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.partition = partition
+
 
 class NotFound(LedgerError):
     """The ledger holds nothing under that name."""

@@ -19,7 +19,7 @@ import typer
 
 from ledger import wiring
 from ledger.cli.coverage import check_judgements
-from ledger.cli.invocation import Json, Stopped, Tenant, application, exit_with, settings_of
+from ledger.cli.invocation import MISUSE, Json, Stopped, Tenant, application, exit_with, settings_of
 from ledger.cli.lines import write_lines
 from ledger.cli.output import complain, emit, tell
 from ledger.embedded import attach
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where the processes that count together do so: the name is prometheus_client's."""
 WORKERS: Final = ("materialize", "contents", "sentinel")
+SCRAPED_SECONDS: Final = 90.0
+"""More than a minute, which is how often Prometheus asks by default."""
 _GRACE_SECONDS: Final = 15
 _WATCH_SECONDS: Final = 0.5
 
@@ -178,12 +180,25 @@ def migrate(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContextManager[Any]]) -> None:
-    """Runs a worker until SIGTERM. Its metrics are there before its store and its log are."""
+    """Runs a worker until SIGTERM, or until a person must act. Its metrics are there before its store and its log are, and stay
+    for ``SCRAPED_SECONDS`` after it ended by itself: else nobody's scrape would ever see that state.
+    """
     write_lines()
-    stop = application("consumers.running", "stop_on_signals")()
+    stop: threading.Event = application("consumers.running", "stop_on_signals")()
     health: Any = application("consumers.health", "Health")(name)
-    with _metrics(settings, health.registry):
-        application("consumers.running", "run_opened")(lambda: opened(health), health, stop)
+    tell_end = application("consumers.running", "tell_end")
+    try:
+        with _metrics(settings, health.registry):
+            try:
+                application("consumers.running", "run_opened")(lambda: opened(health), health, stop)
+            except LedgerError as error:
+                tell_end(name, error)
+                if settings.metrics_port is not None:
+                    stop.wait(SCRAPED_SECONDS)
+                exit_with(MISUSE)
+    except LedgerError as error:  # of the metrics' port
+        tell_end(name, error)
+        exit_with(MISUSE)
 
 
 @contextlib.contextmanager

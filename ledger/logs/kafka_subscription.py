@@ -79,7 +79,9 @@ def to_record(found: Any, topic: str, stamps: Callable[[], bool]) -> Record:
 def check_identity(name: str, before: str, ask: Callable[[], str]) -> None:
     """Raises ``PositionLost`` where the topic is no longer the one that was read before."""
     if ask() != before:
-        raise PositionLost(f"topic {name} was made anew while it was read: see 'answerable doctor' before going on")
+        raise PositionLost(
+            f"topic {name} was made anew while it was read: see 'answerable doctor' before going on", topic=name
+        )
 
 
 class KafkaSubscription:

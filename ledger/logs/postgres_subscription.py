@@ -170,10 +170,14 @@ class PostgresSubscription:
         for identity, partition, first, end in state:
             start = self._positions[partition]
             if identity != self._identity:
-                raise PositionLost(f"topic {self._topic} was made anew while it was read: see 'answerable doctor'")
+                raise PositionLost(
+                    f"topic {self._topic} was made anew while it was read: see 'answerable doctor'", topic=self._topic
+                )
             if not first <= start <= end:
                 raise PositionLost(
                     f"{self._topic}[{partition}] holds {first} to {end} and no longer {start}, the position to read "
-                    "from: see 'answerable doctor' before going on"
+                    "from: see 'answerable doctor' before going on",
+                    topic=self._topic,
+                    partition=partition,
                 )
         return bool(state)

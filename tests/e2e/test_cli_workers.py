@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -16,6 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from ledger import wiring
@@ -177,3 +179,30 @@ def test_a_mistake_of_the_configuration_still_ends_them(tmp_path: Path) -> None:
         with running(tmp_path, verb, **{**wrong, "ANSWERABLE_LOG_URL": "kafka://127.0.0.1:1/"}) as worker:
             assert worker.wait(30) == 2
     assert "STORE_URL" in (tmp_path / "contents.log").read_text() + (tmp_path / "materialize.log").read_text()
+
+
+def test_a_worker_that_a_person_must_help_is_seen_by_metrics_and_says_so_in_its_last_line(
+    postgres: Databases, tmp_path: Path
+) -> None:
+    ledger_in(tmp_path)
+    url, port = postgres.fresh(migrated), free_port()
+    urls = {"ANSWERABLE_STORE_URL": url, "ANSWERABLE_LOG_URL": url}
+    wiring.prepare(load_settings({"data_dir": str(tmp_path), "store_url": url, "log_url": url}))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "insert into positions (topic, partition, identity, next_offset) values ('ledger.events', 0, 'another', 5)"
+        )
+    with running(tmp_path, "materialize", "--metrics-port", str(port), **urls) as worker:
+        until(lambda: state_of(port, "materializer") == "decision_needed", worker)
+        assert worker.poll() is None
+        assert stopped(worker) == 2
+    *_, last = [json.loads(line) for line in (tmp_path / "materialize.log").read_text().splitlines()]
+    assert (last["level"], last["worker"], last["topic"], last["partition"]) == (
+        "error",
+        "materializer",
+        "ledger.events",
+        0,
+    )
+    assert "the topic was made anew" in last["error"]
+    assert last["timestamp"].endswith("Z")
+    postgres.drop(url)

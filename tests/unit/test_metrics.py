@@ -19,6 +19,7 @@ from ledger.ports import Tally
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.metrics import RecorderCollector
 from ledger.recorder.recorder import Recorder
+from ledger.trust.reasons import REASONS
 from tests.recording import STEP, recorder_on
 from tests.services.memory_log import MemoryLog
 
@@ -112,6 +113,19 @@ def test_a_worker_s_figures_are_what_it_did() -> None:
     assert value("answerable_chains_overdue") == 4
     states = {state: value("answerable_worker_state", {**WORKER, "state": state.replace(" ", "_")}) for state in STATES}
     assert states == {state: float(state == "starting") for state in STATES}
+
+
+def test_whatever_an_alert_counts_is_there_at_0_before_the_first_of_it() -> None:
+    alerts = {name.removeprefix("alert "): query for name, query in queries().items() if name.startswith("alert")}
+    named = set(re.findall(r'name=~"([^"]+)"', alerts["FindingOpened"])[0].replace("\\|", "|").split("|"))
+    assert len(named) > 3
+    assert named <= {each.name for each in REASONS.values()}
+    value = Health("materializer").registry.get_sample_value
+    for name in named:
+        assert value("answerable_worker_findings_total", {**WORKER, "name": name}) == 0, name
+    for reason in REASONS.values():
+        if reason.refuses:
+            assert value("answerable_worker_rejected_total", {**WORKER, "reason": reason.name}) == 0, reason.name
 
 
 def test_who_does_not_count_overdue_chains_or_contradictions_says_nothing_of_them() -> None:
