@@ -214,10 +214,15 @@ class Question:
         unsure |= {row[0].bytes for row in rows if row[0].bytes in front}
         rows = [row for row in rows if row[1] is not None and (row[0].bytes, row[1]) not in self.rows]
         nodes = self.reading.nodes(self.connection, self.tenant, rows)
-        for row, node in zip(rows, nodes, strict=True):
-            cites = any(cause.event_id in front for cause in node.header.causes)
-            if not cites or not names.isdisjoint(names_of(node.header, node.payload)[0]):
-                self._aside.append(row)
+        citing = {node.event_id for node in nodes if any(cause.event_id in front for cause in node.header.causes)}
+        beside = {  # not what was met because it bears the id of one that cites
+            node.event_id
+            for node in nodes
+            if node.event_id not in citing
+            or not names.isdisjoint(names_of(node.header, node.payload)[0])
+            or CHANGED in node.findings
+        }
+        self._aside += [row for row, node in zip(rows, nodes, strict=True) if node.event_id in beside]
         return {node.event_id for node in nodes if not front.isdisjoint(accounts_cited(node))}
 
     def by_keys(self, names: Iterable[str], candidates: int, near: bytes = _LAST) -> set[bytes]:

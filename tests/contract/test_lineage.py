@@ -127,6 +127,19 @@ def test_an_account_of_another_action_id_is_found_through_an_account_of_that_one
     postgres.drop(url)
 
 
+def test_what_only_bears_the_id_of_an_effect_does_not_stand_beside_the_answer(postgres: Databases) -> None:
+    story = read_scenario(
+        "a1 bot api_action action_id=x operation=pay phase=completed outcome=success observer=agent\n"
+        "a2 bot api_action action_id=n operation=tell phase=completed observer=agent <- a1:informed_by\n"
+        "a3 bot api_action action_id=m operation=pay phase=completed observer=agent id=a2\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    graph = lineage(url).above(story.tenant, story.events["a1"].made.event_id)
+    assert {story.name_of(node.event_id) for node in graph.nodes} == {"a1"}
+    postgres.drop(url)
+
+
 def test_an_account_with_more_effects_than_are_looked_at_is_said_to_be_cut(
     postgres: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
