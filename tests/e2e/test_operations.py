@@ -19,6 +19,7 @@ from ledger.store.migrations import check_migrated, migrate
 from tests.operating import Ledger, Load
 from tests.services import Databases
 from tests.services.forge import EMPTY, Forge, Trust, signer
+from tests.services.postgres_secure import SecurePostgres
 from tests.services.stand import Stand, migrated
 from tests.waiting import until
 
@@ -68,8 +69,17 @@ def test_a_key_is_changed_without_a_gap_and_a_stolen_one_is_revoked_into_the_pas
     assert "revoked_key" in ledger.run("answerable doctor || true")
 
 
-def test_a_store_restored_from_an_older_backup_is_what_it_would_have_been(ledger: Ledger) -> None:
+def test_a_store_that_wants_a_password_restored_from_an_older_backup_is_what_it_would_have_been(
+    ledger: Ledger, secure_postgres: SecurePostgres
+) -> None:
     (ledger.home / "safe").mkdir()
+    (ledger.home / "password").write_text('it\'s "kept" $HOME\n')
+    secure_postgres.admin("create role keeper login createrole password 'it''s \"kept\" $HOME'")
+    secure_postgres.admin("create database kept owner keeper")
+    ledger.store = secure_postgres.socket_url("postgres", "kept")
+    ledger.environment["ANSWERABLE_STORE_URL"] = secure_postgres.socket_url("keeper", "kept")
+    ledger.environment["ANSWERABLE_STORE_PASSWORD_FILE"] = str(ledger.home / "password")
+    ledger.run("answerable migrate")
     ledger.work()
     with ledger.recorder() as recorder:
         ledger.record(recorder)
@@ -93,6 +103,7 @@ def test_a_store_restored_from_an_older_backup_is_what_it_would_have_been(ledger
     assert ledger.wrong() == []
     ledger.run("answerable verify --store && answerable verify --log file:log.avro")
     assert (ledger.home / "safe" / "keys" / "agent.jwk").stat().st_mode & 0o077 == 0
+    secure_postgres.admin("drop database kept with (force)")
 
 
 def test_partitions_are_added_while_events_flow(ledger: Ledger, kafka: str, topic_prefix: str) -> None:

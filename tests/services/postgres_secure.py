@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import psycopg
 
@@ -71,6 +71,10 @@ class SecurePostgres:
         """Where a user comes in, as a setting has it: without password."""
         trusted = authority or self.authority.file
         return f"postgresql://{user}@{host}:{self.port}/{database}?sslmode={mode}&sslrootcert={trusted}"
+
+    def socket_url(self, user: str, database: str) -> str:
+        """Where a user comes in past TLS, which the wheel's own programs do not speak."""
+        return urlunsplit(urlsplit(self.admin_url)._replace(netloc=f"{user}@", path=f"/{database}"))
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
