@@ -27,6 +27,25 @@ class _Words(NamedTuple):
     is_open: bool
 
 
+def agents_named(issuer: str, subject: str) -> list[str]:
+    """The names under which whoever is known by an issuer as ``subject`` would be registered as an agent: `issuer#subject`, and
+    a URI that its own authority gave, or that nobody is named as having given."""
+    own = "://" in subject and issuer in _authorities(subject)
+    return [f"{issuer}#{subject}", *((subject,) if own or not issuer else ())]
+
+
+def keys_of_agent(agent: str) -> list[str]:
+    """The other way about: by which keys (``Person.key``) somebody is known who is registered under a name."""
+    return [agent, f"#{agent}", *(f"{each}#{agent}" for each in _authorities(agent))]
+
+
+def _authorities(uri: str) -> list[str]:
+    """The authority of a URI, with and without its scheme."""
+    scheme, found, rest = uri.partition("://")
+    authority = rest.partition("/")[0]
+    return [f"{scheme}://{authority}", authority] if found else []
+
+
 def same_agent(one: str, other: str) -> bool | None:
     """Of two agent ids: those that one authority gave are of two agents where they differ."""
     return True if one == other else False if _authority(one) == _authority(other) else None

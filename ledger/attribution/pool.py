@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from ledger.attribution.joins import names_of, statement_names
 from ledger.attribution.links import SAME
+from ledger.attribution.naming import agents_named
 from ledger.attribution.subgraph import (
     DEFAULT_LIMITS,
     KnownPerson,
@@ -119,7 +120,7 @@ class Pool:
         walked = self._with_accounts(self._seen(event_id, moment), frozenset(self._walk(event_id, moment)), moment)
         above = [node for each in walked for node in self._seen(each, moment)]
         met = {node.ref for node in above}
-        names = dict.fromkeys(surrounding(above, {event_id}))
+        names = dict.fromkeys(surrounding(above, {event_id}, self._persons))
         around = {node.ref: node for each in self._answering_beside(names) for node in self._seen(each, moment)}
         nearby = frozenset(around.keys() - met)
         return self._subgraph(event_id, [*above, *(around[ref] for ref in nearby)], nearby, moment)
@@ -225,18 +226,19 @@ class Pool:
         """The names that surround an event whoever asks, as far as anything answers to them."""
         names = self._names_beside.get(event_id)
         if names is None:
-            found = surrounding(self._by_id.get(event_id, ()), (), self._statements)
+            found = surrounding(self._by_id.get(event_id, ()), (), self._persons, self._statements)
             names = self._names_beside[event_id] = [
                 each for each in found if each in self._answering or each in self._crowded
             ]
         return names
 
     def _answering_beside(self, names: Iterable[str]) -> list[bytes]:
-        """What answers to the names that surround events; and who relies on the approvals among it that are cited by others."""
+        """What answers to the names that surround events; and what stands beside those approvals among it that are cited by
+        other statements."""
         names = list(names)
         found = list(self._answers(names))
         nodes = (node for each in found for node in self._by_id.get(each, ()))
-        return [*found, *self._answers(relied_beside(names, nodes))]
+        return [*found, *self._answers(beside_cited(names, nodes, self._persons))]
 
     def _answers(self, names: Iterable[str]) -> Iterable[bytes]:
         for name in names:
@@ -287,12 +289,17 @@ def _cited(node: Node, statements: Mapping[bytes, Sequence[str]]) -> list[str]:
 
 
 def surrounding(
-    nodes: Iterable[Node], asked: Collection[bytes], statements: Mapping[bytes, Sequence[str]] | None = None
+    nodes: Iterable[Node],
+    asked: Collection[bytes],
+    persons: Mapping[bytes, KnownPerson],
+    statements: Mapping[bytes, Sequence[str]] | None = None,
 ) -> list[str]:
-    """The names of what is looked at beside events: registrations of the agents that they name, other uses of an approval and the
-    action that it refers to, other statements of what they cite as their authority, what became of a schedule, starts and ends of
-    their runs; and what else was done under the idempotency keys of the actions asked about. ``statements`` are those of all
-    events that are known, where these are not all."""
+    """The names of what is looked at beside events: registrations of the agents that they name and of whoever approved, other
+    uses of an approval and the action that it refers to, other statements of what they cite as their authority, what became of a
+    schedule, starts and ends of their runs; and what else was done under the idempotency keys of the actions asked about.
+
+    ``persons`` are the approvers, as far as they are known; ``statements`` those of all events that are known, where these are
+    not all."""
     names: list[str] = []
     known = list(nodes)
     statements = statements_of(known) if statements is None else statements
@@ -314,6 +321,7 @@ def surrounding(
         if payload is not None and node.kind == "oversight":
             names.append(f"oversight_use:{payload['oversight_id']}")
             names += relied_on([node.event_id])
+            names += _approver(payload["by"], persons)
             if payload["binding"] == "reference":
                 names.append(f"action:{payload['reference']}")
     return names
@@ -327,15 +335,30 @@ def relied_on(ids: Iterable[bytes]) -> list[str]:
     return [f"{RELIED}{each.hex()}" for each in ids]
 
 
-def relied_beside(names: Iterable[str], nodes: Iterable[Node]) -> set[str]:
-    """What stands for who relies on those approvals among ``nodes`` that another statement was cited of: ``names`` has theirs."""
+def approvers(nodes: Iterable[Node]) -> set[bytes]:
+    """By whose digests something was approved or denied."""
+    said = (node.payload["by"] for node in nodes if node.kind == "oversight" and node.payload is not None)
+    return {each for each in said if each is not None}
+
+
+def _approver(digest: bytes | None, persons: Mapping[bytes, KnownPerson]) -> list[str]:
+    """The names of what would register an approver as an agent."""
+    known = persons.get(digest) if digest is not None else None
+    if known is None or known.person is None:
+        return []
+    return [f"agent:{each}" for each in agents_named(known.person.issuer, known.person.subject)]
+
+
+def beside_cited(names: Iterable[str], nodes: Iterable[Node], persons: Mapping[bytes, KnownPerson]) -> set[str]:
+    """The names of what stands beside those approvals among ``nodes`` of which another statement was cited (``names`` has
+    theirs): who relies on them, and the registrations of whoever gave them."""
     wanted = {name for name in names if name.startswith("oversight:")}
     alike = (node for node in nodes if node.kind == "oversight" and node.effective) if wanted else ()
     return {
         each
         for node in alike
         if not wanted.isdisjoint(statement_names(node.kind, node.payload))
-        for each in relied_on([node.event_id])
+        for each in (*relied_on([node.event_id]), *_approver(node.payload["by"] if node.payload else None, persons))
     }
 
 
@@ -356,7 +379,8 @@ __all__ = [
     "Pool",
     "accounts_alike",
     "accounts_cited",
-    "relied_beside",
+    "approvers",
+    "beside_cited",
     "relied_on",
     "statements_of",
     "surrounding",

@@ -20,7 +20,8 @@ from ledger.attribution.pool import (
     Pool,
     accounts_alike,
     accounts_cited,
-    relied_beside,
+    approvers,
+    beside_cited,
     relied_on,
     surrounding,
 )
@@ -171,6 +172,8 @@ class Question:
         self.rows: dict[tuple[bytes, bytes], Row] = {}
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self._looked: set[str] = set()
+        self._met: set[bytes] = set()
+        self._approved_by: dict[bytes, KnownPerson] = {}
         self._aside: list[Row] = []
         self._chains: list[tuple[Sequence[Any], set[str]]] = []
 
@@ -282,21 +285,30 @@ class Question:
         names, most = self._names_beside(near), SURROUNDING * self.limits.candidates
         self.by_keys(names, most, near)
         self.take(self._aside)
-        self.by_keys(relied_beside(self._looked, self.decoded.values()) - names, most, near)
+        if any(each.startswith("oversight:") for each in self._looked):
+            more = beside_cited(self._looked, self.decoded.values(), self._approvers())
+            self.by_keys(more - names - self._looked, most, near)
 
     def _names_beside(self, near: bytes) -> set[str]:
         """The names that surround what was fetched, each once; who relies on an approval is looked for when all are known."""
-        new = set(surrounding(self.decoded.values(), {near})) - self._looked
+        new = set(surrounding(self.decoded.values(), {near}, self._approvers())) - self._looked
         self._looked |= {each for each in new if not each.startswith(RELIED)}
         return new
+
+    def _approvers(self) -> Mapping[bytes, KnownPerson]:
+        """Whoever approved or denied, as far as they are known: each is looked up once."""
+        if new := approvers(self.decoded.values()) - self._met:
+            self._met |= new
+            self._approved_by |= persons_named(self.connection, self.reading, self.tenant, new, as_of=self.as_of)
+        return self._approved_by
 
     def crowds(self, asked: Collection[bytes]) -> list[str]:
         """Fetches the surroundings for any event: the latest of each name. Returns the names to which more answer than one
         question looks at on either side."""
         most = SURROUNDING * self.limits.candidates
-        names = dict.fromkeys(surrounding(self.decoded.values(), asked))
+        names = dict.fromkeys(surrounding(self.decoded.values(), asked, self._approvers()))
         found = self.by_keys(names, 2 * most)
-        more = relied_beside(names, self.decoded.values()) - names.keys()
+        more = beside_cited(names, self.decoded.values(), self._approvers()) - names.keys()
         found |= self.by_keys(more, 2 * most)
         names |= dict.fromkeys(more)
         counts = Counter(

@@ -15,8 +15,10 @@ import psycopg
 from ledger.attribution.joins import JOINED, key_of, names_of, statement_names
 from ledger.attribution.judgement import KINDS
 from ledger.attribution.links import SAME
+from ledger.attribution.naming import keys_of_agent
 from ledger.errors import BackendError, VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
+from ledger.format.content import PRINCIPAL
 from ledger.format.event import AUTHORIZED_BY, EventHeader
 from ledger.ports import CONTENTS, EVENTS
 from ledger.store.arrays import of_plain
@@ -252,12 +254,22 @@ def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[S
     if hints.agents:
         given = {"names": list(hints.agents), "since": min(hints.agents.values()), "wave": wave}
         connection.execute(_OF_AGENTS, given)
+        _of_approvers(connection, wave, hints.agents)
     if hints.runs:
         given = {"runs": list(hints.runs), "since": min(hints.runs.values()), "wave": wave}
         connection.execute(_OF_RUNS, given)
     if hints.forgotten:
         given = {"keys": of_plain(hints.forgotten), "since": min(hints.forgotten.values()), "wave": wave}
         connection.execute(_NAMING, given)
+
+
+def _of_approvers(connection: Connection, wave: int, agents: dict[str, int]) -> None:
+    """The approvals of whoever is known by the name of an agent; what relied on them is below."""
+    known = sorted({key for agent in agents for key in keys_of_agent(agent)})
+    people = connection.execute(_KNOWN_AS, [known]).fetchall()
+    if keys := [key_of(tenant, f"principal:{digest.hex()}") for tenant, digest in people]:
+        given = {"keys": of_plain(keys), "since": min(agents.values()), "wave": wave}
+        connection.execute(_OF_APPROVERS, given)
 
 
 def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
@@ -312,6 +324,17 @@ with found as (
     select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
       from events e join names a on a.id = e.agent where a.name = any(%(names)s)
 )""")
+_KNOWN_AS: Final = f"""
+select n.name, c.digest from contents c join names n on n.id = c.tenant
+ where c.subjects && %s::text[] and c.media_type = '{PRINCIPAL}'"""  # noqa: S608 (constants only)
+_OF_APPROVERS: Final = _stale("""
+with found as (
+    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
+      from joins j
+      join events e on e.event_id = j.event_id and e.kind = (select id from names where name = 'oversight')
+     where j.key = any(%(keys)s::bigint[])
+)""")
+"""What somebody approved who is registered as an agent now."""
 _OF_RUNS: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, e.seal, %(since)s::bigint as since from events e where e.execution_id = any(%(runs)s::uuid[])

@@ -210,6 +210,14 @@ t1 hand token_issuance status=issued token=j1 subject=alice verification=issuer 
 a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
 g2 desk grant grant_id=g-1 action=withdraw grantor=alice at=100
 """
+BY_AN_AGENT = """
+person alice Alice
+person checker Checker
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+o1 desk oversight oversight_id=o-1 action=approve by=checker binding=standing operation=send
+a1 hand api_action action_id=x phase=completed operation=send effect=full observer=agent at=500 <- p1:started_by o1:authorized_by
+r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice client_ids=idp#checker
+"""
 
 
 @pytest.mark.parametrize(
@@ -220,6 +228,7 @@ g2 desk grant grant_id=g-1 action=withdraw grantor=alice at=100
         (USED, "a0", "approval_reused"),
         (REMOVED, "t2", "schedule_removed"),
         (SUSPENDED, "r1", "agent_suspended"),
+        (BY_AN_AGENT, "r1", "agent_approved"),
         (DENIED, "d2", "acted_after_deny"),
         (WITHDRAWN, "g2", "ended_grant"),
     ],
@@ -229,6 +238,7 @@ g2 desk grant grant_id=g-1 action=withdraw grantor=alice at=100
         "an earlier use of its approval",
         "the end of its schedule",
         "the end of its agent",
+        "the registration of its approver as an agent",
         "another statement of the decision that it cites",
         "the end of the grant that its token cites",
     ],

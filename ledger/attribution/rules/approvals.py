@@ -56,9 +56,10 @@ def agent_approved(case: Case) -> Found:
     for approval, fact in case.oversights:
         who = party(case.names, fact.by)
         if fact.action in APPROVES and who is not None and case.is_no_person(who):
+            relying = _relying(case, approval, fact) or case.accounts
             yield (
                 f"approval {fact.oversight_id} was given by {who.label}, which is no person",
-                [approval, *case.registrations(who)[:1], *(node for node, _ in _relying(case, approval, fact))],
+                [approval, *case.registrations(who)[:1], *(node for node, _ in relying)],
             )
 
 

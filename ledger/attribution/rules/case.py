@@ -11,6 +11,7 @@ from ledger.attribution.answer import Grade, Party, Trigger
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
+from ledger.attribution.naming import agents_named
 from ledger.attribution.rules.marks import marks_of
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.format.event import AUTHORIZED_BY, TO_TRIGGERS
@@ -159,7 +160,11 @@ class Case:
         """What registers somebody as an agent, under the name by which they are known."""
         if who is None or who.state != "named":
             return []
-        return self.names.answer_to(f"agent:{who.issuer}#{who.subject}", "agent_registration")
+        names = agents_named(who.issuer or "", who.subject or "")
+        found = {
+            node.ref: node for name in names for node in self.names.answer_to(f"agent:{name}", "agent_registration")
+        }
+        return list(found.values())
 
     def is_no_person(self, who: Party | None) -> bool:
         """Whether somebody is known to be a workload, or is registered as an agent."""
