@@ -10,7 +10,7 @@ from ledger.attribution.answer import Actor, Authority, Grade, Party
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Edge, Links
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Index, KnownPerson, Node, Ref
 from ledger.attribution.withdrawal import token_revoked
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import (
@@ -28,9 +28,15 @@ _AUTHORIZED: Final = frozenset({AUTHORIZED_BY})
 
 def party(index: Index, digest: bytes | None) -> Party | None:
     """The person behind a digest, as far as is known."""
-    known = index.person(digest)
-    if known is None:
+    if digest is None:
         return None
+    met = index.parties.get(digest)
+    if met is None and (known := index.person(digest)) is not None:
+        met = index.parties[digest] = _party(known)
+    return met
+
+
+def _party(known: KnownPerson) -> Party:
     person = known.person
     if person is None:
         return Party(digest=known.digest, state=known.state)

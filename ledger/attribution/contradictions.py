@@ -7,6 +7,7 @@ A rule accuses only where the events themselves state both sides: what is not kn
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Contradiction, Severity
@@ -366,9 +367,14 @@ RULES: Final = (
 BY_NAME: Final = {rule.name: rule for rule in RULES}
 
 
+@lru_cache(maxsize=1024)
+def asked(borne: int) -> tuple[Rule, ...]:
+    """The rules that may find something where events bear these marks."""
+    return tuple(rule for rule in RULES if rule.needs & borne)
+
+
 def contradictions(case: Case) -> tuple[Contradiction, ...]:
     """What the rules find, in their order: the worst first. What two events of the case lead to is said once."""
-    borne = case.marks
     found = (
         Contradiction(
             rule=rule.name,
@@ -377,8 +383,7 @@ def contradictions(case: Case) -> tuple[Contradiction, ...]:
             evidence=tuple(dict.fromkeys(node.event_id for node in evidence)),
             closes=rule.closes,
         )
-        for rule in RULES
-        if rule.needs & borne
+        for rule in asked(case.marks)
         for detail, evidence in rule.find(case)
     )
     return tuple(dict.fromkeys(found))

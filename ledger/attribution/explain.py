@@ -56,17 +56,38 @@ def judge(event_id: bytes, links: Links, house: HouseRules = NO_RULES) -> Verdic
 
     ``links`` are those of all that the answer is made from; ``house`` are the rules of an organisation, for contradictions alone.
     """
-    index = links.index
-    asked = index.by_id.get(event_id, [])
+    asked = _asked(event_id, links)
+    group, walk, rights, triggers, case = _search(links, asked, house)
+    reasons = _reasons(links, asked, group, walk, triggers, rights)
+    return Verdict(asked, group, walk, rights, triggers, reasons, _class(triggers, reasons), case)
+
+
+def case_of(event_id: bytes, links: Links, house: HouseRules = NO_RULES) -> Case:
+    """What the rules are given of the event asked about, where nothing else of it is told."""
+    return _search(links, _asked(event_id, links), house).case
+
+
+def _asked(event_id: bytes, links: Links) -> Sequence[Node]:
+    asked = links.index.by_id.get(event_id, [])
     if not asked:
         raise KeyError(event_id)
-    effective = [node for node in asked if node.effective]
-    starts = _starts(links, effective)
+    return asked
+
+
+class _Searched(NamedTuple):
+    group: Sequence[Node]
+    walk: Walk
+    rights: Sequence[Right]
+    triggers: tuple[Trigger, ...]
+    case: Case
+
+
+def _search(links: Links, asked: Sequence[Node], house: HouseRules) -> _Searched:
+    starts = _starts(links, [node for node in asked if node.effective])
     group = _accounts(links, starts)
     walk = find_triggers(links, starts)
     rights = _rights(links, group)
     triggers = read_triggers(links, walk) or direct_trigger(links, group, rights)
-    reasons = _reasons(links, asked, group, walk, triggers, rights)
     case = Case(
         links=links,
         group=group,
@@ -76,7 +97,7 @@ def judge(event_id: bytes, links: Links, house: HouseRules = NO_RULES) -> Verdic
         began=triggers,
         house=house,
     )
-    return Verdict(asked, group, walk, rights, triggers, reasons, _class(triggers, reasons), case)
+    return _Searched(group, walk, rights, triggers, case)
 
 
 def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
@@ -146,6 +167,8 @@ def _starts(links: Links, asked: Sequence[Node]) -> list[Node]:
 
 def _accounts(links: Links, starts: Sequence[Node]) -> list[Node]:
     """All accounts of it, in order of time."""
+    if len(starts) == 1:
+        return links.group(starts[0])
     group = {each.ref: each for node in starts for each in links.group(node)}
     return sorted(group.values(), key=lambda node: (node.at, node.event_id, node.digest))
 
@@ -262,6 +285,8 @@ def _differ(links: Links, asked: Sequence[Node]) -> bool:
 def _ambiguous(triggers: Sequence[Trigger], most: int) -> bool:
     """Whether what is known only by a join with several candidates leads to different people, or may: not all were looked at."""
     unsure = [trigger for trigger in triggers if trigger.candidates > 1]
+    if not unsure:
+        return False
     people = {trigger.who.identity if trigger.who else () for trigger in unsure}
     return len(people) > 1 or any(trigger.candidates > most for trigger in unsure)
 
@@ -313,4 +338,4 @@ def _coverage(links: Links, walk: Walk, rights: Sequence[tuple[Node, object, int
     )
 
 
-__all__ = ["Actor", "Authority", "Party", "Verdict", "class_of", "explain", "judge", "read_findings"]
+__all__ = ["Actor", "Authority", "Party", "Verdict", "case_of", "class_of", "explain", "judge", "read_findings"]

@@ -6,19 +6,19 @@ events as they stand with their append times: what was judged before, and in whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ledger.attribution.answer import Contradiction, Trigger
+from ledger.attribution.answer import Contradiction, Party, Trigger
 from ledger.attribution.contradictions import contradictions
-from ledger.attribution.explain import Verdict, class_of, judge
+from ledger.attribution.explain import Verdict, case_of, class_of, judge
 from ledger.attribution.grades import weakest
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.links import Links
 from ledger.attribution.path import read_owners
 from ledger.attribution.pool import Extent, Pool
 from ledger.attribution.rules.case import Case
-from ledger.attribution.subgraph import Index, Subgraph
+from ledger.attribution.subgraph import Index, Node, Subgraph
 from ledger.attribution.triggers import beginnings
 from ledger.format.kinds import ApiAction
 
@@ -87,7 +87,7 @@ class Bench:
         links = self._parts.get(extent)
         if links is None:
             graph = self._pool.part(event_id, extent)
-            links = self.whole.within(self.whole.index.part(graph)) or Links(Index(graph, self._pool.names))
+            links = self.whole.within(graph, *extent) or Links(Index(graph, self._pool.names))
             self._parts[extent] = links
         return links
 
@@ -111,7 +111,7 @@ class Bench:
 
     def _before(self, event_id: bytes, moment: int) -> Case:
         before = self._pool.part_as_of(event_id, moment)
-        return judge(event_id, Links(Index(before, self._pool.names)), self._house).case
+        return case_of(event_id, Links(Index(before, self._pool.names)), self._house)
 
 
 def judge_alone(graph: Subgraph, house: HouseRules = NO_RULES) -> Judgement:
@@ -138,8 +138,6 @@ def judgement_of(event_id: bytes, links: Links, verdict: Verdict, accusations: t
     fact = asked.fact if isinstance(asked.fact, ApiAction) else None
     given = list(_givers(verdict))
     agent = next((node.header.agent_id for node in (asked, *accounts) if node.header.agent_id is not None), None)
-    owners = [each.owner for each in read_owners(links.index, accounts, ()) if each.agent_id == agent]
-    people = [each for trigger in given for each in (trigger.who, trigger.owner)]
     untold = verdict.class_ in ("unattributed", "archived")
     return Judgement(
         event_id=event_id,
@@ -148,7 +146,8 @@ def judgement_of(event_id: bytes, links: Links, verdict: Verdict, accusations: t
         reason=verdict.reasons[0] if untold and verdict.reasons else None,
         grade=weakest([each.grade for each in given]) if given else None,
         who=next((each.who.digest for each in given if each.who is not None), None),
-        responsible=any(each is not None and each.state == "named" for each in (*people, *owners)),
+        responsible=_is_known(each for trigger in given for each in (trigger.who, trigger.owner))
+        or _is_known(_owners(links, agent, accounts)),
         agent=agent,
         service=asked.service,
         system=fact.target_system if fact is not None else None,
@@ -157,6 +156,17 @@ def judgement_of(event_id: bytes, links: Links, verdict: Verdict, accusations: t
         unresolved=links.index.unresolved,
         accusations=accusations,
     )
+
+
+def _is_known(people: Iterable[Party | None]) -> bool:
+    return any(each is not None and each.state == "named" for each in people)
+
+
+def _owners(links: Links, agent: str | None, accounts: Sequence[Node]) -> Iterator[Party | None]:
+    """Whoever was accountable for the agent when it last acted."""
+    own = [node for node in accounts if node.header.agent_id == agent] if agent is not None else []
+    for each in read_owners(links.index, own, ()):
+        yield each.owner
 
 
 def _is_first(event_id: bytes, verdict: Verdict) -> bool:

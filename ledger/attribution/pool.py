@@ -66,15 +66,21 @@ class Pool:
         self._citing: dict[bytes, dict[bytes, None]] = {}
         self._by_id: dict[bytes, list[Node]] = {}
         self._answering: dict[str, list[bytes]] = {}
+        self._actions: dict[bytes, frozenset[str]] = {}
+        self._accounts_of: dict[str, list[bytes]] = {}
         self.names: dict[Ref, Named] = {}
         for node in nodes:
-            self._by_id.setdefault(node.event_id, []).append(node)
+            event_id = node.ref.event_id
+            self._by_id.setdefault(event_id, []).append(node)
+            if isinstance(node.fact, ApiAction):
+                self._actions[event_id] = self._actions.get(event_id, _NO_ACTION) | {node.fact.action_id}
+                self._accounts_of.setdefault(node.fact.action_id, []).append(event_id)
             if node.effective:
                 named = self.names[node.ref] = names_of(node.header, node.payload)
                 for name in (*named[0], *relied_on(rights_cited(node))):
-                    self._answering.setdefault(name, []).append(node.event_id)
+                    self._answering.setdefault(name, []).append(event_id)
                 for cited in accounts_cited(node):
-                    self._citing.setdefault(cited, {})[node.event_id] = None
+                    self._citing.setdefault(cited, {})[event_id] = None
         for answers in self._answering.values():
             if len(answers) > 1:
                 answers[:] = sorted(dict.fromkeys(answers))
@@ -91,7 +97,7 @@ class Pool:
     def extent(self, event_id: bytes) -> Extent:
         """What a question about an event is answered from; raises ``Overfull``, and ``KeyError`` where it is not there."""
         asked, closure = self._by_id[event_id], self._closure(event_id)
-        actions = frozenset([node.fact.action_id for node in asked if isinstance(node.fact, ApiAction)])
+        actions = self._actions.get(event_id, _NO_ACTION)
         extent = self._extents.get((closure, actions))
         if extent is None:  # accounts of one action, each above the other, share it
             above = self._with_accounts(asked, closure)
@@ -99,11 +105,18 @@ class Pool:
         return extent
 
     def _extent(self, above: frozenset[bytes], actions: frozenset[str]) -> Extent:
-        names = dict.fromkeys(name for each in above for name in self._beside(each))
-        if actions:
-            names |= dict.fromkeys(
-                name for each in above for node in self._by_id.get(each, ()) for name in _repeated(node, actions)
-            )
+        names: dict[str, None] = {}
+        known = self._names_beside
+        for each in above:
+            beside = known.get(each)
+            if beside is None:
+                beside = self._beside(each)
+            if beside:
+                names.update(dict.fromkeys(beside))
+        for action in actions:
+            for each in self._accounts_of[action]:
+                if each in above:
+                    names.update(dict.fromkeys(name for node in self._by_id[each] for name in _repeated(node, actions)))
         return Extent(above, frozenset(self._answering_beside(names)) - above if names else _NOTHING)
 
     def part(self, event_id: bytes, extent: Extent) -> Subgraph:
@@ -177,9 +190,10 @@ class Pool:
                 raise Overfull
         return above
 
-    def _accounts(self, ids: Collection[bytes], above: Collection[bytes]) -> frozenset[bytes]:
+    def _accounts(self, ids: Collection[bytes], above: frozenset[bytes]) -> frozenset[bytes]:
         """The actions among ``ids``, and of those above all that have the action id of one."""
-        return accounts_alike(ids, (node for each in above for node in self._by_id.get(each, ())))
+        known = {action for each in ids if each in above for action in self._actions.get(each, ())}
+        return frozenset([each for action in known for each in self._accounts_of[action] if each in above])
 
     def _is_seen(self, event_id: bytes, moment: int | None) -> bool:
         return moment is None or bool(self._seen(event_id, moment))
@@ -205,17 +219,18 @@ class Pool:
         """What an event states as its causes, and what answers to the names that it follows."""
         found = self._next.get(event_id)
         if found is None:
-            reached: dict[bytes, None] = {}
+            reached: list[bytes] = []
             for node in self._by_id.get(event_id, ()):
                 if node.effective:
-                    reached.update(dict.fromkeys(cause.event_id for cause in node.header.causes))
+                    reached += [cause.event_id for cause in node.header.causes]
                     for name in self.names[node.ref][1]:
-                        reached.update(dict.fromkeys(self._nearest(name, event_id)))
-            found = self._next[event_id] = tuple(reached)
+                        if name in self._answering:
+                            reached += self._nearest(name, event_id)
+            found = self._next[event_id] = tuple(dict.fromkeys(reached))
         return found
 
     def _nearest(self, name: str, event_id: bytes) -> list[bytes]:
-        answers = self._answering.get(name, [])
+        answers = self._answering[name]
         bound = self._limits.candidates + 1
         if len(answers) <= bound:
             return answers
@@ -224,12 +239,9 @@ class Pool:
 
     def _beside(self, event_id: bytes) -> list[str]:
         """The names that surround an event whoever asks, as far as anything answers to them."""
-        names = self._names_beside.get(event_id)
-        if names is None:
-            found = surrounding(self._by_id.get(event_id, ()), (), self._persons, self._statements)
-            names = self._names_beside[event_id] = [
-                each for each in found if each in self._answering or each in self._crowded
-            ]
+        found = surrounding(self._by_id.get(event_id, ()), (), self._persons, self._statements)
+        names = [each for each in found if each in self._answering or each in self._crowded]
+        self._names_beside[event_id] = names
         return names
 
     def _answering_beside(self, names: Iterable[str]) -> list[bytes]:
@@ -263,6 +275,7 @@ def accounts_alike(ids: Collection[bytes], nodes: Iterable[Node]) -> frozenset[b
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
+_NO_ACTION: Final[frozenset[str]] = frozenset()
 
 
 def statements_of(nodes: Iterable[Node]) -> dict[bytes, list[str]]:

@@ -28,10 +28,10 @@ _UNATTENDED = ("schedule", "webhook", "queue")
 
 def read_triggers(links: Links, walk: Walk) -> tuple[Trigger, ...]:
     """The triggers in order of time. A registration that only tells who set a schedule up is part of what fired it."""
-    prompts = [_of(links, found) for found in walk.found if found.node.kind != "trigger_registration"]
+    prompts = [_read(links, found) for found in walk.found if found.node.kind != "trigger_registration"]
     told = {_trigger_id(node) for trigger in prompts if trigger.set_up for node in links.index.by_id[trigger.set_up]}
     others = [
-        _of(links, found)
+        _read(links, found)
         for found in walk.found
         if found.node.kind == "trigger_registration" and _trigger_id(found.node) not in told
     ]
@@ -42,6 +42,16 @@ def beginnings(triggers: Sequence[Trigger]) -> list[Trigger]:
     """The triggers that say how it began: not who steered it later, nor what stands behind a timer that fired."""
     began = [each for each in triggers if each.role != "steered" and not each.earlier]
     return began or [each for each in triggers if each.role != "steered"] or list(triggers)
+
+
+def _read(links: Links, found: Found) -> Trigger:
+    """One trigger. Events of a run come from it alike, and are asked about together: of the way nothing else is told."""
+    told = links.kept.triggers
+    key = found.node.ref, found.grade, found.candidates, _role(found), _is_earlier(found)
+    known = told.get(key)
+    if known is None:
+        known = told[key] = _of(links, found)
+    return known
 
 
 def _of(links: Links, found: Found) -> Trigger:

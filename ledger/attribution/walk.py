@@ -257,12 +257,11 @@ _Way = dict[Ref, tuple[Node, Edge | None, int]]
 
 def _search(links: Links, leads: _Leads, starts: Iterable[Node], least: int) -> tuple[_Way, int]:
     """What links of a grade that is not below ``least`` lead to, and the best grade among those that it did not follow."""
-    refused = -1
+    refused, most = -1, links.index.graph.limits.depth
     way: _Way = {node.ref: (node, None, 0) for node in starts}
-    queue = deque(way)
-    while queue:
-        node, _, depth = way[queue.popleft()]
-        if depth == links.index.graph.limits.depth:
+    queue = list(way.values())
+    for node, _, depth in queue:  # which grows
+        if depth == most:
             continue
         for edge in leads(node):
             ref = edge.target.ref
@@ -271,8 +270,8 @@ def _search(links: Links, leads: _Leads, starts: Iterable[Node], least: int) -> 
             if (rank := RANK[edge.grade]) < least:
                 refused = max(refused, rank)
                 continue
-            way[ref] = (edge.target, edge, depth + 1)
-            queue.append(ref)
+            reached = way[ref] = (edge.target, edge, depth + 1)
+            queue.append(reached)
     return way, refused
 
 
@@ -302,14 +301,13 @@ def _above(links: Links, leads: _Leads, node: Node) -> Iterator[Node]:
 
 def _end(links: Links, leads: _Leads, node: Node, depth: int) -> str | None:
     """Why the search ended at ``node``; None where it went on or needs not."""
-    last = depth == links.index.graph.limits.depth
-    if is_trigger(node) and is_origin(node):
-        return "limit_reached" if last and any(edge.relation in TO_TRIGGERS for edge in leads(node)) else None
-    if last:
-        return "limit_reached"
-    if node.ref not in links.kept.ends:
-        links.kept.ends[node.ref] = _short_of(links, leads, node)
-    return links.kept.ends[node.ref]
+    if depth == links.index.graph.limits.depth:
+        needs = not (is_trigger(node) and is_origin(node)) or any(edge.relation in TO_TRIGGERS for edge in leads(node))
+        return "limit_reached" if needs else None
+    ends = links.kept.ends
+    if node.ref not in ends:
+        ends[node.ref] = None if is_trigger(node) and is_origin(node) else _short_of(links, leads, node)
+    return ends[node.ref]
 
 
 def _short_of(links: Links, leads: _Leads, node: Node) -> str | None:

@@ -14,7 +14,7 @@ from ledger.attribution.naming import Thing, same_agent, same_operation, same_th
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found, are_two
 from ledger.attribution.subgraph import Node
-from ledger.format.event import AUTHORIZED_BY, RETRIES
+from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision
 
 
@@ -57,11 +57,11 @@ def concerns(case: Case, node: Node) -> Concerns:
     match node.fact:
         case PolicyDecision(action_id=action) as fact:
             parameters = {fact.parameter_digest, fact.modified_parameter_digest}
-            told = action in _actions(case) or _thing_of(case, node, fact)[0]
+            told = action in case.actions or _thing_of(case, node, fact)[0]
         case Oversight(operation=operation, reference=reference) as said:
             parameters = {said.bound_digest, said.edited_digest}
             done = {fact.operation for _, fact in case.accounts}
-            told = reference in _actions(case) or _any_of(same_operation(operation, each) for each in done if operation)
+            told = reference in case.actions or _any_of(same_operation(operation, each) for each in done if operation)
         case _:
             return "not_comparable"
     if told or any(fact.parameter_digest in parameters - {None} for _, fact in case.accounts):
@@ -113,19 +113,21 @@ _Says = Callable[[Case, Node, PolicyDecision], tuple[bool | None, str]]
 def _action_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
     if fact.action_id is None or not _comparable(case, node):
         return None, ""
-    return fact.action_id in _actions(case), f"is about action {fact.action_id}"
+    return fact.action_id in case.actions, f"is about action {fact.action_id}"
 
 
 def _subject_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
     """Whom it was for, whose token was presented, or who began it: a person may be meant as any of these."""
     who = party(case.names, fact.subject)
+    if who is None:
+        return None, ""
     accounts = _comparable(case, node)
     named = [party(case.names, account.header.principal) for account in accounts]
     tokens = [party(case.names, issued.subject) for account in accounts for _, issued in case.presented(account)]
     done_for = [each for each in (*named, *tokens) if each is not None]
-    people = [*done_for, *(each.who for each in case.began if each.who is not None)]
-    if who is None or not done_for:
+    if not done_for:
         return None, ""
+    people = [*done_for, *(each.who for each in case.began if each.who is not None)]
     if who.state == "named" and who.identity in {each.identity for each in people}:
         return True, ""
     labels = ", ".join(dict.fromkeys(each.label for each in done_for))
@@ -136,8 +138,10 @@ def _subject_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | No
 def _agent_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
     """The agent that did it, or one on the way to it: it may have been asked about whoever sent the other."""
     asked = fact.subject_agent
+    if asked is None:
+        return None, ""
     doers = dict.fromkeys(each.header.agent_id for each in _comparable(case, node) if each.header.agent_id is not None)
-    if asked is None or not doers:
+    if not doers:
         return None, ""
     agents = dict.fromkeys(each.header.agent_id for each in case.told if each.header.agent_id is not None)
     names = {name for agent in agents for name in (agent, *_registered(case, agent))}
@@ -164,7 +168,7 @@ def _thing_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None
         return None, ""
     asked = Thing(fact.resource_type, fact.resource)
     said = [each.fact for each in _comparable(case, node) if isinstance(each.fact, ApiAction)]
-    done = [Thing(each.resource_type, each.resource) for each in said if each.resource is not None]
+    done = dict.fromkeys(Thing(each.resource_type, each.resource) for each in said if each.resource is not None)
     fit = _any_of(same_thing(asked, each) for each in done)
     return fit, f"is about {asked.name}, and it was done to {', '.join(dict.fromkeys(each.name for each in done))}"
 
@@ -179,7 +183,7 @@ def _other_approved(case: Case, node: Node, said: Oversight) -> tuple[str, list[
     done = list(dict.fromkeys(fact.operation for _, fact in case.accounts))
     if said.operation is not None and _any_of(same_operation(said.operation, each) for each in done) is False:
         return f"is about {said.operation}, and {', '.join(done)} was done", []
-    if said.binding != "reference" or said.reference is None or said.reference in _actions(case):
+    if said.binding != "reference" or said.reference is None or said.reference in case.actions:
         return None
     others = case.names.answer_to(f"action:{said.reference}", "api_action")
     return (f"is about action {said.reference}", others[:1]) if others else None
@@ -194,16 +198,6 @@ def _any_of(fits: Iterable[bool | None]) -> bool | None:
 def _comparable(case: Case, said: Node) -> list[Node]:
     """The accounts whose names are of one form with a decision's or approval's: an importer has the form of its log."""
     return [account for account, _ in case.accounts if comparable(account, said)]
-
-
-def _actions(case: Case) -> set[str]:
-    """Every id of the action, of those on the way to it, and of the tries before it."""
-    tried, ahead = {node.ref: node for node in case.told}, list(case.group)
-    while ahead:
-        edges = [edge for node in ahead for edge in case.links.out.get(node.ref, ()) if edge.relation == RETRIES]
-        ahead = [edge.target for edge in edges if edge.target.ref not in tried]
-        tried.update((node.ref, node) for node in ahead)
-    return {node.fact.action_id for node in tried.values() if isinstance(node.fact, ApiAction)}
 
 
 __all__ = ["concerns", "is_allowed", "is_meant_for_this", "is_of_others", "meant_for_another", "relying"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 from ledger.attribution.answer import Grade, Party, Trigger
@@ -12,9 +11,10 @@ from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
 from ledger.attribution.naming import agents_named
+from ledger.attribution.once import once
 from ledger.attribution.rules.marks import marks_of
 from ledger.attribution.subgraph import Index, Node, Ref
-from ledger.format.event import AUTHORIZED_BY, TO_TRIGGERS
+from ledger.format.event import AUTHORIZED_BY, RETRIES, TO_TRIGGERS
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
 SKEW: Final = 60 * 1_000_000
@@ -60,29 +60,42 @@ class Case:
         """Whether nothing that was looked for was left out by a limit: only then does absence say something."""
         return not self.names.graph.cut
 
-    @cached_property
+    @once
     def marks(self) -> int:
         """The marks that any event fetched bears: they tell which rules may find something."""
-        borne = 0
+        borne, known = 0, self.names.marks
         for node in self.names.graph.nodes:
-            borne |= marks_of(node)
+            marks = known.get(node.ref)
+            if marks is None:
+                marks = known[node.ref] = marks_of(node)
+            borne |= marks
         return borne
 
-    @cached_property
+    @once
     def accounts(self) -> list[tuple[Node, ApiAction]]:
         return [(node, node.fact) for node in self.group if isinstance(node.fact, ApiAction)]
 
-    @cached_property
+    @once
     def told(self) -> list[Node]:
         """The accounts, and all on the way to what began it, each once."""
         return list({node.ref: node for node in (*self.group, *self.way, *self.triggers)}.values())
 
-    @cached_property
+    @once
+    def actions(self) -> set[str]:
+        """Every id of the action, of those on the way to it, and of the tries before it."""
+        tried, ahead = {node.ref: node for node in self.told}, list(self.group)
+        while ahead:
+            edges = [edge for node in ahead for edge in self.links.out.get(node.ref, ()) if edge.relation == RETRIES]
+            ahead = [edge.target for edge in edges if edge.target.ref not in tried]
+            tried.update((node.ref, node) for node in ahead)
+        return {node.fact.action_id for node in tried.values() if isinstance(node.fact, ApiAction)}
+
+    @once
     def took_effect(self) -> list[Node]:
         """The accounts that say that the action was carried out, wholly or in part."""
         return [node for node, fact in self.accounts if fact.outcome == "success" or fact.effect in ("partial", "full")]
 
-    @cached_property
+    @once
     def tokens(self) -> list[tuple[Node, TokenIssuance]]:
         """The issuances of the tokens presented, not of those that they were exchanged from."""
         found = {node.ref: (node, fact) for each, _ in self.accounts for node, fact in self.presented(each)}
@@ -110,12 +123,12 @@ class Case:
         names = {name: None for each in issued for name in token_names(each["token"])}
         return [name for name in names if name not in sources]
 
-    @cached_property
+    @once
     def decisions(self) -> list[tuple[Node, PolicyDecision]]:
         """The decisions that the accounts cite."""
         return [(node, node.fact) for node in self.cited() if isinstance(node.fact, PolicyDecision)]
 
-    @cached_property
+    @once
     def oversights(self) -> list[tuple[Node, Oversight]]:
         """What people said that the accounts cite."""
         return [(node, node.fact) for node in self.cited() if isinstance(node.fact, Oversight)]

@@ -16,6 +16,8 @@ def one_person_alone(case: Case) -> Found:
     it too, and is another person still. What was approved only afterwards does not count. Nobody is accused for an approver whose
     name is not known, and where nobody approved only if nothing was left out of what was looked for.
     """
+    if not case.house.another_person:
+        return
     scopes = {scope for _, fact in case.tokens for scope in fact.scopes}
     needed = [
         fact.operation
@@ -48,6 +50,8 @@ def undecided(case: Case) -> Found:
 
     One that is known by circumstance alone is enough, and so is one that cannot be read any more. An importer's log knows none.
     """
+    if not case.house.decision:
+        return
     needed = [
         (node, fact) for node, fact in case.accounts if not node.importer and fits(case.house.decision, fact.operation)
     ]

@@ -136,16 +136,19 @@ def _is_asked_of(fact: PolicyDecision, account: Node) -> bool:
 
 def decision_missing(case: Case) -> Found:
     """An account of somebody's own names a decision, and nobody recorded one. One that cannot be read any more may be it."""
-    if not case.complete or any(
-        node.kind == "policy_decision" and node.payload is None for node in case.names.graph.nodes
-    ):
-        return
     done = {node.ref for node in case.took_effect}
-    for node, fact in case.accounts:
-        if fact.decision_id is None or node.ref not in done or node.importer:
-            continue
-        if not case.names.answer_to(f"decision:{fact.decision_id}", "policy_decision"):
-            yield f"it relies on decision {fact.decision_id}, which nobody recorded", [node]
+    relying = [
+        (node, fact.decision_id)
+        for node, fact in case.accounts
+        if fact.decision_id is not None and node.ref in done and not node.importer
+    ]
+    missing = [each for each in relying if not case.names.answer_to(f"decision:{each[1]}", "policy_decision")]
+    if not missing or not case.complete:
+        return
+    if any(node.kind == "policy_decision" and node.payload is None for node in case.names.graph.nodes):
+        return
+    for node, decision in missing:
+        yield f"it relies on decision {decision}, which nobody recorded", [node]
 
 
 def decision_expired(case: Case) -> Found:

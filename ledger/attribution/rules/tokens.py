@@ -44,16 +44,20 @@ def other_audience(case: Case) -> Found:
         audiences = ", ".join(dict.fromkeys(each for _, fact in case.tokens for each in fact.audiences))
         yield f"the token is for {audiences or 'another audience'}", [*refused, *(node for node, _ in case.tokens)]
         return
+    elsewhere = [
+        (account, said.target_system, stated)
+        for account, said in case.accounts
+        if (stated := case.presented(account))
+        and all(fact.audiences and said.target_system not in fact.audiences for _, fact in stated)
+    ]
+    if not elsewhere or not case.took_effect:
+        return
     known = {each for node in case.names.graph.nodes if node.effective for each in _audiences(node)}
     wrong: dict[Ref, tuple[Node, list[Node]]] = {}
-    for account, said in case.accounts:
-        stated = case.presented(account)
-        if said.target_system in known and all(
-            fact.audiences and said.target_system not in fact.audiences for _, fact in stated
-        ):
-            for node, _ in stated:
-                wrong.setdefault(node.ref, (node, []))[1].append(account)
-    for node, accounts in wrong.values() if case.took_effect else ():
+    for account, target, stated in elsewhere:
+        for node, _ in stated if target in known else ():
+            wrong.setdefault(node.ref, (node, []))[1].append(account)
+    for node, accounts in wrong.values():
         yield f"the token is for {', '.join(_audiences(node))}, and was used elsewhere", [node, *accounts]
 
 
@@ -177,8 +181,8 @@ def other_person(case: Case) -> Found:
     Not by an importer's word: one log may name one caller in two ways.
     """
     for said in [node for node in (*case.group, *case.triggers) if not node.importer]:
-        who = party(case.names, said.header.principal)
-        for issued, fact in case.presented(said) if said.kind in ("api_action", "prompt") else ():
+        who = party(case.names, said.header.principal) if said.kind in ("api_action", "prompt") else None
+        for issued, fact in case.presented(said) if who is not None else ():
             subject = party(case.names, fact.subject)
             if who is not None and subject is not None and are_two(who, subject):
                 yield f"it was for {who.label}, the token is {subject.label}'s", [said, issued]
