@@ -46,8 +46,7 @@ def import_(
     if format_ not in FORMATS:
         raise ConfigurationError(f"no format is called {format_!r}: choose {', '.join(sorted(FORMATS))}")
     for path in files:
-        if not path.is_file():
-            raise ConfigurationError(f"there is no file {path}")
+        _check_file(path)
     for sentence in prepare_ledger(settings):
         tell(sentence)
     settings = settings_of(ctx, tenant=tenant)
@@ -81,6 +80,15 @@ def import_(
     _report(account, refusals, as_json=as_json)
     if account.read and account.refused == account.read:
         exit_with(NO)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder: give the files in it, such as {path / '*'}")
+    if not path.exists():
+        raise ConfigurationError(f"there is no file {path}")
+    if not path.is_file():
+        raise ConfigurationError(f"{path} cannot be read twice, as an import may have to: save it to a file first")
 
 
 def _report(account: Account, refusals: Counter[tuple[str, str]], *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final, Never
 
@@ -18,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from ledger.cli.output import complain
+from ledger.cli.refused_path import sentence_of
 from ledger.errors import ConfigurationError, LedgerError, NotFound
 from ledger.settings import Settings, load_settings
 
@@ -64,14 +66,25 @@ class Sentences(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
             raise typer.Exit(YES) from None
         except Exception as error:
-            # typer's own endings (Exit, usage errors) pass; what is left is a defect of ours, told as one.
+            # typer's own endings (Exit, usage errors) pass; what is left is a refused path, or a defect of ours, told as one.
             if type(error).__module__.startswith("typer") or os.environ.get(DEBUG):
                 raise
-            complain(f"unexpected {type(error).__name__}: {error} (set {DEBUG}=1 for the traceback, and report it)")
+            refused = sentence_of(error, _data_dir(ctx)) if isinstance(error, OSError) else None
+            complain(
+                refused
+                or f"unexpected {type(error).__name__}: {error} (set {DEBUG}=1 for the traceback, and report it)"
+            )
             raise typer.Exit(MISUSE) from None
         finally:
             if here:
                 signal.signal(signal.SIGTERM, before)
+
+
+def _data_dir(ctx: typer.Context) -> Path | None:
+    try:
+        return settings_of(ctx).data_dir
+    except (LedgerError, OSError):
+        return None
 
 
 def settings_of(ctx: typer.Context, **flags: object) -> Settings:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,28 @@ from rich.text import Text
 from ledger.errors import ConfigurationError
 
 _MICROSECONDS: Final = 1_000_000
+_PLAIN: Final = {"·": "-", "–": "-", "…": "...", "←": "<-", "→": "->", "µ": "u"}
+"""Our own marks for a terminal that knows no others than those of ASCII."""
+
+
+def fit_output() -> None:
+    """From now on, what standard output and error have no character for is written in ASCII, rather than ending the verb."""
+    codecs.register_error("plain", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _holds_all(stream.encoding):
+            stream.reconfigure(errors="plain")
+
+
+def _holds_all(encoding: str) -> bool:
+    return codecs.lookup(encoding).name.startswith("utf")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of ``codecs``: what is no mark of ours becomes its escape, so that nothing that was recorded is lost."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(each) or ascii(each)[1:-1] for each in missing), error.end
 
 
 def console() -> Console:
@@ -38,7 +62,7 @@ def tell(sentence: str) -> None:
 
 def emit(value: Any) -> None:
     """``value`` as JSON on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not _holds_all(sys.stdout.encoding)) + "\n")
     sys.stdout.flush()
 
 

@@ -135,14 +135,11 @@ def read_heads(path: Path, ledger: str) -> Iterator[KnownHead]:
 def write_heads(path: Path, heads: Sequence[KnownHead]) -> None:
     """Writes a file of heads, whole or not at all."""
     fresh = path.with_name(path.name + ".part")
-    try:
-        with fresh.open("wb") as file:
-            file.writelines(format_heads(heads))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
-    except OSError as error:
-        raise ConfigurationError(f"the heads cannot be written to {path}: {error.strerror}") from None
+    with fresh.open("wb") as file:
+        file.writelines(format_heads(heads))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
 
 
 class _Store:
