@@ -122,7 +122,7 @@ class Schemas:
 
     def expect(self, data: bytes, expected: str | None) -> Schema:
         """The schema that ``data`` names, which is called ``expected`` or it is ``Malformed``."""
-        schema = self.of(data)
+        schema = self.by_frame.get(data[:FRAME]) or self.of(data)
         if expected is not None and schema.name != expected:
             raise Malformed(f"a {schema.name!r} stands where a {expected!r} belongs")
         return schema

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ROUNDS: Final = 8
 """How often it goes on through uses of tokens and approvals, and through names."""
 
+FEW: Final = 1000
+"""So many events are as fast fetched whole."""
 _USED: Final = frozenset({"token_issuance", "oversight"})
 _NAMED: Final = frozenset({"memory", "handoff", "trigger_registration", "policy_decision"})
 """Kinds of event that others use, and that others name."""
@@ -32,7 +34,8 @@ def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = F
     for _ in range(ROUNDS):
         if not start:
             break
-        walked |= question.walk("lineage_down.sql", start)
+        walk = question.walk_far if question.limits.nodes > FEW else question.walk
+        walked |= walk("lineage_down.sql", start)
         if len(question.rows) >= question.limits.nodes:
             break
         uses = _uses(question, _new(question, _USED | {"api_action"} if accounts else _USED, used))
@@ -99,4 +102,4 @@ def _named_by(node: Node) -> str | None:
     return None
 
 
-__all__ = ["ROUNDS", "walk_below"]
+__all__ = ["FEW", "ROUNDS", "walk_below"]

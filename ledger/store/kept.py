@@ -38,9 +38,12 @@ class Kept(Generic[K, V]):
         self._lock = Lock()
 
     def find(self, key: K) -> V | None:
+        held = self._held
+        if key not in held:  # where all is new, an exception for each costs as much as to keep it
+            return None
         try:
-            self._held.move_to_end(key)
-            return self._held[key][0]
+            held.move_to_end(key)
+            return held[key][0]
         except KeyError:  # never kept, or let go of: by another thread perhaps between the two
             return None
 

@@ -6,7 +6,7 @@ It fetches and decodes; what follows from it is judged in ``ledger.attribution``
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
@@ -61,6 +61,8 @@ EFFECTS: Final = 256
 COPIES: Final = 10_000
 """Effects of any tenant among which those, or the uses of an approval, are looked for: other tenants may copy an id."""
 _LAST: Final = b"\xff" * 16
+_CHUNK: Final = 256 if psycopg.capabilities.has_stream_chunked() else 1
+"""Rows that are taken over at once while more arrive: about what a socket holds, so that the server goes on meanwhile."""
 
 
 class PostgresLineage:
@@ -246,10 +248,31 @@ class Question:
         self.take([row for row in found if row[1] is not None])
         return {row[0].bytes for row in found}
 
+    def walk_far(self, file: str, start: Sequence[bytes]) -> set[bytes]:
+        """As ``walk``, where many events may come: they are opened while the server looks for more. Its plan is made anew each
+        time, which for few events is more than is won."""
+        found: set[bytes] = set()
+
+        def arriving() -> Iterator[Row]:
+            asked = self._asked(file, start=of_ids(start), nodes=self.limits.nodes)
+            for row in cursor.stream(*asked, binary=True, size=_CHUNK):
+                event_id = row[0].bytes
+                found.add(event_id)
+                if row[1] is not None and (ref := (event_id, row[1])) not in self.rows:
+                    self.rows[ref] = row
+                    yield row
+
+        with self.connection.cursor() as cursor:
+            opened = self.reading.opened(self.tenant, arriving())
+        self.decoded |= {node.ref: node for node in self.reading.proven(self.connection, self.tenant, opened)}
+        return found
+
     def _look(self, file: str, **given: object) -> list[Row]:
-        query = query_events(file, self.as_of is not None)
+        return self.connection.execute(*self._asked(file, **given), binary=True).fetchall()
+
+    def _asked(self, file: str, **given: object) -> tuple[bytes, Mapping[str, object]]:
         parameters = {"tenant": self.tenant, "as_of": self.as_of, "candidates": self.limits.candidates, **given}
-        return self.connection.execute(query, parameters, binary=True).fetchall()
+        return query_events(file, self.as_of is not None), parameters
 
     def take(self, rows: Sequence[Row]) -> None:
         """Decodes rows that are not among those fetched yet."""

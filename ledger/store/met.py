@@ -29,17 +29,18 @@ class Shelf:
 
     def __init__(self, bundle: TrustBundle, bound: int) -> None:
         self.bundle = bundle
-        self._kept = Kept[tuple[str, bytes], tuple[Row, Node]](bound)
+        self._kept = Kept[bytes, tuple[str, Row, Node]](bound)
 
     def find(self, tenant: str, row: Row) -> Node | None:
-        """The event of a row that was read before, if not a byte of the row is another."""
-        held = self._kept.find((tenant, row[1]))
-        return held[1] if held is not None and held[0] == row else None
+        """The event of a row that was read before, if not a byte of the row is another. No other tenant's has its digest, or a
+        row that does is not what it was."""
+        held = self._kept.find(row[1])
+        return held[2] if held is not None and held[1] == row and held[0] == tenant else None
 
     def keep(self, tenant: str, row: Row, node: Node) -> None:
         """Keeps an event whose row has header and payload. What a payload says a node has twice, as read and as typed."""
         decoded = weight_of_header(node.header, len(row[2])) + 2 * weight(node.payload)
-        self._kept.keep((tenant, row[1]), (row, node), _EVENT + len(row[4]) + decoded)
+        self._kept.keep(row[1], (tenant, row, node), _EVENT + len(row[4]) + decoded)
 
 
 class Met:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import chain
 from time import perf_counter
 
 import psycopg
@@ -11,10 +12,15 @@ import pytest
 
 from ledger.ask import lineage_of, who_triggered
 from ledger.attribution.graph import graph_of
+from ledger.attribution.subgraph import Limits
+from ledger.errors import BackendError
 from ledger.format.event import Cause
 from ledger.ports import EVENTS
 from ledger.schema_files import load_schemas
+from ledger.store.downwards import FEW
+from ledger.store.lineage import PostgresLineage
 from ledger.store.migrations import migrate
+from ledger.store.nodes import Opened, Reading, Row
 from ledger.store.projection import PostgresProjection
 from tests.attribution.stored import lineage, trusts
 from tests.services.databases import Databases
@@ -43,7 +49,7 @@ class Crowd:
 
     def _store(self, forge: Forge, made: list[Made]) -> None:
         migrate(self.url)
-        bundle = Trust().key(forge.signer).bundle
+        bundle = self.bundle = Trust().key(forge.signer).bundle
         trusts(self.url, bundle)
         records = [forge.record(forge.seal(*made[at : at + 200]), offset=at) for at in range(0, len(made), 200)]
         with closing(PostgresProjection(self.url, load_schemas(), LEDGER, bundle)) as projection:
@@ -77,6 +83,40 @@ def test_what_came_of_the_prompt_is_cut_and_says_so(crowd: Crowd) -> None:
     assert len(below.nodes) == below.limits.nodes
     assert below.cut
     assert graph_of(below).graph["truncated"]
+
+
+def test_many_are_read_while_they_arrive_and_are_the_same_events(crowd: Crowd) -> None:
+    asked = crowd.prompt.event_id
+    many = lineage_of(lineage(crowd.url), TENANT, asked, "down", limits=Limits(nodes=3 * FEW))
+    assert len({node.ref for node in many.nodes}) == len(many.nodes) == 3 * FEW
+    assert all(node.effective and not node.findings for node in many.nodes)
+    assert many.cut
+    few = lineage_of(lineage(crowd.url), TENANT, asked, "down", limits=Limits(nodes=FEW))
+    assert list(few.nodes) == list(many.nodes[:FEW])
+
+
+def test_a_question_that_is_cancelled_while_events_arrive_gives_no_shorter_answer(crowd: Crowd) -> None:
+    gone = Interrupted(load_schemas(), LEDGER, lambda: crowd.bundle)
+    gone.url = crowd.url
+    port = PostgresLineage(lambda: psycopg.connect(crowd.url, autocommit=True), gone, lambda: 0)
+    with pytest.raises(BackendError):
+        port.below(TENANT, crowd.prompt.event_id, limits=Limits(nodes=EFFECTS))
+
+
+class Interrupted(Reading):
+    """Cancels what any other connection to the database asks when the first row has come."""
+
+    url: str
+
+    def opened(self, tenant: str, rows: Iterable[Row]) -> Opened:
+        arriving = iter(rows)
+        first = next(arriving)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(
+                "select pg_cancel_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        return super().opened(tenant, chain([first], arriving))
 
 
 def test_who_triggered_one_of_them_is_answered_in_full(crowd: Crowd) -> None:

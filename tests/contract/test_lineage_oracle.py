@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 
 from ledger.attribution.answer import Answer
 from ledger.attribution.explain import explain
+from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
 from ledger.ports import EVENTS
 from ledger.schema_files import load_schemas
 from ledger.store.contents import PostgresContents
+from ledger.store.downwards import FEW
 from ledger.store.lineage import PostgresLineage
 from ledger.store.migrations import migrate
 from ledger.store.nodes import Reading
@@ -114,7 +116,7 @@ def compare(ledger: Ledger, events: list[Drawn], picked: list[int]) -> None:
 
 def _compare(lineage: PostgresLineage, tenant: str, asked: bytes, until: int | None, oracle: Oracle) -> None:
     up = lineage.above(tenant, asked, as_of=until)
-    down = lineage.below(tenant, asked, as_of=until)
+    down = lineage.below(tenant, asked, as_of=until, limits=Limits(nodes=FEW + 1))
     above = oracle.above(asked)
     assert {node.event_id for node in up.nodes} == above, "up"
     assert {node.event_id for node in down.nodes} == oracle.below(asked), "down"
