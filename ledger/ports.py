@@ -96,9 +96,11 @@ class Position(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something about a topic, in a sentence that says what to do. ``unseen``: we have no right to look."""
+    """Something about a topic, in a sentence that says what to do. ``unseen``: we have no right to look. ``note``: it works, and
+    will not where more goes wrong.
+    """
 
-    kind: Literal["missing", "wrong", "unseen"]
+    kind: Literal["missing", "wrong", "unseen", "note"]
     text: str
 
 

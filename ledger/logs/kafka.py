@@ -26,7 +26,15 @@ from ledger.logs.kafka_clients import opened
 from ledger.logs.kafka_errors import Right, denied, translated
 from ledger.logs.kafka_producer import Producer
 from ledger.logs.kafka_subscription import KafkaSubscription, check_identity, open_consumer, to_record
-from ledger.logs.topics import DEFAULT_PARTITIONS, SETTINGS, mismatches, refuse_oversized, settings_to_make
+from ledger.logs.topics import (
+    DEFAULT_PARTITIONS,
+    SETTINGS,
+    mismatches,
+    out_of_step,
+    refuse_oversized,
+    replicas_of,
+    settings_to_make,
+)
 from ledger.ports import Bounds, Outgoing, Problem, Record, Subscription
 
 _ADMIN_MS = 5_000
@@ -90,11 +98,11 @@ class KafkaLog:
         found = []
         for topic in SETTINGS:
             name = self._prefix + topic
-            if self._found(topic) is None:
+            if (described := self._found(topic)) is None:
                 found.append(_missing(name))
                 continue
             try:
-                found += mismatches(topic, name, self._settings(topic))
+                found += mismatches(topic, name, self._settings(topic), replicas_of(described["partitions"]))
             except AccessDenied as error:
                 if not settling:
                     raise
@@ -105,14 +113,18 @@ class KafkaLog:
         found: list[Problem] = []
         for topic in SETTINGS:
             try:
-                if self._found(topic) is None:
-                    found.append(Problem("missing", _missing(self._prefix + topic)))
-                else:
-                    wrong = mismatches(topic, self._prefix + topic, self._settings(topic))
-                    found += [Problem("wrong", each) for each in wrong]
+                found += self._problems(topic)
             except AccessDenied as error:
                 found.append(Problem("unseen", f"topic {self._prefix + topic} could not be looked at: {error}"))
         return found
+
+    def _problems(self, topic: str) -> list[Problem]:
+        name, described = self._prefix + topic, self._found(topic)
+        if described is None:
+            return [Problem("missing", _missing(name))]
+        partitions, settings = described["partitions"], self._settings(topic)
+        wrong = mismatches(topic, name, settings, replicas_of(partitions))
+        return [*(Problem("wrong", each) for each in wrong), *out_of_step(name, partitions, settings)]
 
     def partitions(self, topic: str) -> int:
         return len(self._required(topic)["partitions"])
@@ -195,15 +207,16 @@ class KafkaLog:
 
     def _make(self, topic: str) -> None:
         name = self._prefix + topic
-        wanted = {
-            "num_partitions": self._partitions,
-            "replication_factor": self._replication,
-            "configs": settings_to_make(topic),
-        }
 
         def make(admin: KafkaAdminClient) -> None:
+            wanted = {"num_partitions": self._partitions, "replication_factor": self._replication}
             with contextlib.suppress(TopicAlreadyExistsError):  # another process makes it at the same time
-                admin.create_topics({name: wanted})
+                if self._replication < 0:  # as many as the brokers' own default says: they tell without making it
+                    (would,) = admin.create_topics({name: wanted}, validate_only=True)["topics"]
+                    replicas = int(would["replication_factor"])
+                else:
+                    replicas = self._replication
+                admin.create_topics({name: {**wanted, "configs": settings_to_make(topic, replicas)}})
             admin.wait_for_topics([name])
 
         self._ask(make, Right("Create", "topic", name))

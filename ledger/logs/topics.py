@@ -7,11 +7,11 @@ time, for a publisher could write any.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 from ledger.errors import ConfigurationError, InvalidEvent
-from ledger.ports import CONTENTS, EVENTS, Outgoing
+from ledger.ports import CONTENTS, EVENTS, Outgoing, Problem
 
 DEFAULT_PARTITIONS = 8
 
@@ -50,6 +50,15 @@ _COMMON = (
     Setting("unclean.leader.election.enable", "false", _is("false"), "an acknowledged record must not be lost"),
 )
 
+REPLICAS: Final = 3
+"""With as many a broker may be lost: what is acknowledged is on two, and two go on."""
+IN_STEP: Final = Setting(
+    "min.insync.replicas",
+    "2",
+    lambda found: int(found) >= 2,
+    "an acknowledged record would be on one broker alone, and lost with it",
+)
+
 SETTINGS: Mapping[str, tuple[Setting, ...]] = {
     EVENTS: (
         *_COMMON,
@@ -81,15 +90,19 @@ def refuse_oversized(records: Sequence[Outgoing]) -> None:
             )
 
 
-def settings_to_make(topic: str) -> dict[str, str]:
+def settings_to_make(topic: str, replicas: int) -> dict[str, str]:
     """The settings that ``topic`` is made with."""
-    return {setting.name: setting.value for setting in SETTINGS[topic]}
+    return {setting.name: setting.value for setting in _settings(topic, replicas)}
 
 
-def mismatches(topic: str, name: str, found: Mapping[str, str]) -> list[str]:
+def _settings(topic: str, replicas: int) -> tuple[Setting, ...]:
+    return SETTINGS[topic] + ((IN_STEP,) if replicas >= REPLICAS else ())
+
+
+def mismatches(topic: str, name: str, found: Mapping[str, str], replicas: int) -> list[str]:
     """What is wrong with the settings ``found`` on the topic called ``name``, each a sentence that says what to do."""
     wrong = []
-    for setting in SETTINGS[topic]:
+    for setting in _settings(topic, replicas):
         value = found.get(setting.name, "")
         try:
             holds = setting.holds(value)
@@ -102,3 +115,30 @@ def mismatches(topic: str, name: str, found: Mapping[str, str]) -> list[str]:
                 f"--add-config {setting.name}={setting.value})"
             )
     return wrong
+
+
+def replicas_of(partitions: Sequence[Mapping[str, Any]]) -> int:
+    """How many the partition has that has the fewest, as the brokers describe them."""
+    return min((len(each["replica_nodes"]) for each in partitions), default=0)
+
+
+def out_of_step(name: str, partitions: Sequence[Mapping[str, Any]], found: Mapping[str, str]) -> list[Problem]:
+    """What the topic called ``name`` lacks of brokers now, as they describe its partitions, and of replicas at any time."""
+    return [Problem(kind, f"{text} of topic {name}: {remedy}") for kind, text, remedy in _lacking(partitions, found)]
+
+
+def _lacking(
+    partitions: Sequence[Mapping[str, Any]], found: Mapping[str, str]
+) -> Iterator[tuple[Literal["wrong", "note"], str, str]]:
+    least = int(found.get(IN_STEP.name, "1"))
+    led = [each for each in partitions if each["leader_id"] >= 0]
+    if headless := [each["partition_index"] for each in partitions if each not in led]:
+        yield "wrong", f"nobody leads partitions {headless}", "nothing is written or read there; start their brokers"
+    if stuck := [each["partition_index"] for each in led if len(each["isr_nodes"]) < least]:
+        why = f"partitions {stuck} take nothing, for fewer than {IN_STEP.name}={least} replicas are in step"
+        yield "wrong", why, "start the brokers that are away"
+    if away := {node for each in partitions for node in {*each["replica_nodes"]} - {*each["isr_nodes"]}}:
+        yield "note", f"brokers {sorted(away)} are down, or behind with what they keep", "start them, or see their logs"
+    if (replicas := replicas_of(partitions)) < REPLICAS:
+        has = "1 replica" if replicas == 1 else f"{replicas} replicas"
+        yield "note", f"there is no more than {has}", f"with {REPLICAS}, and {IN_STEP.name}=2, a broker may be lost"

@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from ledger.logs import open_log
 from ledger.logs.kafka import KafkaLog
 from ledger.logs.postgres import PostgresLog
-from ledger.ports import EVENTS, Log, Outgoing, Record, Subscription
+from ledger.ports import EVENTS, Log, Outgoing, Problem, Record, Subscription
 
 TIMEOUT = 20.0
 PARTITIONS = 4
@@ -107,6 +107,11 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 @pytest.fixture
 def log(bench: Bench) -> Log:
     return bench.prepared()
+
+
+def wrong(log: Log) -> list[Problem]:
+    """What is wrong with the topics; that one broker keeps no second copy is worth a note, and true here."""
+    return [each for each in log.problems() if each.kind != "note"]
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -15,7 +15,7 @@ from ledger.logs import open_log
 from ledger.logs.archive import write_archive
 from ledger.logs.topics import VALUE_BYTES
 from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Outgoing, Record
-from tests.contract.logs import PARTITIONS, TIMEOUT, Bench, event, from_start, poll_until, wait_until
+from tests.contract.logs import PARTITIONS, TIMEOUT, Bench, event, from_start, poll_until, wait_until, wrong
 
 
 def test_records_are_read_in_the_order_of_their_append(log: Log) -> None:
@@ -266,7 +266,7 @@ def test_what_is_not_prepared_is_said_and_not_made(bench: Bench) -> None:
         with pytest.raises(ConfigurationError, match="make it"):
             ask(EVENTS)
     log.prepare()
-    assert log.problems() == []
+    assert wrong(log) == []
     log.prepare()
 
 

@@ -30,7 +30,7 @@ from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
 from ledger.wiring import open_log as wired
 from ledger.wiring import open_log_to_append
-from tests.contract.logs import TIMEOUT, event, from_start, poll_until, wait_until
+from tests.contract.logs import TIMEOUT, event, from_start, poll_until, wait_until, wrong
 from tests.recording import bundle
 from tests.services import Databases
 from tests.services.kafka_secure import PLAIN_PASSWORD, PLAIN_USER, SecureKafka
@@ -145,7 +145,7 @@ def test_each_part_does_its_work_with_no_more_than_the_page_gives_it(desk: Desk,
     auditor = desk.log(desk.user(*rights_of("`verify`")))
     assert sum(len(list(auditor.read(t, n, 0, 99))) for t in (EVENTS, CONTENTS) for n in range(2)) >= 3
     assert sum(b.end for b in desk.log(desk.user(*rights_of("`api`"))).bounds(EVENTS).values()) >= 1
-    assert desk.log(desk.user(*rights_of("`doctor`"))).problems() == []
+    assert wrong(desk.log(desk.user(*rights_of("`doctor`")))) == []
     postgres.drop(url)
 
 
@@ -198,8 +198,8 @@ def test_whoever_may_not_make_topics_is_told_so_and_whoever_may_not_look_says_so
         desk.log(desk.user(DESCRIBE, Right("Describe", "topic", CONTENTS))).prepare()
     desk.prepared()
     reader = desk.log(desk.user(READ, Right("Read", "topic", CONTENTS)))
-    assert [problem.kind for problem in reader.problems()] == ["unseen", "unseen"]
-    assert "DescribeConfigs on topic" in reader.problems()[0].text
+    assert [problem.kind for problem in wrong(reader)] == ["unseen", "unseen"]
+    assert "DescribeConfigs on topic" in wrong(reader)[0].text
     stranger = desk.log(desk.user())
     assert all("Describe on topic" in problem.text for problem in stranger.problems())
     with pytest.raises(AccessDenied, match="DescribeConfigs"):
@@ -271,9 +271,9 @@ def test_a_certificate_is_a_user_too_and_its_key_may_be_locked(desk: Desk) -> No
     url = f"kafka://{desk.kafka.certificates}/{desk.prefix}?tls=1"
     with closing(open_log(url, KafkaAccess(**given))) as log:
         log.append([event(0)], timeout=TIMEOUT)
-    for wrong in ("other", None):
+    for another in ("other", None):
         with pytest.raises(ConfigurationError, match="ANSWERABLE_KAFKA_CERT_FILE") as caught:
-            open_log(url, KafkaAccess(**given | {"key_password": wrong}))
+            open_log(url, KafkaAccess(**given | {"key_password": another}))
         assert "locked by" in str(caught.value)
 
 

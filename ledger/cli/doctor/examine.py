@@ -80,7 +80,7 @@ def _log(here: Here) -> Iterator[Check]:
     with closing(wiring.open_log(here.settings)) as opened:
         problems = opened.problems()
         for problem in problems:
-            yield Check("log", "note" if problem.kind == "unseen" else "wrong", problem.text)
+            yield Check("log", "note" if problem.kind in ("unseen", "note") else "wrong", problem.text)
         if any(problem.kind == "missing" for problem in problems):
             return
         yield from _each("log", log.CHECKS, Topics(here=here, log=opened, reached=_reached(here)))
