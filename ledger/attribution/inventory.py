@@ -194,8 +194,13 @@ def credentials_of(sighted: Sighted, known: Mapping[str, str]) -> dict[str, byte
     return found
 
 
-def make_agent(sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Mapping[str, str], users: Users) -> Agent:
-    """The record of one agent; ``users`` tells of its credentials who else used them."""
+def make_agent(
+    sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Mapping[str, str], users: Users, at: int | None
+) -> Agent:
+    """The record of one agent; ``users`` tells of its credentials who else used them.
+
+    As of a time (``at``) whoever let their registration run out by then owns it no more.
+    """
     index = Index(Subgraph(asked=b"", nodes=(), persons=persons))
     registered = [
         (node, node.fact) for node in _held(sighted.registrations) if isinstance(node.fact, AgentRegistration)
@@ -206,7 +211,7 @@ def make_agent(sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Ma
     last = registered[-1][1] if registered else None
     events = [node for node in sighted.events if node.effective and node.header.agent_id == sighted.agent_id]
     tokens = [node for node in sighted.tokens if sighted.agent_id in named_by(node, known)]
-    owning_ = owning(index, registered) if registered else []
+    owning_ = owning(index, [each for each in registered if at is None or since(each[0]) <= at], at)
     owners = tuple(who for _, fact in owning_ if (who := party(index, fact.owner)) is not None)
     made = credentials_of(sighted, known)
     own = [node for node in events if node.kind not in ("agent_registration", "configuration")]

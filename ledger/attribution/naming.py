@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from ledger.attribution.house import fits
 
 _VARIABLE: Final = re.compile(r"[{<:*?]")
+_PORTS: Final = {"https": ":443", "http": ":80"}
 _WITHIN: Final = tuple("/:#")
 
 
@@ -53,16 +55,30 @@ def same_agent(one: str, other: str) -> bool | None:
 
 def same_thing(one: Thing, other: Thing) -> bool | None:
     """Of two resources, or one and a folder or pattern that it lies in. Ids are compared where both say that they are of one
-    type, URIs and ARNs of one authority unless both say that they are of two."""
+    type, URIs and ARNs of one authority unless both say that they are of two.
+
+    The path of a URI matters (RFC 8707 §2, RFC 9728 §1.2): two of one host are two things, but for one below the other. Not shown
+    to be two are one path and the same behind a mount (`/api/v1/x` and `/x`: gateways rewrite them), and two queries on one path.
+    """
     if one.type_ is not None and other.type_ is not None and one.type_.casefold() != other.type_.casefold():
         return None
     if _authority(one.name) != _authority(other.name):
         return None
     first, second = _path(one.name), _path(other.name)
+    if first == second and len({_query(one.name), _query(other.name)} - {""}) > 1:
+        return None
     if fits((first,), second) or fits((second,), first) or _lies_in(first, second) or _lies_in(second, first):
         return True
+    if _may_be_mounted(first, second) or _may_be_mounted(second, first):
+        return None
     global_ = _is_global(one.name) and _is_global(other.name)
     return False if global_ or (one.type_ is not None and other.type_ is not None) else None
+
+
+def covers(asked: Thing, done: Thing) -> bool:
+    """Whether a resource is another, or lies in it: who is denied one thing in a folder is not denied the folder."""
+    first, second = _path(asked.name), _path(done.name)
+    return same_thing(asked, done) is True and (fits((first,), second) or _lies_in(second, first))
 
 
 def same_operation(one: str, other: str) -> bool | None:
@@ -84,7 +100,8 @@ def _authority(name: str) -> tuple[str, ...]:
     """Who gave a name: scheme and authority of a URI, partition and service of an ARN, what stands before a `#`."""
     scheme, found, rest = name.partition("://")
     if found:
-        return scheme.casefold(), re.split(r"[/?#]", rest, maxsplit=1)[0].casefold()
+        host = re.split(r"[/?#]", rest, maxsplit=1)[0].casefold()
+        return scheme.casefold(), host.removesuffix(_PORTS.get(scheme.casefold(), "\0"))
     if name.startswith(("arn:", "urn:")):
         return tuple(name.casefold().split(":")[: 3 if name.startswith("arn:") else 2])
     return ("hmac:",) if name.startswith("hmac:") else (name.partition("#")[0],) if "#" in name else ()
@@ -95,7 +112,21 @@ def _is_global(name: str) -> bool:
 
 
 def _path(name: str) -> str:
-    return name.partition("?")[0].rstrip("/") if "://" in name else name
+    """Of a URI what follows its authority, as it means the same however it is written (RFC 3986 §6.2.2)."""
+    _, found, rest = name.partition("?")[0].partition("://")
+    if not found:
+        return name
+    path = unquote(rest[len(re.split(r"[/#]", rest, maxsplit=1)[0]) :])
+    return re.sub(r"/(?:\.?/)+", "/", path).rstrip("/")
+
+
+def _query(name: str) -> str:
+    return name.partition("?")[2] if "://" in name else ""
+
+
+def _may_be_mounted(name: str, other: str) -> bool:
+    """Whether one path is the other behind a mount."""
+    return len(other) > 1 and other.startswith("/") and name.endswith(other)
 
 
 def _lies_in(name: str, folder: str) -> bool:

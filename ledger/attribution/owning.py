@@ -1,4 +1,7 @@
-"""Which registrations of an agent say who owns it: the last word, and that of every other service that names another person."""
+"""Which registrations of an agent say who owns it: the last word, and that of every other service that names another person.
+
+Of a service its last registration counts, until it runs out: what it had replaced comes to life no more.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,15 @@ def since(node: Node) -> int:
     return fact.effective_at if isinstance(fact, AgentRegistration) and fact.effective_at is not None else node.at
 
 
-def owning(index: Index, held: Sequence[Registered]) -> list[Registered]:
-    """Of the registrations that hold, the last one of all; and the last of each service, where they name different people.
+def in_force(registered: Registered, at: int | None) -> bool:
+    """Whether a registration had not run out at a time; None: whatever time it is."""
+    ends = registered[1].expires_at
+    return at is None or ends is None or ends > at
+
+
+def owning(index: Index, held: Sequence[Registered], at: int | None) -> list[Registered]:
+    """Of the registrations that hold at a time, the last one of all; and the last of each service, where they name different
+    people. None where the last of every service has run out.
 
     What a service retired it claims no more. Nobody without a name is shown to be another, and an importer's word does not stand
     against that of a service about itself.
@@ -28,7 +38,10 @@ def owning(index: Index, held: Sequence[Registered]) -> list[Registered]:
     for each in sorted(held, key=lambda each: (since(each[0]), each[0].event_id, each[0].digest)):
         last.pop(each[0].service, None)
         last[each[0].service] = each
-    *others, latest = last.values()
+    valid = [each for each in last.values() if in_force(each, at)]
+    if not valid:
+        return []
+    *others, latest = valid
     owner = _named(index, latest)
     told = {owner.identity: latest} if owner is not None else {}
     for each in reversed(others):
@@ -44,4 +57,4 @@ def _named(index: Index, registered: Registered) -> Party | None:
     return who if who is not None and who.state == "named" else None
 
 
-__all__ = ["Registered", "owning", "since"]
+__all__ = ["Registered", "in_force", "owning", "since"]

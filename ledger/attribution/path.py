@@ -181,6 +181,20 @@ def _owners(index: Index, agent: str, at: int) -> list[Owner]:
     ]
     if not held:
         return [Owner(agent_id=agent, name=None, owner=None, state=None, since=None, event_id=None, grade=None)]
+    found = owning(index, held, at)
+    if not found:  # whoever registered it last let it run out
+        node, fact = max(held, key=lambda each: (since(each[0]), each[0].ref))
+        grade = grade_of_claim(node)
+        ended = Owner(
+            agent_id=agent,
+            name=fact.name,
+            owner=None,
+            state="expired",
+            since=fact.expires_at,
+            event_id=node.event_id,
+            grade=grade,
+        )
+        return [ended]
     return [
         Owner(
             agent_id=agent,
@@ -191,7 +205,7 @@ def _owners(index: Index, agent: str, at: int) -> list[Owner]:
             event_id=node.event_id,
             grade=grade_of_claim(node),
         )
-        for node, fact in owning(index, held)
+        for node, fact in found
     ]
 
 

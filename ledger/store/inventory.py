@@ -158,7 +158,7 @@ def _agents(asking: _Asking, agents: Sequence[str], known: dict[str, str]) -> li
         if node.payload is not None and node.payload["owner"] is not None
     }
     persons = persons_named(asking.connection, asking.reading, asking.tenant, people, as_of=asking.as_of)
-    return [make_agent(each, persons, known, users) for each in sighted]
+    return [make_agent(each, persons, known, users, asking.as_of) for each in sighted]
 
 
 def _sighted(

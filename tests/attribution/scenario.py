@@ -5,7 +5,8 @@ A scenario file has these lines, in any order but that an event is named before 
     # what the story is about
     person alice Alice Example        a person by key and name, known by issuer idp (`person al @hr Al`: by hr);
                                       `person bob !erased` or `!unresolved` for one without a name,
-                                      `person robot !workload Robot` for what is no human
+                                      `person robot !workload Robot` for what is no human,
+                                      `person x7 -` for one of whom no name is known
     service aws importer              a service that signs as importer; or `unauthorized`: not for the kinds that it states;
                                       or `untrusted`: no more
     a1 agent prompt by=alice channel=web           an event: its name, the service that signs, kind, fields
@@ -112,7 +113,7 @@ class Story:
             self.people[key] = KnownPerson(digest_of(f"person/{key}"), name[1:])
         else:
             issuer, _, known_as = name[1:].partition(" ") if name.startswith("@") else ("idp", "", name)
-            person = Person(issuer=issuer, subject=key, name=known_as)
+            person = Person(issuer=issuer, subject=key, name=None if known_as == "-" else known_as)
             self.people[key] = KnownPerson(self.content_of(person)[1], "named", person)
 
     def content_of(self, person: Person) -> tuple[bytes, bytes]:

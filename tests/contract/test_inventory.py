@@ -232,6 +232,12 @@ def test_an_agent_of_which_there_is_more_than_was_looked_at_says_of_what(
     assert listed(url)[f"{A}idle"].truncated == ()
 
 
+def test_as_of_a_time_at_which_its_registration_had_run_out_nobody_owns_an_agent(url: str, story: Story) -> None:
+    then = one(url, f"{A}old", as_of=story.node("cb").append_time)
+    assert (then.owner, then.registered, then.expires_at) == (None, True, START + 1_000_000)
+    assert {each.name for each in then.remarks} == {"owner_missing", "registration_expired"}
+
+
 def test_as_of_a_time_before_an_erasure_the_owner_is_nameless_and_was_not_erased(url: str, story: Story) -> None:
     then = one(url, f"{A}orphan", as_of=story.node("cb").append_time)
     assert then.owner is not None

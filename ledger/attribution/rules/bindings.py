@@ -10,7 +10,7 @@ from typing import Final
 
 from ledger.attribution.answer import Concerns
 from ledger.attribution.authority import party
-from ledger.attribution.naming import Thing, same_agent, same_operation, same_thing
+from ledger.attribution.naming import Thing, covers, same_agent, same_operation, same_thing
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found, are_two
 from ledger.attribution.subgraph import Node
@@ -57,7 +57,7 @@ def concerns(case: Case, node: Node) -> Concerns:
     match node.fact:
         case PolicyDecision(action_id=action) as fact:
             parameters = {fact.parameter_digest, fact.modified_parameter_digest}
-            told = action in case.actions or _thing_of(case, node, fact)[0]
+            told: bool | None = action in case.actions or any(covers(*each) for each in _things(case, node, fact))
         case Oversight(operation=operation, reference=reference) as said:
             parameters = {said.bound_digest, said.edited_digest}
             done = {fact.operation for _, fact in case.accounts}
@@ -164,13 +164,22 @@ def _registered(case: Case, agent: str) -> Iterable[str]:
 
 
 def _thing_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
+    both = _things(case, node, fact)
+    fit = _any_of(same_thing(asked, done) for asked, done in both)
+    return (
+        fit,
+        f"is about {fact.resource}, and it was done to {', '.join(dict.fromkeys(done.name for _, done in both))}",
+    )
+
+
+def _things(case: Case, node: Node, fact: PolicyDecision) -> list[tuple[Thing, Thing]]:
+    """What a decision is about, with each thing that it was done to by an account that can be compared."""
     if fact.resource is None:
-        return None, ""
+        return []
     asked = Thing(fact.resource_type, fact.resource)
     said = [each.fact for each in _comparable(case, node) if isinstance(each.fact, ApiAction)]
     done = dict.fromkeys(Thing(each.resource_type, each.resource) for each in said if each.resource is not None)
-    fit = _any_of(same_thing(asked, each) for each in done)
-    return fit, f"is about {asked.name}, and it was done to {', '.join(dict.fromkeys(each.name for each in done))}"
+    return [(asked, each) for each in done]
 
 
 _SAYS: Final[tuple[_Says, ...]] = (_action_of, _subject_of, _agent_of, _thing_of)

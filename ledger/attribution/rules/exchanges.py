@@ -73,10 +73,14 @@ def _source(case: Case, node: Node) -> _Issued | None:
 
 
 def _may_be_one(fact: TokenIssuance, parent: TokenIssuance, before: Party, subject: Party) -> bool:
-    """Two identifiers in one login session, or of one name: an issuer may call a person otherwise at each client (pairwise
-    subjects, OpenID Connect Core §8.1; RFC 9068 §6)."""
+    """Two identifiers in one login session, or of one name; or two that nothing tells apart: an issuer may call a person
+    otherwise at each client (pairwise subjects, OpenID Connect Core §8.1; RFC 9068 §6), and no token says whether it does.
+
+    Two names tell them apart, and so does it that both tokens were given to one client, where nobody has two identifiers."""
     one_login = fact.session is not None and fact.session == parent.session
-    return one_login or before.label == subject.label
+    named = before.name is not None and subject.name is not None
+    one_client = fact.client_id is not None and fact.client_id == parent.client_id
+    return one_login or before.label == subject.label or not (named or one_client)
 
 
 def _gave(case: Case, node: Node, fact: TokenIssuance, subject: Party) -> bool:
