@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, Final
 
 import psycopg
@@ -42,7 +43,7 @@ from ledger.store.connect import translated
 from ledger.store.downwards import walk_below
 from ledger.store.nodes import CHAIN, Reading, Row, query_bounded, query_events
 from ledger.store.observed import continuations
-from ledger.store.persons import persons_named
+from ledger.store.persons import people_asked, persons_named, persons_read
 from ledger.store.seals import CHANGED
 
 Connection = psycopg.Connection[Any]
@@ -160,6 +161,16 @@ def above_one(connection: Connection, reading: Reading, tenant: str, event_id: b
     return PostgresLineage(lambda: nullcontext(connection), reading, lambda: 0).above(tenant, event_id)
 
 
+@cache
+def _around(bounded: bool) -> bytes:
+    """What stands around a question: one look-up for what answers name beside events, and for people."""
+    people = query_bounded("persons_named.sql", bounded)
+    nothing = b", ".join([b"null"] * 11)
+    return query_bounded("lineage_around.sql", bounded) + (
+        b"union all\nselect 'person', " + nothing + b", p.digest, p.value from (" + people + b") p (digest, value)"
+    )
+
+
 class Question:
     """One question on one connection, and what was fetched for it. ``rows`` are by id and digest."""
 
@@ -178,6 +189,7 @@ class Question:
         self._approved_by: dict[bytes, KnownPerson] = {}
         self._aside: list[Row] = []
         self._chains: list[tuple[Sequence[Any], set[str]]] = []
+        self._named: list[tuple[bytes, bytes | None]] | None = None
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
@@ -346,8 +358,10 @@ class Question:
         return [name for name in names if counts[name] > most or name in unsure]
 
     def nodes(self) -> tuple[Node, ...]:
-        """The events fetched, with the findings about each. What is said of their chains is looked up with them."""
+        """The events fetched, with the findings about each. What is said of their chains, and whom they name, is looked up with
+        them."""
         given = {
+            **people_asked(self.tenant, _people(self.decoded.values())),
             "ids": of_ids(event_id for event_id, _ in self.rows),
             "chains": list({row[CHAIN] for row in self.rows.values()} - {None}),
             "as_of": self.as_of,
@@ -355,10 +369,12 @@ class Question:
         by_event: dict[bytes, list[tuple[str, bytes | None]]] = {}
         by_seal: dict[tuple[int, int | None], list[str]] = {}
         by_chain: dict[int, set[str]] = {}
-        self._chains = []
-        query = query_bounded("lineage_around.sql", self.as_of is not None)
-        for chain, *coverage, event_id, number, name, digest in self.connection.execute(query, given):
-            if name is None:
+        self._chains, self._named = [], []
+        query = _around(self.as_of is not None)
+        for what, chain, *coverage, event_id, number, name, digest, value in self.connection.execute(query, given):
+            if what == "person":
+                self._named.append((digest, value))
+            elif what == "chain":
                 self._chains.append((coverage, by_chain.setdefault(chain, set())))
             elif event_id is not None:
                 by_event.setdefault(event_id.bytes, []).append((name, digest))
@@ -378,10 +394,13 @@ class Question:
         """What was fetched, without what surrounds it: for those who follow links alone."""
         return Subgraph(asked=nodes[0].event_id, nodes=nodes, persons=persons, limits=self.limits, as_of=self.as_of)
 
-    def persons(self, nodes: Iterable[Node]) -> Mapping[bytes, KnownPerson]:
-        """Everybody whom the events name, as far as their contents stand and verify."""
-        digests = {each for node in nodes for each in _people(node)}
-        return persons_named(self.connection, self.reading, self.tenant, digests, as_of=self.as_of)
+    def persons(self, nodes: Collection[Node]) -> Mapping[bytes, KnownPerson]:
+        """Everybody whom the events name, as far as their contents stand and verify; the events are those of ``nodes()``, where
+        that was asked."""
+        asking = self.connection, self.reading, self.tenant
+        if self._named is not None:
+            return persons_read(*asking, self._named, as_of=self.as_of)
+        return persons_named(*asking, _people(nodes), as_of=self.as_of)
 
     def chains(self, now: int) -> tuple[ChainCoverage, ...]:
         """How far each chain of the ``nodes`` is known at ``now``. One that another chain continues promises nothing any more."""
@@ -441,9 +460,7 @@ _SURROUNDING: Final = frozenset(
 )  # fmt: skip
 
 
-def _people(node: Node) -> set[bytes]:
-    """Digests that an event may mean a person by; contents that name nobody are told apart when they are read."""
-    people = {node.header.principal} if node.header.principal is not None else set()
-    if node.payload is not None:
-        people.update(digests_of(node.header.kind, node.payload))
-    return people
+def _people(nodes: Collection[Node]) -> set[bytes]:
+    """Digests that events may mean a person by; contents that name nobody are told apart when they are read."""
+    people = {node.header.principal for node in nodes if node.header.principal is not None}
+    return people.union(*(digests_of(node.header.kind, node.payload) for node in nodes if node.payload is not None))

@@ -1,6 +1,6 @@
--- What else an answer says, in one look-up: of the chains given how far each is known and when it was last heard; and the findings
+-- What else an answer says, in one look-up: of the chains given how far each is known and when it was last heard; the findings
 -- that are open, or were as of an append time, on the events given and on the chains given, or a seal of theirs. As of an append time
--- a chain is known as far as it was then, without what came later.
+-- a chain is known as far as it was then, without what came later. Whom digests name is asked with it: persons_named.sql.
 with held as (
     select event_id, chain, number, name, digest
       from findings f
@@ -9,7 +9,7 @@ with held as (
        and (f.event_id = any((select %(ids)s::text::uuid[])::uuid[])
             or f.event_id is null and f.chain = any((select %(chains)s::bigint[])::bigint[]))
 )
-select c.id, s.name, c.key_id, c.chain_id,
+select 'chain', c.id, s.name, c.key_id, c.chain_id,
        c.closed_at is not null and (%(as_of)s::bigint is null or exists (
            select 1 from seals e where e.chain = c.id and e.number = c.closed_at and e.append_time <= %(as_of)s)),
        last.append_time, last.next_within,
@@ -24,7 +24,7 @@ select c.id, s.name, c.key_id, c.chain_id,
                                                 from (select number from seals where chain = c.id group by number
                                                       having min(append_time) > %(as_of)s) late), r.stop + 1))
        end,
-       null::uuid, null::bigint, null, null::bytea
+       null::uuid, null::bigint, null, null::bytea, null::bytea
   from chains c
   join names s on s.id = c.service
   left join lateral (
@@ -34,4 +34,4 @@ select c.id, s.name, c.key_id, c.chain_id,
        ) last on true
  where c.id = any((select %(chains)s::bigint[])::bigint[])
 union all
-select chain, null, null, null, null, null, null, null, event_id, number, name, digest from held
+select 'finding', chain, null, null, null, null, null, null, null, event_id, number, name, digest, null from held

@@ -15,16 +15,7 @@ from ledger.format.content import PRINCIPAL, decode_content, read_person
 from ledger.format.hashing import content_digest
 from ledger.store.arrays import of_bytes
 from ledger.store.connect import translated
-from ledger.store.nodes import Reading
-
-_NAMED: Final = """
-select digest, null from erasures
- where tenant = (select id from names where name = %(tenant)s) and not is_event
-   and digest = any((select %(digests)s::bytea[])::bytea[])
-union all
-select digest, value from contents
- where tenant = (select id from names where name = %(tenant)s) and digest = any((select %(digests)s::bytea[])::bytea[])
-   and media_type = %(type)s and (%(as_of)s::bigint is null or append_time <= %(as_of)s)"""
+from ledger.store.nodes import Reading, query_bounded
 
 
 def persons_named(
@@ -43,11 +34,28 @@ def persons_named(
     """
     if not digests:
         return {}
-    given = {"tenant": tenant, "digests": of_bytes(digests), "type": PRINCIPAL, "as_of": as_of}
+    given = {**people_asked(tenant, digests), "as_of": as_of}
     with translated():
-        rows = connection.execute(_NAMED, given).fetchall()
-        claimed = {digest for digest, value in rows if value is None}
-        erased = reading.erased(connection, tenant, claimed, events=False) if claimed else {}
+        query = query_bounded("persons_named.sql", as_of is not None)
+        return persons_read(connection, reading, tenant, connection.execute(query, given).fetchall(), as_of=as_of)
+
+
+def people_asked(tenant: str, digests: Collection[bytes]) -> Mapping[str, str]:
+    """The parameters of ``persons_named.sql``, beside ``as_of``."""
+    return {"tenant": tenant, "digests": of_bytes(digests), "type": PRINCIPAL}
+
+
+def persons_read(
+    connection: psycopg.Connection[Any],
+    reading: Reading,
+    tenant: str,
+    rows: Collection[tuple[bytes, bytes | None]],
+    *,
+    as_of: int | None,
+) -> Mapping[bytes, KnownPerson]:
+    """The persons of rows of ``persons_named.sql``."""
+    claimed = {digest for digest, value in rows if value is None}
+    erased = reading.erased(connection, tenant, claimed, events=False) if claimed else {}
     persons = {digest: _person(reading.schemas, tenant, digest, value) for digest, value in rows if value is not None}
     for digest, since in erased.items():
         persons[digest] = KnownPerson(digest, "erased" if as_of is None or since <= as_of else "erased_since")
