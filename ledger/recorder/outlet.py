@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final, Literal, TypeVar
 
 from ledger.ports import Log, Outgoing, partition_of
+from ledger.recorder.troubles import Troubles, named
 
 GROUP_BYTES: Final = 2 * 1024 * 1024
 GROUP_ENTRIES: Final = 4096
@@ -47,10 +48,11 @@ class Outlet:
     ``open_log`` is called when the sender begins; ``closes``: the log is then the recorder's own, and closed with it.
     """
 
-    def __init__(self, open_log: Callable[[], Log], *, closes: bool, timeout: float) -> None:
+    def __init__(self, open_log: Callable[[], Log], *, closes: bool, timeout: float, troubles: Troubles) -> None:
         self._open = open_log
         self._closes = closes
         self._timeout = timeout
+        self._troubles = troubles
         self._log: Log | None = None
         self._partitions: dict[str, int] = {}
         self._nudge = Event()
@@ -100,6 +102,7 @@ class Outlet:
                 self.state.doing = "retrying"
                 self.state.error = f"{type(error).__name__}: {error}"
                 self.state.failures += 1
+                self._troubles.begins("log", f"what waits does not reach the log and is sent again ({named(error)})")
             else:
                 self.state.since = None
                 if self.state.error is not None:

@@ -21,6 +21,7 @@ from ledger.recorder.randomness import Randomness
 from ledger.recorder.sender import Sender
 from ledger.recorder.spool import Spool
 from ledger.recorder.syncer import Syncer
+from ledger.recorder.troubles import Troubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Process:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.losses = Losses()
+        self.troubles = Troubles(plan.service)
         randomness = Randomness()
         self._randomness = randomness
         self.contents = Contents(plan.schemas, randomness)
@@ -85,14 +87,17 @@ class Process:
             heartbeat=plan.heartbeat,
             randomness=Randomness(),
         )
-        self.syncer = Syncer(self.spool)
+        self.syncer = Syncer(self.spool, self.troubles)
         self.sender = Sender(
             spool=self.spool,
             root=plan.spool,
             owner=(plan.ledger, plan.service),
-            outlet=Outlet(_opener(plan.log), closes=callable(plan.log), timeout=plan.append_timeout),
+            outlet=Outlet(
+                _opener(plan.log), closes=callable(plan.log), timeout=plan.append_timeout, troubles=self.troubles
+            ),
             chains=self.chains,
             losses=self.losses,
+            troubles=self.troubles,
             linger=plan.linger,
             schemas=plan.schemas,
         )

@@ -178,6 +178,8 @@ class Recorder(KindFunctions):
             number = process.spool.put(gathered.frames)
             gathered.spooled()
         except (SpoolFull, SpoolFailed) as failure:
+            if process.spool.refusal is failure:
+                process.troubles.begins("spool", f"events are not taken: {failure}")
             if self._plan.mode != "best_effort":
                 raise
             number = 0
@@ -340,6 +342,8 @@ class Recorder(KindFunctions):
         ended = process.end(timeout)
         self._heads = process.sender.heads
         self._ended = closed_health(process, self._malformed_headers, failure)
+        for each in self._ended.problems:
+            process.troubles.tell(each)
         return ended
 
     def __enter__(self) -> Self:

@@ -26,6 +26,7 @@ from ledger.recorder.frames import SpooledContent, SpooledEvent, read_entry, sea
 from ledger.recorder.losses import Losses
 from ledger.recorder.outlet import GROUP_BYTES, GROUP_ENTRIES, Abandoned, Outlet, groups
 from ledger.recorder.spool import Orphan, Spool, adopt
+from ledger.recorder.troubles import Troubles, named
 
 BREATH: Final = 0.0001
 """Seconds in which the other threads may have the interpreter, after sealing ``LONG`` events or more."""
@@ -44,6 +45,7 @@ class Sender:
         outlet: Outlet,
         chains: Chains,
         losses: Losses,
+        troubles: Troubles,
         schemas: Schemas,
         linger: float,
     ) -> None:
@@ -53,6 +55,7 @@ class Sender:
         self._outlet = outlet
         self._chains = chains
         self._losses = losses
+        self._troubles = troubles
         self._schemas = schemas
         self._linger = linger
         self._cursor = spool.events.cursor()
@@ -109,6 +112,9 @@ class Sender:
         except BaseException as error:  # noqa: BLE001 - nobody else would hear of it
             self.state.doing = "failed"
             self.state.error = f"{type(error).__name__}: {error}"
+            self._troubles.begins(
+                "spool failed", f"the recorder's sender stopped ({named(error)}); restart the service"
+            )
             self._spool.fail(
                 f"the recorder's sender stopped ({self.state.error}); restart the service: what it recorded is kept"
             )
@@ -129,12 +135,15 @@ class Sender:
         self._deliver(contents, self._outbox)
         self._outbox = []
         self._acknowledge(contents, events)
+        self._troubles.over("log", "the log takes what waits again")
+        if self._spool.refusal is None:
+            self._troubles.over("spool", "events are taken again")
 
     def _await_work(self) -> None:
         self.idle = True
         if not self._cursor.peek() and self._outlet.deadline is None:
             self.state.doing = "idle"
-            due = self._chains.next_due()
+            due = min((at for at in (self._chains.next_due(), self._troubles.due) if at is not None), default=None)
             self._work.wait(None if due is None else max(0.0, due - monotonic()))
         self.idle = False
         self._work.clear()
@@ -243,6 +252,8 @@ class Sender:
             orphans.remove(orphan)
             orphan.close(delete=False)
         self.state.left = tuple((orphan.directory, reason) for orphan, reason in left.unreadable)
+        for directory, reason in self.state.left:
+            self._troubles.tell(f"{directory} holds what another release recorded and is left to it ({reason})")
         self.state.adopting = len(orphans)
         if orphans:
             self._take_over(left)

@@ -6,6 +6,7 @@ from threading import Event, Thread
 from typing import Final
 
 from ledger.recorder.spool import Spool
+from ledger.recorder.troubles import Troubles
 
 DELAY: Final = 0.025
 """Seconds from the first store to its ``fdatasync``; the rest of the 50 ms is the disk's."""
@@ -14,8 +15,9 @@ DELAY: Final = 0.025
 class Syncer:
     """A thread for one spool."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, troubles: Troubles) -> None:
         self._spool = spool
+        self._troubles = troubles
         self._dirty = Event()
         self._end = Event()
         self.clean = True
@@ -42,3 +44,5 @@ class Syncer:
             self._end.wait(DELAY)
             self.clean = True
             self._spool.sync()
+            if self._spool.failure is not None:
+                self._troubles.begins("spool failed", str(self._spool.failure))

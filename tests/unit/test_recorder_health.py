@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Semaphore, Thread
 
@@ -190,6 +192,89 @@ def test_a_loss_is_told_until_the_ledger_knows_of_it(log: MemoryLog, tmp_path: P
         assert recorder.flush(10)
         until(lambda: recorder.health().problems == ())
         assert recorder.health().dropped == 1
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.recorder.troubles.QUIET_SECONDS", 0.2)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    assert {each.name for each in caplog.records} <= {"answerable.recorder"}
+    return [each.getMessage() for each in caplog.records]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_log_that_is_away_and_comes_again_is_two_lines_without_what_was_recorded(
+    log: MemoryLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with recorder_on(log, tmp_path) as recorder:
+        log.fail_before = 1_000_000
+        recorder.prompt(trigger_kind="human", trust="trusted", text="nobody's log says this")
+        until(lambda: recorder.health().failures >= 3)
+        (began,) = lines(caplog)
+        assert began.startswith(f"{SERVICE}: what waits does not reach the log")
+        assert "the log failed before" in began
+        log.fail_before = 0
+        until(lambda: len(lines(caplog)) == 2)
+    assert lines(caplog)[1:] == [f"{SERVICE}: the log takes what waits again"]
+    assert "nobody's log" not in caplog.text
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_full_spool_is_two_lines_however_often_it_refuses(
+    log: MemoryLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.gate.clear()
+    with recorder_on(log, tmp_path, spool_bytes=2 * SEGMENT, segment_bytes=SEGMENT) as recorder:
+        for _ in range(3):
+            fill(recorder)
+        log.gate.set()
+        until(lambda: len(lines(caplog)) == 2)
+    began, over = lines(caplog)
+    assert "events are not taken" in began
+    assert over == f"{SERVICE}: events are taken again"
+
+
+def test_what_an_error_that_is_not_ours_repeats_is_in_no_line(
+    log: MemoryLog, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("nobody's log says this")
+
+    monkeypatch.setattr(log, "append", broken)
+    recorder = recorder_on(log, tmp_path)
+    recorder.record(STEP)
+    until(lambda: recorder.health().failures >= 1)
+    assert not recorder.close(0.1)
+    began, left = lines(caplog)
+    assert "ValueError" in began
+    assert "the next start of this service sends them" in left
+    assert "nobody's log" not in caplog.text
+
+
+def test_a_listener_that_fails_or_records_ends_no_thread_of_ours(log: MemoryLog, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Listener(logging.Handler):
+        def handle(self, line: logging.LogRecord) -> bool:
+            heard.append(line.getMessage())
+            with suppress(SpoolFull):
+                recorder.record(STEP)
+            raise OSError("no disk for lines")
+
+    listener = Listener()
+    logging.getLogger("answerable.recorder").addHandler(listener)
+    try:
+        with recorder_on(log, tmp_path, spool_bytes=2 * SEGMENT, segment_bytes=SEGMENT) as recorder:
+            log.fail_before = 1_000_000
+            fill(recorder)
+            until(lambda: recorder.health().failures >= 2)
+            log.fail_before = 0
+            assert recorder.flush(10)
+    finally:
+        logging.getLogger("answerable.recorder").removeHandler(listener)
+    assert len(heard) == 2
 
 
 def fill(recorder: Recorder) -> None:
