@@ -19,6 +19,7 @@ import fastavro
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
 from ledger.errors import VerificationError
+from ledger.format.canonical import Check, compile_check
 from ledger.format.lenient import Invalid, LenientReader
 from ledger.format.strict import HoldsNul, NotCanonical, Reader, compile_reader
 
@@ -48,6 +49,11 @@ class Schema:
     def tuples(self) -> Reader:
         """The strict reader that makes tuples of records."""
         return compile_reader(self.parsed, tuples=True)
+
+    @cached_property
+    def canonical(self) -> Check:
+        """Whether the strict readers take framed data: makes nothing of them."""
+        return compile_check(self.parsed)
 
     def made_of(self, *classes: type[NamedTuple]) -> Reader:
         """The strict reader that makes records of these classes, as far as they are called so."""
@@ -133,11 +139,7 @@ class Schemas:
 
     def canonical(self, data: bytes) -> bool:
         """Whether ``data`` is the one encoding that a correct encoder gives of what it says."""
-        try:
-            self.of(data).tuples(data)
-        except (NotCanonical, HoldsNul):
-            return False
-        return True
+        return self.of(data).canonical(data)
 
 
 def read_body(schema: Schema, data: bytes) -> Datum:

@@ -19,7 +19,7 @@ START: Final = 10
 """Where the body begins: after the mark and the fingerprint."""
 
 Reader = Callable[[bytes], Any]
-_INT_LIMIT: Final = 1 << 32
+INT_LIMIT: Final = 1 << 32
 _LONG_LIMIT: Final = 1 << 64
 _GO_ON: Final = sum(128 << shift for shift in range(0, 49, 7))
 """The bits that say of the first seven bytes that another follows."""
@@ -39,7 +39,7 @@ def compile_reader(schema: Any, *, tuples: bool, classes: Sequence[type[NamedTup
     Tuples are of those ``classes`` that are called as the records; they have the schema's fields in its order. It raises
     ``NotCanonical`` or ``HoldsNul``, nothing else, whatever the bytes.
     """
-    writer = _Writer(tuples=tuples, classes={each.__name__: each for each in classes})
+    writer = Writer(tuples=tuples, classes={each.__name__: each for each in classes})
     result = writer.value(schema)
     lines = [
         "def read(d):",
@@ -53,7 +53,7 @@ def compile_reader(schema: Any, *, tuples: bool, classes: Sequence[type[NamedTup
         f" return {result}",
     ]
     names: dict[str, Any] = {
-        "more": _more,
+        "more": more,
         "new": tuple.__new__,
         "NotCanonical": NotCanonical,
         "HoldsNul": HoldsNul,
@@ -64,7 +64,7 @@ def compile_reader(schema: Any, *, tuples: bool, classes: Sequence[type[NamedTup
     return reader
 
 
-def _more(data: bytes, at: int, first: int) -> tuple[int, int]:
+def more(data: bytes, at: int, first: int) -> tuple[int, int]:
     """The rest of a varint whose first byte goes on: its unsigned value and the position after it.
 
     One of eight bytes at once, for such are times of this age: a loop takes five times as long.
@@ -91,8 +91,11 @@ def _more(data: bytes, at: int, first: int) -> tuple[int, int]:
     return value, at
 
 
-class _Writer:
-    """Writes the body of a reader. Each method leaves a value in a variable of the generated code and gives its name."""
+class Writer:
+    """Writes the body of a reader; ``ledger.format.canonical`` makes it write a check.
+
+    Each method leaves a value in a variable of the generated code and gives its name.
+    """
 
     def __init__(self, *, tuples: bool, classes: Mapping[str, type[NamedTuple]]) -> None:
         self.lines: list[str] = []
@@ -104,102 +107,97 @@ class _Writer:
 
     def value(self, schema: Any) -> str:
         if isinstance(schema, list):
-            return self._optional(schema)
+            return self.optional(schema)
         if isinstance(schema, str):
-            return self.value(self._named[schema]) if schema in self._named else self._primitive(schema)
+            return self.value(self._named[schema]) if schema in self._named else self.primitive(schema)
         kind = schema["type"]
         if kind in ("record", "fixed"):
             self._named[schema["name"]] = schema
         if kind == "record":
-            return self._record(schema)
+            return self.record(schema)
         if kind == "fixed":
-            return self._fixed(schema["size"])
+            return self.fixed(schema["size"])
         if kind == "array":
-            return self._array(schema["items"])
-        return self._primitive(kind)
+            return self.array(schema["items"])
+        return self.primitive(kind)
 
-    def _put(self, *lines: str) -> None:
+    def put(self, *lines: str) -> None:
         self.lines += [self._indent + line for line in lines]
 
-    def _name(self) -> str:
+    def name(self) -> str:
         return f"v{next(self._numbers)}"
 
-    def _varint(self) -> str:
-        name = self._name()
-        self._put(f"{name} = d[p]; p += 1", f"if {name} > 127: {name}, p = more(d, p, {name})")
+    def varint(self) -> str:
+        name = self.name()
+        self.put(f"{name} = d[p]; p += 1", f"if {name} > 127: {name}, p = more(d, p, {name})")
         return name
 
     def _short(self) -> str:
         """A varint that seldom has more than two bytes: of those no call is made."""
-        name, next_ = self._name(), self._name()
-        self._put(f"{name} = d[p]; p += 1", f"if {name} > 127:")
-        self._put(f" {next_} = d[p]")
-        self._put(f" if 0 < {next_} < 128: {name} += ({next_} - 1) << 7; p += 1")
-        self._put(f" else: {name}, p = more(d, p, {name})")
+        name, next_ = self.name(), self.name()
+        self.put(f"{name} = d[p]; p += 1", f"if {name} > 127:")
+        self.put(f" {next_} = d[p]")
+        self.put(f" if 0 < {next_} < 128: {name} += ({next_} - 1) << 7; p += 1")
+        self.put(f" else: {name}, p = more(d, p, {name})")
         return name
 
-    def _length(self) -> str:
+    def length(self) -> str:
         """The end of what follows with its length before it."""
         name = self._short()
-        self._put(f"if {name} & 1: raise NotCanonical('a negative length')", f"{name} = p + ({name} >> 1)")
+        self.put(f"if {name} & 1: raise NotCanonical('a negative length')", f"{name} = p + ({name} >> 1)")
         return name
 
-    def _primitive(self, kind: str) -> str:
+    def primitive(self, kind: str) -> str:
         if kind in ("int", "long"):
-            name = self._varint()
+            name = self.varint()
             if kind == "int":
-                self._put(f"if {name} >= {_INT_LIMIT}: raise NotCanonical('beyond 32 bits')")
-            self._put(f"{name} = ({name} >> 1) ^ -({name} & 1)")
+                self.put(f"if {name} >= {INT_LIMIT}: raise NotCanonical('beyond 32 bits')")
+            self.put(f"{name} = ({name} >> 1) ^ -({name} & 1)")
         elif kind == "string":
-            name = self._length()
-            self._put(f"{name}, p = d[p:{name}].decode(), {name}", f"if '\\0' in {name}: raise HoldsNul()")
+            name = self.length()
+            self.put(f"{name}, p = d[p:{name}].decode(), {name}", f"if '\\0' in {name}: raise HoldsNul()")
         elif kind == "bytes":
-            name = self._length()
-            self._put(f"{name}, p = d[p:{name}], {name}")
+            name = self.length()
+            self.put(f"{name}, p = d[p:{name}], {name}")
         else:
             raise ValueError(f"schemas do not use {kind!r}")
         return name
 
-    def _fixed(self, size: int) -> str:
-        name = self._name()
-        self._put(f"{name} = d[p:p + {size}]; p += {size}")
+    def fixed(self, size: int) -> str:
+        name = self.name()
+        self.put(f"{name} = d[p:p + {size}]; p += {size}")
         return name
 
-    def _optional(self, branches: list[Any]) -> str:
-        """A union of null, first, and one type."""
-        if len(branches) != 2 or branches[0] != "null":
-            raise ValueError("schemas use unions of null and one type only, null first")
-        result, branch = self._name(), self._name()
-        self._put(f"{branch} = d[p]; p += 1", f"if {branch} == 0: {result} = None", f"elif {branch} == 2:")
-        self._nested(lambda: self._put(f"{result} = {self.value(branches[1])}"))
-        self._put("else: raise NotCanonical('no such branch')")
+    def optional(self, branches: list[Any]) -> str:
+        result, branch = self.name(), self.name()
+        self.put(f"{branch} = d[p]; p += 1", f"if {branch} == 0: {result} = None", f"elif {branch} == 2:")
+        self.nested(lambda: self.put(f"{result} = {self.value(given(branches))}"))
+        self.put("else: raise NotCanonical('no such branch')")
         return result
 
-    def _array(self, items: Any) -> str:
-        """One block and the end mark, or the end mark alone."""
-        result = self._name()
-        length = self._varint()
-        self._put(f"{result} = []", f"if {length}:")
-        with_items = self._name()
+    def array(self, items: Any) -> str:
+        result = self.name()
+        length = self.varint()
+        self.put(f"{result} = []", f"if {length}:")
+        self.nested(lambda: self.block(length, lambda: self.put(f"{result}.append({self.value(items)})")))
+        return result
 
-        def item() -> None:
+    def block(self, length: str, item: Callable[[], None]) -> None:
+        """One block of as many items as the varint says, and the end mark."""
+
+        def each() -> None:
             # A slice past the end is no error in Python: without this a stated count alone would keep the loop going.
-            self._put("if p >= n: raise NotCanonical('cut short')")
-            self._put(f"{result}.append({self.value(items)})")
+            self.put("if p >= n: raise NotCanonical('cut short')")
+            item()
 
-        def block() -> None:
-            self._put(
-                f"if {length} & 1: raise NotCanonical('a negative count')", f"for {with_items} in range({length} >> 1):"
-            )
-            self._nested(item)
-            self._put("if d[p]: raise NotCanonical('a second block')", "p += 1")
+        self.put(f"if {length} & 1: raise NotCanonical('a negative count')")
+        self.put(f"for {self.name()} in range({length} >> 1):")
+        self.nested(each)
+        self.put("if d[p]: raise NotCanonical('a second block')", "p += 1")
 
-        self._nested(block)
-        return result
-
-    def _record(self, schema: Mapping[str, Any]) -> str:
+    def record(self, schema: Mapping[str, Any]) -> str:
         fields = [(field["name"], self.value(field["type"])) for field in schema["fields"]]
-        result = self._name()
+        result = self.name()
         if self._tuples:
             made = f"({''.join(f'{value}, ' for _, value in fields)})"
             name = schema["name"].rpartition(".")[2]
@@ -207,12 +205,19 @@ class _Writer:
                 if of._fields != tuple(field for field, _ in fields):
                     raise ValueError(f"{name} has other fields than its schema")
                 made = f"new({name}, {made})"
-            self._put(f"{result} = {made}")
+            self.put(f"{result} = {made}")
         else:
-            self._put(f"{result} = {{{', '.join(f'{name!r}: {value}' for name, value in fields)}}}")
+            self.put(f"{result} = {{{', '.join(f'{name!r}: {value}' for name, value in fields)}}}")
         return result
 
-    def _nested(self, write: Callable[[], None]) -> None:
+    def nested(self, write: Callable[[], None]) -> None:
         self._indent += " "
         write()
         self._indent = self._indent[:-1]
+
+
+def given(branches: list[Any]) -> Any:
+    """The type of a union's value where it is not null; any other union than of null, first, and one type is an error."""
+    if len(branches) != 2 or branches[0] != "null":
+        raise ValueError("schemas use unions of null and one type only, null first")
+    return branches[1]

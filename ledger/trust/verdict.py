@@ -32,7 +32,7 @@ Payload = dict[str, Any]
 
 
 class VerifiedEvent(NamedTuple):
-    """An event that its seal covers. ``payload`` is decoded, or None where erased or of a schema unknown here.
+    """An event that its seal covers. ``payload`` is decoded, or None: erased, of a schema unknown here, or not asked for.
 
     ``findings`` are names of ``ledger.trust.reasons``; ``effective`` is False where the key may not state this kind.
     """
@@ -132,7 +132,7 @@ class Judge:
     """Judges records of ``ledger.events`` under one bundle and one set of schemas.
 
     ``canonical`` also looks for ``non_canonical`` headers and payloads, at the price of reading each again. Without
-    ``payloads`` they are hashed and not decoded, but for erasures': seals are judged in full, ``unprojectable`` is not seen.
+    ``payloads`` the verdicts are the same, and events but erasures come without what their payloads say.
     """
 
     def __init__(
@@ -142,17 +142,16 @@ class Judge:
         self._ledger = ledger
         self._bundle = bundle
         self._canonical = canonical
-        self._payloads = payloads or canonical
+        self._payloads = payloads
 
     @property
     def canonical(self) -> bool:
         """Whether it looks for what is not canonical."""
         return self._canonical
 
-    @property
-    def reads_payloads(self) -> bool:
-        """Whether every payload is decoded."""
-        return self._payloads
+    def checking(self) -> Judge:
+        """The same judge for who does not ask what events say: payloads are checked and not decoded, but for erasures'."""
+        return Judge(self._schemas, self._ledger, self._bundle, canonical=self._canonical, payloads=False)
 
     @property
     def trusted(self) -> bytes:
@@ -291,7 +290,7 @@ class Judge:
                 if cause.relation not in RELATIONS:
                     findings.append("unknown_relation")
                     break
-            if self._canonical and not self._is_canonical(raw, payload):
+            if self._canonical and not self._is_canonical(raw):
                 findings.append("non_canonical")
             events.append(
                 VerifiedEvent(
@@ -301,9 +300,9 @@ class Judge:
         return events, refused
 
     def _payload(self, kind: str, raw: SealedEvent, findings: list[str]) -> Payload | None:
-        """The decoded payload; None where erased, or, with a finding, where its schema is unknown here."""
+        """The decoded payload; None where erased or not asked for, or, with a finding, where its schema is unknown here."""
         data = raw.payload
-        if data is None or not (self._payloads or kind == "content_erasure"):
+        if data is None:
             return None
         if len(data) > PAYLOAD_BYTES:
             raise Malformed(f"the payload has {len(data)} bytes; the limit is {PAYLOAD_BYTES}")
@@ -314,12 +313,17 @@ class Judge:
             return None
         if schema.name != kind or kind in _FRAMES:
             raise Malformed(f"the header says {kind!r}, the payload is a {schema.name!r}")
-        return read_body(schema, data)
+        if self._payloads or kind == "content_erasure":
+            return read_body(schema, data)
+        if not schema.canonical(data):
+            read_body(schema, data)  # tells what is odd from what is nothing at all
+        return None
 
-    def _is_canonical(self, raw: SealedEvent, payload: Payload | None) -> bool:
+    def _is_canonical(self, raw: SealedEvent) -> bool:
         if not self._schemas.canonical(raw.header):
             return False
-        return payload is None or raw.payload is None or self._schemas.canonical(raw.payload)
+        schema = None if raw.payload is None else self._schemas.by_frame.get(raw.payload[:FRAME])
+        return raw.payload is None or schema is None or schema.canonical(raw.payload)
 
 
 def _check_seal(seal: Seal) -> None:

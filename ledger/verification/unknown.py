@@ -42,8 +42,6 @@ def unknown(
     yield Unknown(
         "trust_root", f"whether the root key is the right one; under it the trust bundle is {judge.trusted.hex()}"
     )
-    if not judge.reads_payloads:
-        yield Unknown("payloads", "whether payloads are what their kinds say: they were hashed and not read")
     if not judge.canonical:
         yield Unknown("encoding", "whether headers and payloads are in their one encoding (--canonical)")
     yield Unknown(

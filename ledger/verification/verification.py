@@ -40,7 +40,7 @@ class Verification:
     """One verification of a log; one use.
 
     ``heads``: what somebody knows of chains. ``at``: as of when promises are judged, µs UTC; by default the latest append
-    time read. Without ``canonical`` in the judge, decoding payloads may be left out of it.
+    time read.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Verification:
         at: int | None = None,
         progress: Progress = lambda *_: None,
     ) -> None:
-        self._source, self._judge, self._schemas = source, judge, schemas
+        self._source, self._judge, self._schemas = source, judge.checking(), schemas
         self._known, self._at, self._progress = known, at, progress
         self._claims: dict[Chain, list[Claim]] = {}
         for head in heads:

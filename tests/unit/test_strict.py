@@ -1,4 +1,4 @@
-"""The strict reader takes just what the library reads and would write again byte for byte."""
+"""The strict reader takes just what the library reads and would write again; the check takes just what the reader takes."""
 
 from __future__ import annotations
 
@@ -33,12 +33,16 @@ def by_library(schema: Schema, data: bytes) -> Any:
 
 
 def strictly(schema: Schema, data: bytes) -> Any:
+    """What the reader makes of ``data``; the check agrees whether it is anything."""
+    found: Any = None
     try:
-        return schema.dicts(data)
+        found = schema.dicts(data)
     except HoldsNul:
-        return HoldsNul
+        found = HoldsNul
     except NotCanonical:
-        return None
+        pass
+    assert schema.canonical(data) == (found is not None and found is not HoldsNul)
+    return found
 
 
 @given(payloads(), st.randoms(use_true_random=False))
@@ -88,6 +92,7 @@ def test_a_stated_count_alone_takes_no_time_and_no_memory(count: bytes) -> None:
     schema = SCHEMAS.by_name["content_erasure"]
     with pytest.raises(NotCanonical):
         schema.dicts(schema.frame + count)
+    assert not schema.canonical(schema.frame + count)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +108,30 @@ def test_a_stated_count_alone_takes_no_time_and_no_memory(count: bytes) -> None:
 )
 def test_odd_strings_are_not_canonical(what: str, body: bytes) -> None:
     schema = SCHEMAS.by_name["chain_close"]
-    with pytest.raises(NotCanonical):
-        schema.dicts(schema.frame + body + b"\x00\x00")
+    assert strictly(schema, schema.frame + body + b"\x00\x00") is None
+
+
+TEXTS = read_schema(
+    b'{"type": "record", "name": "Texts", "fields": [{"name": "a", "type": "string"}, {"name": "b", "type": "string"}]}'
+)
+
+
+@pytest.mark.parametrize("before", [0, 1, 62, 63, 64, 8190, 8191])
+def test_a_character_that_two_strings_share_is_in_neither(before: int) -> None:
+    e_acute = "\u00e9".encode()
+    whole = write_body(TEXTS, {"a": "x" * before + "\u00e9", "b": "\u00e9" + "x" * before})
+    assert strictly(TEXTS, whole) is not None
+    length = write_body(TEXTS, {"a": "x" * (before + 1), "b": ""})[10 : -before - 2]
+    torn = TEXTS.frame + length + b"x" * before + e_acute[:1] + length + e_acute[1:] + b"x" * before
+    assert strictly(TEXTS, torn) is None
+
+
+@pytest.mark.parametrize("before", [0, 1, 62, 63, 64])
+def test_a_nul_is_seen_wherever_it_stands_and_an_empty_string_is_none(before: int) -> None:
+    held = {"a": "x" * before, "b": ""}
+    assert strictly(TEXTS, write_body(TEXTS, held)) == held
+    for nul in ({"a": held["a"] + "\0", "b": ""}, {"a": "", "b": "\0" + held["a"]}):
+        assert strictly(TEXTS, write_body(TEXTS, nul)) is HoldsNul
 
 
 LONGS = read_schema(

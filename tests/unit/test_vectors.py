@@ -74,10 +74,14 @@ def judge_all(vector: dict[str, Any], bundle: TrustBundle) -> list[VerifiedBatch
         key, value = (None if record[each] is None else bytes.fromhex(record[each]) for each in ("key", "value"))
         if value is not None:
             value += bytes(record.get("zeros", 0))
-        named = judge.judge(
-            key, value, record["append_time"], lambda tenant, digests: {d for d in digests if (tenant, d) in erased}
+        record_of = (
+            key,
+            value,
+            record["append_time"],
+            lambda tenant, digests: {d for d in digests if (tenant, d) in erased},
         )
-        found.append(named)
+        found.append(judge.judge(*record_of))
+        assert described(judge.checking().judge(*record_of)) == described(found[-1])
     return found
 
 

@@ -40,13 +40,16 @@ def read_both_ways(schema: Schema, data: bytes) -> None:
     try:
         strict = schema.dicts(data)
     except HoldsNul:
+        assert not schema.canonical(data), "the check took U+0000"
         return
     except NotCanonical:
+        assert not schema.canonical(data), "the check took what the reader did not"
         if lenient is not None and write_body(schema, lenient) == data:
             raise AssertionError("canonical, and the strict reader did not take it") from None
         if lenient is not None and schema.dicts(write_body(schema, lenient)) != lenient:
             raise AssertionError("decode(encode(x)) is not x") from None
         return
+    assert schema.canonical(data), "the check did not take what the reader took"
     assert lenient == strict, "the lenient reader does not take what the strict one takes"
     assert write_body(schema, strict) == data, "what was read strictly is written otherwise"
     assert _tuple_of(strict) == schema.tuples(data), "dicts and tuples differ"

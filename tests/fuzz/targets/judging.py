@@ -36,6 +36,7 @@ from tests.sealing import event as made_event
 
 BUNDLE = bundle_of(key_statement(kinds=["*", "content_erasure"]))
 JUDGE = Judge(SCHEMAS, LEDGER, read_bundle(BUNDLE, ROOT.public, LEDGER), canonical=True)
+CHECKING = JUDGE.checking()
 THEIRS = stranger.read_bundle(BUNDLE, VerifyKey(ROOT.public.raw), LEDGER)
 KNOWN = stranger.load_schemas(pieces.VECTORS.parents[1] / "schemas")
 NOW = START + 10 * SECOND
@@ -44,7 +45,11 @@ _SALT = bytes(range(16))
 
 def agree(key: bytes | None, value: bytes | None, erased: frozenset[bytes] = frozenset()) -> None:
     """Both verifiers say the same of a record; ``erased`` are digests of events."""
-    ours = described(JUDGE.judge(key, value, NOW, lambda _, digests: {each for each in digests if each in erased}))
+    ours, checked = (
+        described(judge.judge(key, value, NOW, lambda _, digests: {each for each in digests if each in erased}))
+        for judge in (JUDGE, CHECKING)
+    )
+    assert ours == checked, f"who decodes payloads says {ours}, who checks them {checked}"
     vector = {"ledger": LEDGER, "erased": [{"tenant": "acme", "event": each.hex()} for each in erased]}
     sent = {"key": key and key.hex(), "value": value and value.hex(), "append_time": NOW}
     theirs: dict[str, Any]
