@@ -177,6 +177,9 @@ class Approval(Shown):
     uses_allowed: int | None
     uses: int
     use: int | None
+    more_uses: Literal["earlier", "later", "both"] | None = Field(
+        description="There are more than were looked at, before or after: `uses` is at least that, and so is `use` if before."
+    )
     expires_at: Time | None
     at: Time
     grade: Grade

@@ -49,6 +49,9 @@ CONCERNS: Final[dict[Concerns, str]] = {
     "not_comparable": "not comparable: nothing tells whether it is about this",
 }
 
+MoreUses = Literal["earlier", "later", "both"]
+"""Where more actions relied on an approval than were looked at: before the event asked about, or after it."""
+
 REASONS: Final = {
     "no_trigger": "nothing recorded leads to a prompt, schedule, webhook or hand-off",
     "token_not_recorded": "who obtained the credential that it presented is not recorded",
@@ -221,7 +224,8 @@ class Approval:
     ``parameters`` says which. ``reference``, ``operation``, and the id in another system tell what else it was given for,
     and ``concerns`` whether that is what was done.
 
-    ``uses`` counts the actions known to have relied on it, and ``use`` tells which of them this one is, the earliest first.
+    ``uses`` counts the actions known to have relied on it, and ``use`` tells which of them this one is, the earliest first: at
+    least, where there are ``more_uses`` earlier than were looked at.
     """
 
     event_id: bytes
@@ -241,6 +245,7 @@ class Approval:
     uses_allowed: int | None
     uses: int
     use: int | None
+    more_uses: MoreUses | None
     expires_at: int | None
     at: int
     grade: Grade

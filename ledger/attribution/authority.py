@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ledger.attribution.answer import Actor, Authority, Grade, Party
+from ledger.attribution.answer import Actor, Authority, Grade, MoreUses, Party
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Edge, Links
@@ -263,18 +263,32 @@ def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grad
 def uses_of(index: Index, approval: Node) -> dict[str, list[Node]]:
     """The actions known to have relied on an approval, by action_id, the earliest first: they name it, or cite it, or another
     statement of it, as what authorized them."""
-    fact = approval.fact
-    named: list[Node] = []
-    said = [approval]
-    if isinstance(fact, Oversight):
-        named = index.answer_to(f"oversight_use:{fact.oversight_id}", "api_action")
-        said += index.answer_to(f"oversight:{fact.oversight_id}", "oversight")
-    relying = {node.ref: node for node in (*named, *(node for each in said for node in index.relying_on(each)))}
+    relying = {node.ref: node for nodes in _using(index, approval) for node in nodes}
     uses: dict[str, list[Node]] = {}
     for node in sorted(relying.values(), key=lambda each: (each.at, each.ref)):
         if node.payload is not None:
             uses.setdefault(node.payload["action_id"], []).append(node)
     return uses
+
+
+def more_uses(index: Index, approval: Node) -> MoreUses | None:
+    """Whether more relied on an approval than is looked at, before or after what was asked about."""
+    limits, asked = index.graph.limits, index.graph.asked
+    most = limits.uses(approval.fact.uses_allowed if isinstance(approval.fact, Oversight) else None)
+    used = [{node.event_id for node in nodes} for nodes in _using(index, approval)]
+    earlier = any(sum(each < asked for each in ids) > most for ids in used)
+    later = any(sum(each > asked for each in ids) > most for ids in used)
+    return "both" if earlier and later else "earlier" if earlier else "later" if later else None
+
+
+def _using(index: Index, approval: Node) -> Iterator[Sequence[Node]]:
+    """Who relies on an approval: who names it; and who cites it, or another statement of it."""
+    said = {approval.ref: approval}
+    if isinstance(fact := approval.fact, Oversight):
+        yield index.answer_to(f"oversight_use:{fact.oversight_id}", "api_action")
+        said |= {node.ref: node for node in index.answer_to(f"oversight:{fact.oversight_id}", "oversight")}
+    for each in said.values():
+        yield index.relying_on(each)
 
 
 def authenticated(how: Authentication | None) -> tuple[str, ...]:
@@ -288,6 +302,7 @@ __all__ = [
     "authenticated",
     "authorizing",
     "knows",
+    "more_uses",
     "party",
     "read_actors",
     "read_authority",

@@ -17,7 +17,7 @@ from ledger.attribution.answer import (
     Party,
     Trigger,
 )
-from ledger.attribution.authority import authorizing, read_actors, read_authority, taken_by_others
+from ledger.attribution.authority import authorizing, more_uses, read_actors, read_authority, taken_by_others
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
@@ -328,6 +328,7 @@ def _coverage(links: Links, walk: Walk, rights: Sequence[tuple[Node, object, int
     truncated += ["depth"] if any(reason == "limit_reached" for _, reason in walk.ends) and not graph.cut else []
     acts = [node.fact.act for node, _, _ in rights if isinstance(node.fact, TokenIssuance)]
     truncated += ["actors"] if any(act is not None and act.truncated for act in acts) else []
+    truncated += ["uses"] if any(more_uses(links.index, n) for n, _, _ in rights if n.kind == "oversight") else []
     truncated += ["candidates"] if any(links.index.has_more(node) for node in walk.seen) else []
     return Coverage(
         chains=tuple(graph.chains),

@@ -26,11 +26,6 @@ from ledger.attribution.subgraph import (
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import ApiAction
 
-SURROUNDING: Final = 4
-"""Times the candidates of a join: so many registrations of an agent, or uses of an approval, before and after the event asked
-about are read."""
-
-
 ACCOUNTS: Final = 3
 """How often other accounts of an action are looked for, each time those of the accounts found."""
 
@@ -386,7 +381,6 @@ def _repeated(node: Node, actions: Collection[str]) -> list[str]:
 __all__ = [
     "ACCOUNTS",
     "RELIED",
-    "SURROUNDING",
     "Extent",
     "Overfull",
     "Pool",

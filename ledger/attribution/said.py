@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.attribution.answer import Approval, Compared, Decision
-from ledger.attribution.authority import authenticated, party, uses_of
+from ledger.attribution.authority import authenticated, more_uses, party, uses_of
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.observed import compare
 from ledger.attribution.rules.bindings import concerns
@@ -72,6 +72,7 @@ def read_approvals(case: Case) -> tuple[Approval, ...]:
             uses_allowed=fact.uses_allowed,
             uses=len(uses := list(uses_of(index, node))),
             use=uses.index(action) + 1 if action in uses else None,
+            more_uses=more_uses(index, node),
             expires_at=fact.expires_at,
             at=node.at,
             grade=weakest((grade, grade_of_claim(node))),

@@ -148,6 +148,19 @@ class Limits(NamedTuple):
     depth: int = 256
     candidates: int = 16
 
+    @property
+    def beside(self) -> int:
+        """How much of what stands beside events is looked at for one name, on either side of the event asked about."""
+        return SURROUNDING * self.candidates
+
+    def uses(self, allowed: int | None) -> int:
+        """How many uses of an approval are looked at: as many as it allows, where that is more."""
+        return max(self.beside, min(allowed or 0, self.nodes))
+
+
+SURROUNDING: Final = 4
+"""Times the candidates of a join: so many registrations of an agent, or uses of an approval, before and after the event asked
+about are read."""
 
 DEFAULT_LIMITS: Final = Limits()
 

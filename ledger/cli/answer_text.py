@@ -279,9 +279,11 @@ def _given_for(approval: Approval) -> str:
 def _uses(approval: Approval) -> Iterator[str]:
     """Which use this is, and how many actions name the approval in all: later ones are no fault of an earlier one."""
     allowed = "" if approval.uses_allowed is None else f", {approval.uses_allowed} allowed"
-    others = f", {approval.uses} actions name it" if approval.uses > 1 else ""
+    least = "at least " if approval.more_uses else ""
+    others = f", {least}{approval.uses} actions name it" if approval.uses > 1 else ""
     if approval.use is not None:
-        yield f"this is use {approval.use}{allowed}{others}"
+        later = " or a later one" if approval.more_uses in ("earlier", "both") else ""
+        yield f"this is use {approval.use}{later}{allowed}{others}"
     elif approval.uses or allowed:
         yield f"not named by this action{allowed}{others}"
 

@@ -17,7 +17,6 @@ from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.pool import (
     ACCOUNTS,
     RELIED,
-    SURROUNDING,
     Pool,
     accounts_alike,
     accounts_cited,
@@ -36,7 +35,7 @@ from ledger.attribution.subgraph import (
     Refusal,
     Subgraph,
 )
-from ledger.format.kinds import ApiAction, digests_of
+from ledger.format.kinds import ApiAction, Oversight, digests_of
 from ledger.store.absent import no_event
 from ledger.store.arrays import of_ids, of_plain
 from ledger.store.connect import translated
@@ -225,7 +224,7 @@ class Question:
             effects=EFFECTS,
             copies=COPIES,
             keys=of_plain(self._keys(sorted(names))),
-            candidates=SURROUNDING * self.limits.candidates,
+            candidates=self.limits.beside + 2,
             near=(near or _LAST).hex(),
         )
         unsure |= {row[0].bytes for row in rows if row[0].bytes in front}
@@ -317,12 +316,26 @@ class Question:
     def surroundings(self, near: bytes) -> None:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
-        names, most = self._names_beside(near), SURROUNDING * self.limits.candidates
+        names, most = self._names_beside(near), self.limits.beside + 2
         self.by_keys(names, most, near)
         self.take(self._aside)
         if any(each.startswith("oversight:") for each in self._looked):
             more = beside_cited(self._looked, self.decoded.values(), self._approvers())
             self.by_keys(more - names - self._looked, most, near)
+        self._count_uses(near)
+
+    def _count_uses(self, near: bytes) -> None:
+        """The uses of approvals that allow more of them than are looked at otherwise: as many as they allow, the one
+        asked about, and one more: then it is known that there were more."""
+        names: dict[int, list[str]] = {}
+        for node in self.decoded.values():
+            fact = node.fact if node.effective else None
+            most = self.limits.uses(fact.uses_allowed) if isinstance(fact, Oversight) else 0
+            if isinstance(fact, Oversight) and most > self.limits.beside:
+                names.setdefault(most, []).append(f"oversight_use:{fact.oversight_id}")
+                names[most] += relied_on([node.event_id])
+        for most, wanted in sorted(names.items()):
+            self.by_keys(wanted, most + 2, near)
 
     def _names_beside(self, near: bytes) -> set[str]:
         """The names that surround what was fetched, each once; who relies on an approval is looked for when all are known."""
@@ -340,7 +353,7 @@ class Question:
     def crowds(self, asked: Collection[bytes]) -> list[str]:
         """Fetches the surroundings for any event: the latest of each name. Returns the names to which more answer than one
         question looks at on either side."""
-        most = SURROUNDING * self.limits.candidates
+        most = self.limits.beside
         names = dict.fromkeys(surrounding(self.decoded.values(), asked, self._approvers()))
         found = self.by_keys(names, 2 * most)
         more = beside_cited(names, self.decoded.values(), self._approvers()) - names.keys()

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from ledger.attribution.joins import token_names
-from ledger.attribution.pool import SURROUNDING, relied_on
+from ledger.attribution.pool import relied_on
 from ledger.attribution.replay.silences import SILENCE
 from ledger.attribution.replay.steps import replay_page
 from ledger.attribution.replay.values import Promise, Replay
@@ -152,7 +152,7 @@ class _Fetch:
                 names += [f"grant:{fact.grant_id}"] if fact.grant_id is not None else []
             elif isinstance(fact, ApiAction) and node.event_id in event_ids:
                 names.append(f"action:{fact.action_id}")
-        most = SURROUNDING * self.question.limits.candidates
+        most = self.question.limits.beside
         self.question.by_keys(names, most, max(event_ids))
 
     def own(self, nodes: Sequence[Node]) -> list[Node]:

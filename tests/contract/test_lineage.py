@@ -223,6 +223,44 @@ def test_lineage_holds_what_leads_there_and_nothing_beside_it(postgres: Database
     postgres.drop(url)
 
 
+CROWDED = """
+person alice Alice
+p1 app prompt trigger_kind=human trust=trusted principal=alice
+o1 desk oversight oversight_id=o-1 action=approve binding=standing by=alice uses_allowed=1
+o2 desk oversight oversight_id=o-2 action=approve binding=standing by=alice uses_allowed=100
+"""
+
+
+def test_an_approval_that_a_crowd_relied_on_is_counted_as_far_as_it_allows_and_says_where_it_was_cut(
+    postgres: Databases,
+) -> None:
+    used = "bot api_action operation=pay phase=completed outcome=success observer=agent"
+    cites = [f"a{n} {used} action_id=a{n} <- p1:started_by o1:authorized_by" for n in range(1, 201)]
+    names = [f"b{n} {used} action_id=b{n} oversight_ids=o-2 <- p1:started_by" for n in range(1, 121)]
+    story = read_scenario(CROWDED + "\n".join(cites + names))
+    url = postgres.fresh()
+    store(url, story)
+
+    def told(name: str) -> tuple[tuple[str, ...], list[str], list[object]]:
+        answer = who_triggered(lineage(url), story.tenant, story.events[name].made.event_id)
+        assert answer.coverage.events < 450
+        (approval,) = answer.approvals
+        return (
+            answer.coverage.truncated,
+            [each.detail.partition(", and ")[2] for each in answer.contradictions],
+            [approval.use, approval.uses, approval.more_uses],
+        )
+
+    assert told("a1") == (("uses",), [], [1, 67, "later"])
+    assert told("a2") == (("uses",), ["this is use 2"], [2, 68, "later"])
+    assert told("a100") == (("uses",), ["this is use 66 or a later one"], [66, 132, "both"])
+    assert told("a200") == (("uses",), ["this is use 66 or a later one"], [66, 66, "earlier"])
+    assert told("b100") == ((), [], [100, 120, None])
+    assert told("b101") == ((), ["this is use 101"], [101, 120, None])
+    assert told("b120") == (("uses",), ["this is use 102 or a later one"], [102, 102, "earlier"])
+    postgres.drop(url)
+
+
 def test_what_else_began_in_the_same_trace_leads_to_an_event_only_where_nothing_surer_does(postgres: Databases) -> None:
     story = read_scenario(
         "p1 otel prompt trigger_kind=human trust=unknown principal=alice agent=bot corr=trace:T1,span:S1\n"

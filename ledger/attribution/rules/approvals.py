@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.attribution.authority import party, uses_of
+from ledger.attribution.authority import more_uses, party, uses_of
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
@@ -20,6 +20,7 @@ def approval_reused(case: Case) -> Found:
         number = next((place for place, action in enumerate(uses, 1) if action in own), 0)
         if number > fact.uses_allowed:
             detail = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}, and this is use {number}"
+            detail += " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
             yield detail, [approval, *(nodes[0] for nodes in uses.values())]
 
 
