@@ -30,7 +30,7 @@ from ledger.attribution.rules.case import Case, Found
 
 class Rule(NamedTuple):
     """``why`` is the reason for the severity, ``closes`` what would settle it, ``source`` where both sides are defined.
-    ``needs`` are marks of which some event must bear one, else it finds nothing."""
+    ``needs`` are marks of which some event must bear one, and ``also`` those that must all be borne, else it finds nothing."""
 
     name: str
     severity: Severity
@@ -40,6 +40,7 @@ class Rule(NamedTuple):
     source: str
     find: Callable[[Case], Found]
     needs: int
+    also: int = 0
 
 
 SEVERITIES: Final[dict[Severity, str]] = {
@@ -60,6 +61,7 @@ RULES: Final = (
         "schemas/policy_decision, schemas/oversight",
         policies.acted_after_deny,
         marks.DENIED,
+        marks.ACTION,
     ),
     Rule(
         "revoked_token",
@@ -80,6 +82,7 @@ RULES: Final = (
         "RFC 6749 §5.2; schemas/token_issuance: status",
         tokens.refused_token,
         marks.DENIED,
+        marks.ACTION,
     ),
     Rule(
         "other_than_approved",
@@ -90,6 +93,7 @@ RULES: Final = (
         "schemas/oversight: bound_digest, edited_digest",
         approvals.other_than_approved,
         marks.APPROVAL,
+        marks.ACTION,
     ),
     Rule(
         "other_than_decided",
@@ -100,6 +104,7 @@ RULES: Final = (
         "schemas/policy_decision: parameter_digest, modified_parameter_digest",
         policies.other_than_decided,
         marks.DECIDED_PARAMETERS,
+        marks.ACTION,
     ),
     Rule(
         "meant_for_another",
@@ -110,6 +115,7 @@ RULES: Final = (
         "schemas/policy_decision: subject, resource, action_id; oversight: operation, reference",
         bindings.meant_for_another,
         marks.ABOUT | marks.APPROVAL,
+        marks.ACTION,
     ),
     Rule(
         "undecided",
@@ -120,6 +126,7 @@ RULES: Final = (
         "the house rules: decision",
         duties.undecided,
         marks.ALWAYS,
+        marks.ACTION,
     ),
     Rule(
         "approval_reused",
@@ -140,6 +147,7 @@ RULES: Final = (
         "schemas/policy_decision: obligations",
         policies.obligation_unmet,
         marks.OBLIGED,
+        marks.ACTION,
     ),
     Rule(
         "other_person",
@@ -160,6 +168,7 @@ RULES: Final = (
         "RFC 8693 §4.1; schemas/agent_registration: client_ids",
         tokens.actor_mismatch,
         marks.REGISTERED,
+        marks.ACTION | marks.ACTOR,
     ),
     Rule(
         "ended_grant",
@@ -170,6 +179,7 @@ RULES: Final = (
         "schemas/grant: action, expires_at",
         tokens.ended_grant,
         marks.GRANT,
+        marks.ACTION,
     ),
     Rule(
         "accounts_disagree",
@@ -180,6 +190,7 @@ RULES: Final = (
         "schemas/api_action: observer",
         accounts.accounts_disagree,
         marks.SEEN | marks.PARAMETERS,
+        marks.ACTION,
     ),
     Rule(
         "vouched_and_denied",
@@ -210,6 +221,7 @@ RULES: Final = (
         "the house rules: another_person; NIST SP 800-53 AC-5",
         duties.one_person_alone,
         marks.ALWAYS,
+        marks.ACTION,
     ),
     Rule(
         "delegation_wider",
@@ -229,7 +241,7 @@ RULES: Final = (
         "a grant of the token's subject, given before, or their consent in `may_act`; else revoke it, and what came of it",
         "RFC 8693 §1.1, §4.4; schemas/token_issuance: subject_token",
         exchanges.person_exchanged,
-        marks.HANDED_DOWN,
+        marks.EXCHANGED,
     ),
     Rule(
         "untrusted_influence",
@@ -240,6 +252,7 @@ RULES: Final = (
         "schemas/observation, memory, prompt: trust; OWASP LLM01",
         taint.untrusted_influence,
         marks.UNTRUSTED,
+        marks.ACTION,
     ),
     Rule(
         "run_ended",
@@ -259,7 +272,7 @@ RULES: Final = (
         "a registration as active, in force when it acted; else end the agent and what it holds",
         "schemas/agent_registration: state, effective_at",
         registrations.agent_suspended,
-        marks.REGISTERED,
+        marks.SUSPENDED,
     ),
     Rule(
         "schedule_removed",
@@ -280,6 +293,7 @@ RULES: Final = (
         "schemas/api_action: idempotency_key, effect",
         accounts.completed_twice,
         marks.KEYED,
+        marks.ACTION,
     ),
     Rule(
         "other_audience",
@@ -290,6 +304,7 @@ RULES: Final = (
         "RFC 9068 §4; RFC 7519 §4.1.3",
         tokens.other_audience,
         marks.SEEN | marks.AUDIENCE,
+        marks.ACTION,
     ),
     Rule(
         "expired_token",
@@ -300,6 +315,7 @@ RULES: Final = (
         "RFC 7519 §4.1.4",
         tokens.expired_token,
         marks.TOKEN_ENDS,
+        marks.ACTION,
     ),
     Rule(
         "token_not_yet_valid",
@@ -310,6 +326,7 @@ RULES: Final = (
         "RFC 7519 §4.1.5",
         tokens.token_not_yet_valid,
         marks.TOKEN_BEGINS,
+        marks.ACTION,
     ),
     Rule(
         "approval_expired",
@@ -320,6 +337,7 @@ RULES: Final = (
         "schemas/oversight: expires_at",
         approvals.approval_expired,
         marks.APPROVAL,
+        marks.ACTION,
     ),
     Rule(
         "decision_expired",
@@ -330,6 +348,7 @@ RULES: Final = (
         "schemas/policy_decision: expires_at",
         policies.decision_expired,
         marks.DECISION_ENDS,
+        marks.ACTION,
     ),
     Rule(
         "decision_missing",
@@ -340,6 +359,7 @@ RULES: Final = (
         "schemas/api_action: decision_id",
         policies.decision_missing,
         marks.RELIES,
+        marks.ACTION,
     ),
     Rule(
         "effect_before_cause",
@@ -360,6 +380,7 @@ RULES: Final = (
         "RFC 6750 §3.1 (insufficient_scope)",
         tokens.scope_missing,
         marks.SEEN,
+        marks.ACTION,
     ),
 )
 """Every rule, the worst first."""
@@ -370,7 +391,7 @@ BY_NAME: Final = {rule.name: rule for rule in RULES}
 @lru_cache(maxsize=1024)
 def asked(borne: int) -> tuple[Rule, ...]:
     """The rules that may find something where events bear these marks."""
-    return tuple(rule for rule in RULES if rule.needs & borne)
+    return tuple(rule for rule in RULES if rule.needs & borne and rule.also & borne == rule.also)
 
 
 def contradictions(case: Case) -> tuple[Contradiction, ...]:

@@ -86,17 +86,18 @@ class Links:
             for node in nodes:
                 if node.effective:
                     self.out[node.ref] += self._joins(node)
-        self.accounts = _groups(self.edges())
+        self.accounts = _groups(edge for edges in self.out.values() for edge in edges)
         self._corroborate()
         self._into: dict[Ref, list[Edge]] = {}
         self._accounts_of: dict[bytes, list[bytes]] = {}
         self._caused: set[Ref] = set()
-        for edge in self.edges():
-            if edge.relation in SAME:
-                self._into.setdefault(edge.target.ref, []).append(edge)
-                self._accounts_of.setdefault(edge.target.event_id, []).append(edge.source.event_id)
-            if edge.join is None and edge.relation in TO_TRIGGERS:
-                self._caused.add(self.group(edge.source)[0].ref)
+        for ref, edges in self.out.items():
+            for edge in edges:
+                if edge.relation in SAME:
+                    self._into.setdefault(edge.target.ref, []).append(edge)
+                    self._accounts_of.setdefault(edge.target.event_id, []).append(ref.event_id)
+                if edge.join is None and edge.relation in TO_TRIGGERS:
+                    self._caused.add(self.group(edge.source)[0].ref)
 
     def edges(self) -> Iterable[Edge]:
         return (
@@ -167,10 +168,12 @@ class Links:
         return "limit_reached" if cause.event_id in graph.cut else "dangling_cause"
 
     def _joins(self, node: Node) -> list[Edge]:
+        followed = [(namespace_of(name), name) for name in self.index.follows(node) if self._leads(node, name)]
+        if not followed:
+            return []
         stated = {(edge.target.ref, edge.relation in TO_TRIGGERS): edge.grade for edge in self.out[node.ref]}
         edges: dict[Ref, Edge] = {}
         # The surer join of one event to another stands for it: circumstance comes last.
-        followed = [(namespace_of(name), name) for name in self.index.follows(node)]
         for namespace, name in sorted(followed, key=lambda each: each[0] in CIRCUMSTANCE):
             fitting: dict[str, list[Node]] = {}
             for target in self.index.near(name, node):
@@ -187,16 +190,26 @@ class Links:
                         edges[target.ref] = edge._replace(grade=cited, candidates=1) if cited else edge
         return list(edges.values())
 
+    def _leads(self, node: Node, name: str) -> bool:
+        """Whether anything but the event itself answers to a name that it follows."""
+        answers = self.index.answers(name)
+        return len(answers) > 1 or (len(answers) == 1 and answers[0] is not node)
+
     def _corroborate(self) -> None:
         """Raises links that accounts of one thing state alike by the keys of two services."""
         alike: dict[tuple[Ref, Ref], list[Edge]] = {}
-        for edge in self.edges():
-            if edge.relation not in SAME and (edge.join is None or edge.join in STATED):
-                alike.setdefault((self.group(edge.source)[0].ref, edge.target.ref), []).append(edge)
+        for ref, group in self.accounts.items():
+            for edge in self.out[ref]:
+                if edge.relation not in SAME and (edge.join is None or edge.join in STATED):
+                    alike.setdefault((group[0].ref, edge.target.ref), []).append(edge)
         raised = {
-            id(edge) for edges in alike.values() if are_independent(edge.source for edge in edges) for edge in edges
+            id(edge): edge
+            for edges in alike.values()
+            if are_independent([each.source for each in edges])
+            for edge in edges
         }
-        for edges in self.out.values():
+        for ref in {edge.source.ref for edge in raised.values()}:
+            edges = self.out[ref]
             edges[:] = [edge._replace(grade="corroborated") if id(edge) in raised else edge for edge in edges]
 
 

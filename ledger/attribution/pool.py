@@ -67,7 +67,7 @@ class Pool:
         for node in nodes:
             event_id = node.ref.event_id
             self._by_id.setdefault(event_id, []).append(node)
-            if isinstance(node.fact, ApiAction):
+            if node.kind == "api_action" and isinstance(node.fact, ApiAction):
                 self._actions[event_id] = self._actions.get(event_id, _NO_ACTION) | {node.fact.action_id}
                 self._accounts_of.setdefault(node.fact.action_id, []).append(event_id)
             if node.effective:
@@ -234,7 +234,7 @@ class Pool:
 
     def _beside(self, event_id: bytes) -> list[str]:
         """The names that surround an event whoever asks, as far as anything answers to them."""
-        found = surrounding(self._by_id.get(event_id, ()), (), self._persons, self._statements)
+        found = surrounding(self._by_id.get(event_id, ()), (), self._persons, self._statements, self.names)
         names = [each for each in found if each in self._answering or each in self._crowded]
         self._names_beside[event_id] = names
         return names
@@ -282,7 +282,7 @@ def statements_of(nodes: Iterable[Node]) -> dict[bytes, list[str]]:
     return found
 
 
-def _cited(node: Node, statements: Mapping[bytes, Sequence[str]]) -> list[str]:
+def _cited(node: Node, statements: Mapping[bytes, Sequence[str]], known: Named | None) -> list[str]:
     """The names of what an event cites as its authority and does not name, so that nothing led to other statements of it."""
     names = [
         name
@@ -292,8 +292,8 @@ def _cited(node: Node, statements: Mapping[bytes, Sequence[str]]) -> list[str]:
     ]
     if not names or not node.effective:
         return []
-    named = names_of(node.header, node.payload)[1]
-    return [name for name in names if name not in named]
+    follows = (known or names_of(node.header, node.payload))[1]
+    return [name for name in names if name not in follows]
 
 
 def surrounding(
@@ -301,13 +301,14 @@ def surrounding(
     asked: Collection[bytes],
     persons: Mapping[bytes, KnownPerson],
     statements: Mapping[bytes, Sequence[str]] | None = None,
+    named: Mapping[Ref, Named] | None = None,
 ) -> list[str]:
     """The names of what is looked at beside events: registrations of the agents that they name and of whoever approved, other
     uses of an approval and the action that it refers to, other statements of what they cite as their authority, what became of a
     schedule, starts and ends of their runs; and what else was done under the idempotency keys of the actions asked about.
 
     ``persons`` are the approvers, as far as they are known; ``statements`` those of all events that are known, where these are
-    not all."""
+    not all; ``named`` the names of those that were read before."""
     names: list[str] = []
     known = list(nodes)
     statements = statements_of(known) if statements is None else statements
@@ -315,8 +316,10 @@ def surrounding(
     for node in known:
         if node.header.execution_id is not None:
             names.append(f"run_state:{node.header.execution_id.hex()}")
-        names += _repeated(node, actions)
-        names += _cited(node, statements)
+        if actions:
+            names += _repeated(node, actions)
+        if node.header.causes:
+            names += _cited(node, statements, named.get(node.ref) if named is not None else None)
         if node.header.agent_id is not None:
             names.append(f"agent:{node.header.agent_id}")
         payload = node.payload

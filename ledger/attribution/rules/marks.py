@@ -47,6 +47,14 @@ TOKEN_ENDS: Final = 1 << 17
 TOKEN_BEGINS: Final = 1 << 18
 SCHEDULE: Final = 1 << 21
 """A schedule that was removed, or runs out."""
+ACTION: Final = 1 << 22
+"""An account of an action."""
+ACTOR: Final = 1 << 23
+"""A token that names who acts with it."""
+EXCHANGED: Final = 1 << 24
+"""A token that was obtained with another."""
+SUSPENDED: Final = 1 << 25
+"""An agent that is not registered as active."""
 HANDED_DOWN: Final = 1 << 19
 """A token that rests on a grant or was obtained with another token."""
 ABOUT: Final = 1 << 20
@@ -55,7 +63,13 @@ ABOUT: Final = 1 << 20
 
 def marks_of(node: Node) -> int:
     """The marks of one event. One without effect, or that cannot be read, bears none but ``ALWAYS``."""
-    return ALWAYS | (_of(node) if node.effective and node.fact is not None else 0)
+    return ALWAYS | (_of(node) if node.effective and node.kind not in _UNMARKED else 0)
+
+
+_UNMARKED: Final = frozenset(
+    {"reasoning_step", "handoff", "configuration", "content_erasure", "chain_open", "chain_close"}
+)
+"""Kinds that bear none: nobody needs to look at what they say."""
 
 
 def _of(node: Node) -> int:
@@ -80,8 +94,10 @@ def _of(node: Node) -> int:
             return REVOKED
         case Grant():
             return GRANT
-        case AgentRegistration():
-            return REGISTERED
+        case AgentRegistration() as fact:
+            return REGISTERED | (SUSPENDED if fact.state != "active" else 0)
+        case ExecutionControl(action="start" | "resume"):
+            return 0
         case ExecutionControl():
             return RUN
         case TriggerRegistration() as fact:
@@ -96,7 +112,8 @@ def _is_about(fact: PolicyDecision) -> bool:
 
 def _of_action(fact: ApiAction) -> int:
     return (
-        (DENIED if fact.outcome == "denied" else 0)
+        ACTION
+        | (DENIED if fact.outcome == "denied" else 0)
         | (SEEN if fact.observer != "agent" else 0)
         | (PARAMETERS if fact.parameter_digest is not None else 0)
         | (RELIES if fact.decision_id is not None else 0)
@@ -111,6 +128,8 @@ def _of_token(fact: TokenIssuance) -> int:
         | (AUDIENCE if fact.audiences else 0)
         | (TOKEN_ENDS if fact.expires_at is not None else 0)
         | (TOKEN_BEGINS if fact.issued_at is not None or fact.not_before is not None else 0)
+        | (ACTOR if fact.act is not None and fact.act.chain else 0)
+        | (EXCHANGED if fact.subject_token is not None else 0)
         | (HANDED_DOWN if fact.grant_id is not None or fact.subject_token is not None else 0)
     )
 
