@@ -59,6 +59,31 @@ def test_a_journal_gives_back_what_was_stored_across_segments(tmp_path: Path) ->
     journal.close()
 
 
+def held(path: Path) -> int:
+    """KiB of a mapped file that stand in this process's memory."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    found = [next(each for each in lines if each.startswith("Rss:")) for line in lines if line.endswith(str(path))]
+    return sum(int(each.split()[1]) for each in found)
+
+
+def test_what_goes_to_the_disk_is_let_go_of_at_once_and_stays_what_it_is(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "j", segment_bytes=SEGMENT)
+    cursor = journal.cursor()
+    stored = [bytes([i]) * 3_000 for i in range(20)]
+    for each in stored[:12]:
+        journal.append(each)
+    (path,) = tmp_path.glob("j-*.seg")
+    assert held(path) >= 36
+    journal.sync()
+    assert held(path) == 0
+    for each in stored[12:]:
+        journal.append(each)
+    assert bodies(cursor) == stored
+    journal.sync()
+    assert [each.body for each in recover(tmp_path, "j")] == stored
+    journal.close()
+
+
 def test_a_body_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "j", segment_bytes=4096)
     journal.append(b"small")
