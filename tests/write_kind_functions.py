@@ -38,6 +38,7 @@ from ledger.format.kinds import (
 )
 from ledger.recorder.contents import Named, Textual
 from ledger.recorder.context import Recorded, Reference
+from ledger.recorder.given import listed
 
 
 class Shared(TypedDict, total=False):
@@ -102,7 +103,8 @@ def function_of(cls: type[Kind]) -> str:
         "            {",
     ]
     for field in plan.fields:
-        lines.append(f'                "{field.name}": {f"tuple({field.name})" if field.many else field.name},')
+        value = f'listed({field.name}, "{field.name}") if {field.name} else ()' if field.many else field.name
+        lines.append(f'                "{field.name}": {value},')
     return "\n".join([*lines, "            },", "        )"])
 
 

@@ -14,6 +14,7 @@ from ledger.errors import InvalidEvent
 from ledger.format.codec import Schemas
 from ledger.format.content import Content, Person, encode_content, person_content, record_key
 from ledger.recorder.frames import content_frame
+from ledger.recorder.given import listed
 from ledger.recorder.randomness import Randomness
 from ledger.recorder.secrets import fault_of_bytes
 
@@ -66,6 +67,8 @@ class Contents:
     def text(self, tenant: str, given: str | bytes | Text, about: Person | None) -> Prepared:
         """The content of a text; raises ``InvalidEvent`` where it is too large or holds a token."""
         text = given if isinstance(given, Text) else Text(value=given, media_type=_media_type(given))
+        if not (isinstance(text.value, str | bytes) and isinstance(text.media_type, str)):
+            raise InvalidEvent("the value of a Text is str or bytes, and its media type str; give these")
         try:
             data = text.value.encode() if isinstance(text.value, str) else bytes(text.value)
         except UnicodeEncodeError:
@@ -74,8 +77,12 @@ class Contents:
             raise InvalidEvent("a text holds U+0000, which no store takes; remove it, or give bytes")
         if fault := fault_of_bytes(data):
             raise InvalidEvent(f"a content {fault}")
-        of = text.subjects if text.subjects is not None else () if about is None else (about,)
+        of = () if about is None else (about,)
+        if text.subjects is not None:
+            of = listed(text.subjects, "subjects")
         subjects = [each.key if isinstance(each, Person) else each for each in of]
+        if not all(isinstance(each, str) for each in subjects):
+            raise InvalidEvent("the subjects of a content are Persons, or their issuer#subject; give these")
         return self._prepare(Content(tenant, self._draw(), text.media_type, subjects, data))
 
     def person(self, tenant: str, person: Person) -> bytes | Prepared:
@@ -83,6 +90,8 @@ class Contents:
         known = self._people.get((tenant, person))
         if known is not None:
             return known
+        if fault := _fault_of(person):
+            raise InvalidEvent(f"a person {fault}")
         name = "\0".join((tenant, person.issuer, person.subject, person.kind, person.name or "")).encode()
         salt = hmac.digest(self._secret, name, sha256)[:16]
         if fault := fault_of_bytes(name):
@@ -147,6 +156,18 @@ class Gathered:
     def _add(self, prepared: Prepared) -> bytes:
         self.frames.append(content_frame(prepared.key, prepared.value))
         return prepared.digest
+
+
+def _fault_of(person: Person) -> str | None:
+    """Why ``person`` could not be told from others, in words that follow a noun; None if nothing is wrong."""
+    said = (person.issuer, person.subject, person.name if person.name is not None else "unnamed")
+    if not all(isinstance(each, str) for each in said) or not (person.issuer and person.subject):
+        return "has no issuer or no subject, or one that is no str; give Person(issuer=…, subject=…), as the issuer has them"
+    if person.kind not in ("human", "workload"):
+        return f"is of kind {person.kind!r:.60}; it must be human or workload"
+    if any("\ud800" <= each <= "\udfff" for each in "".join(said)):
+        return "is named with half a surrogate pair; decode it properly before"
+    return None
 
 
 def _media_type(given: str | bytes) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Final, NamedTuple
 
+from ledger.errors import InvalidEvent
 from ledger.format.content import Person
 from ledger.format.event import (
     AUTHORIZED_BY,
@@ -151,11 +152,23 @@ def default_relation(effect: Kind, cause: Reference) -> str:
     return _BY_KIND.get(cause.kind, INFORMED_BY)
 
 
+def referred(given: Reference, what: str) -> Reference:
+    """``given``, where it is an event that can be cited; raises ``InvalidEvent``."""
+    if not isinstance(given, Recorded | Remote):
+        raise InvalidEvent(
+            f"{what} is given as {type(given).__name__}; give what record() returned, or of what extract() returned the remote"
+        )
+    return given
+
+
 def causes_of(payload: Kind, given: Sequence[Cause | Reference], context: Context) -> tuple[Cause, ...]:
     """All that an event of ``payload`` cites: what is given, then what the context adds; each event and relation once."""
     if not given and not context.follows:
         return context.execution.causes_of(payload.KIND) if context.execution is not None else ()
-    found = [each if isinstance(each, Cause) else each.cause(default_relation(payload, each)) for each in given]
+    found = [
+        each if isinstance(each, Cause) else referred(each, "a cause").cause(default_relation(payload, each))
+        for each in given
+    ]
     found += [
         each.reference.cause(each.relation or default_relation(payload, each.reference)) for each in context.follows
     ]

@@ -81,7 +81,8 @@ class Encoder:
             raise InvalidEvent(f"{kind}: a string holds half a surrogate pair; decode it properly before") from None
         except (TypeError, AttributeError, ValueError) as error:
             raise InvalidEvent(
-                f"{kind}: the header holds a value of a wrong type ({error}); see Circumstances"
+                f"{kind}: the header holds a value of a wrong type ({error}); names and correlations are str, "
+                "ids and digests bytes, times µs since 1970 as int"
             ) from None
         if fault:
             raise InvalidEvent(f"{kind}: the event {fault}")

@@ -20,7 +20,7 @@ from ledger.format.codec import Schemas
 from ledger.format.content import Person
 from ledger.format.event import Cause
 from ledger.format.heads import KnownHead
-from ledger.format.kinds import KINDS, ApiAction, Kind, TokenReference
+from ledger.format.kinds import KINDS, AgentRegistration, ApiAction, Kind, TokenReference
 from ledger.format.kinds.plan import PLANS
 from ledger.ports import Clock, Log, Signer
 from ledger.recorder.chains import Delivery
@@ -29,6 +29,7 @@ from ledger.recorder.contents import Gathered, Kept, Named, Text, Textual
 from ledger.recorder.context import CURRENT, Execution, Recorded, Reference, causes_of
 from ledger.recorder.encoding import About
 from ledger.recorder.frames import event_frame
+from ledger.recorder.given import check_agent, listed
 from ledger.recorder.headers import Incoming, read_headers
 from ledger.recorder.health import NEVER_BEGUN, Health, closed_health, health_of
 from ledger.recorder.kinds import Circumstances, KindFunctions, Shared
@@ -143,6 +144,12 @@ class Recorder(KindFunctions):
         kind = payload.KIND
         if kind in OWN_KINDS:
             raise InvalidEvent(f"{kind} is stated by the recorder itself; remove the call")
+        if agent_id is not None:
+            check_agent(agent_id)
+        if kind == AgentRegistration.KIND:
+            check_agent(payload.agent_id)  # type: ignore[attr-defined]
+        if correlation:
+            correlation = listed(correlation, "correlation")
         context = CURRENT.get()
         execution = context.execution
         now = self._now()
@@ -155,9 +162,9 @@ class Recorder(KindFunctions):
             agent_id or context.agent_id,
             agent_instance or context.agent_instance,
             None if principal is None else gathered.person(principal),
-            causes_of(payload, causes, context),
+            causes_of(payload, listed(causes, "causes") if causes else (), context),
             (*context.correlation, *correlation) if context.correlation else correlation,
-            [gathered.text(each) for each in contents] if contents else (),
+            [gathered.text(each) for each in listed(contents, "contents")] if contents else (),
         )
         recorded = self._spool(process, payload, about, now, gathered)
         if kind == "prompt" and execution is not None:
@@ -229,7 +236,7 @@ class Recorder(KindFunctions):
             "observer": observer,
             "grant_type": grant_type,
             "grant_id": grant_id,
-            "resources": tuple(resources),
+            "resources": resources,
             "subject_token": token_reference(subject_token) if isinstance(subject_token, str) else subject_token,
             "actor_token": token_reference(actor_token) if isinstance(actor_token, str) else actor_token,
         }
@@ -266,7 +273,8 @@ class Recorder(KindFunctions):
     ) -> AbstractContextManager[Execution]:
         """``with recorder.execution(...):`` what is recorded inside belongs to one run; see ``ledger.recorder.context``.
 
-        ``started_by``: events, or what ``extract`` returned, whose trace is then joined.
+        ``started_by``: events, or what ``extract`` returned, whose trace is then joined. Inside another one, agent and person
+        are who is given here: nobody, where none is.
         """
         return execution(
             now=self._now(),

@@ -202,11 +202,11 @@ def test_what_a_caller_may_not_state_is_refused_and_nothing_is_written(log: Memo
         with pytest.raises(InvalidEvent, match=r"U\+0000"):
             recorder.prompt(trigger_kind="human", trust="trusted", text="a\0b")
         with pytest.raises(InvalidEvent, match=r"U\+0000"):
-            recorder.record(STEP, agent_id="a\0b")
+            recorder.record(STEP, agent_id="https://a\0b")
         with pytest.raises(InvalidEvent, match="longer than 512"):
             recorder.record(STEP, correlation=["request:" + "x" * 512])
         with pytest.raises(InvalidEvent, match="half a surrogate"):
-            recorder.record(STEP, agent_id="\ud800")
+            recorder.record(STEP, agent_id="https://\ud800")
         with pytest.raises(InvalidEvent, match="half a surrogate"):
             recorder.prompt(trigger_kind="human", trust="trusted", channel="\ud800")
         with pytest.raises(InvalidEvent, match="half a surrogate"):
@@ -234,7 +234,12 @@ def test_an_event_of_the_largest_size_arrives(log: MemoryLog, tmp_path: Path) ->
     with recorder_on(log, tmp_path) as recorder:
         causes = [recorder.record(STEP) for _ in range(64)]
         recorder.observation(
-            source="tool", trust="unknown", status="success", labels=["x" * 65_000], causes=causes, agent_id="a" * 512
+            source="tool",
+            trust="unknown",
+            status="success",
+            labels=["x" * 65_000],
+            causes=causes,
+            agent_id=f"urn:{'a' * 508}",
         )
         recorder.prompt(trigger_kind="human", trust="trusted", text=b"x" * (8 * 1024 * 1024))
     assert len(stated(log)) == 66

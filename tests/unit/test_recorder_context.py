@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.format import ids
+from ledger.format.content import Person
 from ledger.format.event import TO_TRIGGERS
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.context import Recorded, Remote
 from ledger.recorder.headers import read_context, read_headers, read_traceparent, write_context
 from ledger.recorder.recorder import Recorder
-from tests.recording import Stated, recorder_on, stated
+from tests.recording import Stated, recorder_on, stated, verified
 from tests.services.memory_log import MemoryLog
 
 Links = set[tuple[str, str, str]]
@@ -117,6 +118,36 @@ def test_nested_code_cites_what_encloses_it_and_still_reaches_the_prompt(recorde
     assert links(log, recorder, done) == {trigger, informed, (tried.event_id, "completes")}
     assert links(log, recorder, read) == {trigger, informed, (tried.event_id, "result_of")}
     assert links(log, recorder, unrelated) == {trigger}
+
+
+def test_a_run_inside_another_is_nobodys_until_it_says_whose(recorder: Recorder, log: MemoryLog) -> None:
+    bob = Person(issuer="https://idp", subject="bob")
+    trace = recorder.extract({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+    outer = {"agent_id": "https://as#outer", "agent_instance": "7", "principal": bob}
+    with recorder.execution(**outer, tenant="other", started_by=trace, correlation=["request:r"]):
+        asked = prompt(recorder)
+        with recorder.execution(), recorder.caused_by():
+            nobody = step(recorder)
+        with recorder.execution(
+            started_by=asked, agent_id="https://as#inner", principal=bob, correlation=["request:s"]
+        ) as run:
+            inner = step(recorder)
+            headers: dict[str, str] = {}
+            recorder.inject(headers)
+        after = step(recorder)
+    events = by_id(log, recorder)
+    first, last = events[asked.event_id].header, events[after.event_id].header
+    assert (last.agent_id, last.agent_instance, last.principal) == (first.agent_id, "7", first.principal)
+    assert [*last.correlation] == [*trace.correlation, "request:r"]
+    bare = events[nobody.event_id].header
+    assert (bare.agent_id, bare.agent_instance, bare.principal, [*bare.correlation]) == (None, None, None, [])
+    own = events[inner.event_id].header
+    assert (own.agent_id, own.agent_instance, own.principal) == ("https://as#inner", None, first.principal)
+    assert [*own.correlation] == ["request:s"]
+    assert links(log, recorder, nobody) == set()
+    assert links(log, recorder, inner) == {(asked.event_id, "started_by")}
+    assert headers["traceparent"].split("-")[1] == run.execution_id.hex()
+    assert {batch.seal.tenant for batch in verified(log.events)} == {"other"}
 
 
 def test_a_link_to_a_trigger_that_is_given_stands_alone(recorder: Recorder, log: MemoryLog) -> None:

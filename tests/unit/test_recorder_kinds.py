@@ -35,7 +35,7 @@ def one(field: Field) -> Any:
     elif issubclass(field.type, Part):
         value = field.type(**sample(field.type))
     else:
-        value = field.values[0] if field.values else 7 if field.type is int else f"some {field.name}"
+        value = field.values[0] if field.values else 7 if field.type is int else f"some:{field.name}"
     return (value,) if field.many else value
 
 

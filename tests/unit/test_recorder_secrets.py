@@ -229,7 +229,7 @@ def test_a_raw_token_in_any_text_is_refused_and_written_nowhere(log: MemoryLog, 
     with pytest.raises(InvalidEvent, match=advice):
         recorder.reasoning_step(status="completed", visibility="full", contents=[text])
     with pytest.raises(InvalidEvent, match=advice):
-        recorder.reasoning_step(status="completed", visibility="full", agent_id=text[:512])
+        recorder.reasoning_step(status="completed", visibility="full", agent_id=f"urn:{text}"[:512])
     with pytest.raises(InvalidEvent, match=advice):
         recorder.reasoning_step(status="completed", visibility="full", principal=Person(issuer="i", subject=text))
     with pytest.raises(InvalidEvent, match=advice):
