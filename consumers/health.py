@@ -87,7 +87,7 @@ class Health:
     def snapshot(self) -> Snapshot:
         """What the worker says now. A turn that lasts longer than ``SLOW_SECONDS`` is waiting, whatever the worker hangs in."""
         told, lasts = self._snapshot, time.monotonic() - self._turned
-        if told.state != "running" or lasts < SLOW_SECONDS:
+        if told.state not in ("starting", "running") or lasts < SLOW_SECONDS:
             return told
         return replace(
             told, state="waiting", detail=f"a step has lasted for {lasts:.0f} s: the store or the log has not answered"

@@ -57,6 +57,7 @@ def run_opened(
     """
 
     def work() -> None:
+        health.turn()
         with opened() as worker:
             worker.run(stop)
 

@@ -7,7 +7,7 @@ from importlib import resources
 
 from ledger.errors import AccessDenied, ConfigurationError, PositionLost
 from ledger.logs.postgres_session import Session
-from ledger.logs.postgres_subscription import PostgresSubscription
+from ledger.logs.postgres_subscription import SESSION_SECONDS, PostgresSubscription
 from ledger.logs.topics import DEFAULT_PARTITIONS, VALUE_BYTES, refuse_oversized
 from ledger.ports import CONTENTS, Bounds, Outgoing, Problem, Record, Subscription
 
@@ -38,8 +38,11 @@ SELECT r."offset", r.append_time, r.key, r.value FROM next JOIN answerable_log.r
 class PostgresLog:
     """A ``Log`` in the schema ``answerable_log`` of one database; written only by its append function."""
 
-    def __init__(self, url: str, *, partitions: int = DEFAULT_PARTITIONS) -> None:
+    def __init__(
+        self, url: str, *, partitions: int = DEFAULT_PARTITIONS, session_seconds: float = SESSION_SECONDS
+    ) -> None:
         self._url = url
+        self._session_seconds = session_seconds
         self._partitions = partitions
         self._session = Session(url, "answerable-log")
 
@@ -114,7 +117,13 @@ class PostgresLog:
     def subscribe(self, topic: str, group: str, assigned: Callable[[Sequence[int]], Mapping[int, int]]) -> Subscription:
         identity, partitions = self._describe(topic)
         return PostgresSubscription(
-            self._url, topic=topic, identity=identity, partitions=partitions, group=group, assigned=assigned
+            self._url,
+            topic=topic,
+            identity=identity,
+            partitions=partitions,
+            group=group,
+            assigned=assigned,
+            session_seconds=self._session_seconds,
         )
 
     def close(self) -> None:

@@ -3,13 +3,20 @@
 Every member holds a shared lock that says "I am here", and one lock for each partition it reads, all in its own session:
 when its process dies, Postgres frees them at once. Members count each other, give back what is beyond a fair share and
 take what is free. A connection pooler that shares sessions would break this; the URL must lead to Postgres itself.
+
+A process that is stopped, or cut off, keeps its session. So each member's session says something now and then, by a thread of
+its own, however long the member works on what it read; one that was silent for too long is ended by the others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from threading import Event, Thread
+from typing import Final
 
 import psycopg
 
@@ -23,9 +30,18 @@ _IDLE_SECONDS = 0.02
 _QUERY_SECONDS = 30.0
 _FETCH_BYTES = 16 << 20
 
+SESSION_SECONDS: Final = 15.0
+"""As Kafka's here: after this long the partitions of a member that is silent are others'."""
+_BEATS = 5
+
+# What another role's session does is not shown to us: it counts, and is not ended.
 _MEMBERS = """
-SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE l.locktype = 'advisory'
-   AND d.datname = current_database() AND l.classid = %s::bigint::oid AND l.objid = 4294967295 AND l.granted"""
+SELECT a.pid, a.backend_start,
+       coalesce(a.wait_event_type = 'Client' AND a.state_change < clock_timestamp() - %s * interval '1 s', false)
+  FROM pg_locks l JOIN pg_database d ON d.oid = l.database JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.classid = %s::bigint::oid AND l.objid = 4294967295
+   AND l.granted"""
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
 _STATE = """
 SELECT t.identity::text, p.partition, p.first_offset, p.next_offset FROM answerable_log.topics t
   JOIN answerable_log.partitions p ON p.topic = t.number
@@ -60,8 +76,10 @@ class PostgresSubscription:
         partitions: int,
         group: str,
         assigned: Callable[[Sequence[int]], Mapping[int, int]],
+        session_seconds: float = SESSION_SECONDS,
     ) -> None:
         self._url = url
+        self._session_seconds = session_seconds
         self._topic = topic
         self._identity = identity
         self._partitions = partitions
@@ -70,6 +88,7 @@ class PostgresSubscription:
         self._assigned = assigned
         self._positions: dict[int, int] = {}
         self._connection: psycopg.Connection | None = None
+        self._left = Event()
         self._share_at = 0.0
         self._first = 0
 
@@ -97,6 +116,7 @@ class PostgresSubscription:
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
+        self._left.set()
         self._positions.clear()
         if connection is not None:
             connection.close()
@@ -116,14 +136,20 @@ class PostgresSubscription:
             self._connection = connect(self._url, "answerable-reader")
             self._connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (self._group_key, _HERE))
             self._share_at = 0.0
+            self._left.set()
+            self._left = Event()
+            beat = (weakref.ref(self._connection), self._left, self._session_seconds / _BEATS)
+            Thread(target=_beat, args=beat, name="answerable-log-member", daemon=True).start()
         return self._connection
 
     def _share(self, connection: psycopg.Connection) -> list[int]:
         """Gives back what is beyond a fair share, takes what is free, and returns what was taken."""
         self._share_at = time.monotonic() + _SHARE_SECONDS
-        counted = connection.execute(_MEMBERS, (self._group_key & 0xFFFFFFFF,)).fetchone()
-        members = max(1, counted[0] if counted else 1)
-        share = -(-self._partitions // members)
+        found = connection.execute(_MEMBERS, (self._session_seconds, self._group_key & 0xFFFFFFFF)).fetchall()
+        silent = [member[:2] for member in found if member[2] and member[0] != connection.info.backend_pid]
+        for member in silent:
+            connection.execute(_END, member)
+        share = -(-self._partitions // max(1, len(found) - len(silent)))
         for partition in sorted(self._positions)[share:]:
             del self._positions[partition]
             connection.execute("SELECT pg_advisory_unlock(%s, %s)", (self._group_key, partition))
@@ -181,3 +207,14 @@ class PostgresSubscription:
                     partition=partition,
                 )
         return bool(state)
+
+
+def _beat(connection: weakref.ref[psycopg.Connection], left: Event, seconds: float) -> None:
+    """Says something by a member's session until it leaves. It waits for whatever the member asks by it meanwhile."""
+    while not left.wait(seconds):
+        held = connection()
+        if held is None or held.closed:
+            return
+        with contextlib.suppress(psycopg.Error):  # the member itself finds out, and tells
+            held.execute("SELECT")
+        del held

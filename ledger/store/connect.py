@@ -11,18 +11,31 @@ from psycopg import sql
 
 from ledger.errors import AccessDenied, BackendError, ConfigurationError, LedgerError
 from ledger.postgres_login import refused_login
-from ledger.store.patience import TCP
+from ledger.store.patience import STEP_SECONDS, TCP
+
+WORKER: Final = "answerable-worker"
+"""What workers' sessions are called: those that another worker may end, where they are stuck."""
+_SESSION: Final = """
+set jit = off; set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3;
+set tcp_user_timeout = 60000"""
+"""The server, too, finds within a minute that our host is gone, and frees what it held."""
 
 
-def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> psycopg.Connection:
+def connect(
+    url: str, *, schema: str | None = None, autocommit: bool = True, worker: bool = False
+) -> psycopg.Connection:
     """A connection whose unqualified names mean ``schema`` (by default what the database says).
+
+    A ``worker``'s is ended by the server where it leaves a transaction idle, and by other workers (``stuck``).
 
     Raises ``BackendError``, ``AccessDenied`` where the server does not let us in, or ``ConfigurationError`` for what is no URL
     of a Postgres.
     """
     try:
         connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=10, **TCP)
-        connection.execute("set jit = off")
+        connection.execute(_SESSION)
+        if worker:
+            connection.execute(_WORKERS)
         if schema is not None:
             connection.execute(sql.SQL("set search_path = {}").format(sql.Identifier(schema)))
     except psycopg.ProgrammingError:  # its text repeats parts of the URL, perhaps those of a password
@@ -35,6 +48,11 @@ def connect(url: str, *, schema: str | None = None, autocommit: bool = True) -> 
             ) from error
         raise BackendError(f"the store cannot be reached ({_first_line(error)}); check STORE_URL") from error
     return connection
+
+
+_WORKERS: Final = (
+    f"set application_name = '{WORKER}'; set idle_in_transaction_session_timeout = {STEP_SECONDS * 1000:.0f}".encode()
+)
 
 
 class Link(NamedTuple):

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from typing import Final
 
+from psycopg import errors
+
+from ledger.errors import BackendError
 from ledger.ports import Position, Record
 from ledger.store import findings, positions
 from ledger.store.connect import connect, translated
 from ledger.store.migrations import check_migrated
 from ledger.store.patience import MOST_SECONDS, STEP_SECONDS, within
+from ledger.store.stuck import end_stuck
+
+_LOCK_TIMES: Final = 3
+"""How many times as long as a stuck session any other lock is waited for: then whoever holds it is looked at, and told."""
 
 
 class Owner:
@@ -38,15 +46,13 @@ class Owner:
 
     def reach(self) -> None:
         """See ``Projection``."""
-        with self._lock, translated():
-            self._ensure()
+        self._make_sure()
         with self._step():
             self._commits.execute("select")
 
     def claim(self, topic: str, identity: str, numbers: Sequence[int]) -> Mapping[int, Position]:
         """See ``Projection``. After a failure the connections are made anew."""
-        with self._lock, translated():
-            self._ensure()
+        self._make_sure()
         with self._step():
             found = positions.claim(self._commits, topic, identity, numbers, stuck=self._stuck)
             self._claimed()
@@ -100,17 +106,38 @@ class Owner:
     @contextmanager
     def _step(self) -> Iterator[None]:
         """One thing done with the store: by one thread at a time, its errors as ours, and bounded in time."""
-        with self._lock, translated(), within(self._step_seconds, self._commits):
+        with self._alone(), within(self._step_seconds, self._commits):
             yield
 
     @contextmanager
     def _long_step(self) -> Iterator[None]:
         """The same for what may be large; where its time was too short, it has twice as long when it is tried again."""
-        with self._lock, translated(), within(self._patience, self._commits) as bound:
+        with self._alone(), within(self._patience, self._commits) as bound:
             try:
                 yield
             finally:
                 self._patience = min(2 * self._patience, MOST_SECONDS) if bound.expired else self._step_seconds
+
+    @contextmanager
+    def _slow_step(self) -> Iterator[None]:
+        """The same for what may take minutes, and would be begun in vain if it were cut off."""
+        with self._alone(), within(MOST_SECONDS, self._commits):
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """By one thread at a time, errors as ours; where a lock was not had in time, who holds it is told, or ended if stuck."""
+        with self._lock, translated():
+            try:
+                yield
+            except errors.LockNotAvailable as error:
+                with within(self._step_seconds, self._looks):
+                    raise BackendError(end_stuck(self._looks, self._stuck)) from error
+
+    def _make_sure(self) -> None:
+        """Connects anew where that is needed: before a step, which bounds the connection that it finds."""
+        with self._lock, translated():
+            self._ensure()
 
     def _ensure(self) -> None:
         if self._commits.closed or self._looks.closed:
@@ -118,8 +145,10 @@ class Owner:
             self._connect()
 
     def _connect(self) -> None:
-        self._commits = connect(self._url, schema=self._schema)
-        self._looks = connect(self._url, schema=self._schema)
+        self._commits = connect(self._url, schema=self._schema, worker=True)
+        self._looks = connect(self._url, schema=self._schema, worker=True)
+        with translated():
+            self._commits.execute(f"set lock_timeout = {_LOCK_TIMES * self._stuck * 1000:.0f}".encode())
         self._connected()
 
     def _connected(self) -> None:

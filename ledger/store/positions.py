@@ -47,8 +47,11 @@ def claim(
     *,
     stuck: float = STUCK_SECONDS,
 ) -> dict[int, Position]:
-    """Makes this connection the owner of ``partitions``; a predecessor that holds the lock ``stuck`` seconds is terminated."""
-    deadline = time.monotonic() + stuck
+    """Makes this connection the owner of ``partitions``; a predecessor that holds the lock ``stuck`` seconds is terminated.
+
+    Raises the driver's ``LockNotAvailable`` where that did not help, as with another role's session.
+    """
+    deadline, terminated = time.monotonic() + stuck, False
     while True:
         try:
             with connection.transaction():
@@ -56,8 +59,10 @@ def claim(
                 return _take(connection, topic, identity, sorted(partitions))
         except errors.LockNotAvailable:
             if time.monotonic() > deadline:
+                if terminated:
+                    raise
                 _terminate_owners(connection, topic, partitions)
-                deadline = time.monotonic() + stuck
+                deadline, terminated = time.monotonic() + stuck, True
 
 
 def _take(connection: psycopg.Connection, topic: str, identity: str, partitions: Sequence[int]) -> dict[int, Position]:

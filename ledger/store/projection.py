@@ -37,13 +37,15 @@ from ledger.store.copies import Copy
 from ledger.store.names import Names
 from ledger.store.nodes import Reading
 from ledger.store.owner import Owner
-from ledger.store.patience import STEP_SECONDS, within
+from ledger.store.patience import MOST_SECONDS, STEP_SECONDS, within
 from ledger.store.placement import Placement
 from ledger.trust.bundle import TrustBundle
 from ledger.trust.chain import ChainFinding, advance, mark_of, needs
 from ledger.trust.verdict import UNTIMELY, Judge, Rejected, VerifiedBatch
 
 _BLOCK: Final = 1000  # as seal_ids increments
+_GROW_SECONDS: Final = 1.0
+"""How long the lock is waited for at a time that a longer bundle needs: the stream goes on in between."""
 
 
 class _Packed(NamedTuple):
@@ -109,16 +111,26 @@ class PostgresProjection(Owner):
         Raises ``TrustError`` where the store was judged under a longer or another bundle, or by a newer set of schemas.
         """
         judge = Judge(self._schemas, self._ledger, bundle)
-        with self._lock, translated():
+        with self._alone():
             self._ensure()
-            with self._commits.transaction():
-                again = standing.adopt(
-                    self._commits, self._schemas, self._ledger, bundle, lambda: self._placement(judge)
-                )
+            again = self._grow(bundle, judge)
             self._held.forget()
             self._bundle, self._judge = bundle, judge
             self.fell_back = False
         return again
+
+    def _grow(self, bundle: TrustBundle, judge: Judge) -> int:
+        """Most often there is nothing to do, and nobody is waited for. Judging again may be long, and is never begun anew."""
+        with within(self._step_seconds, self._commits):
+            if not standing.growth(self._commits, self._schemas, bundle):
+                return 0
+        with self._commits.transaction():
+            with within(self._step_seconds, self._commits):
+                standing.lock_to_grow(self._commits, min(self._stuck, _GROW_SECONDS))
+            with within(MOST_SECONDS, self._commits):
+                return standing.adopt(
+                    self._commits, self._schemas, self._ledger, bundle, lambda: self._placement(judge)
+                )
 
     @property
     def bundle(self) -> TrustBundle:
@@ -157,16 +169,16 @@ class PostgresProjection(Owner):
 
     def analyze(self) -> None:
         """Fresh statistics of the large tables, after many rows came: without them lineage is slow."""
-        with self._lock, translated():
-            self._ensure()
+        self._make_sure()
+        with self._slow_step():
             if partitions.may_alter(self._commits):
                 self._commits.execute("analyze events, causes, joins, rights, seals")
 
     def make_partitions(self, now: int) -> list[int]:
         """Makes the partitions of this year and the next, and of every earlier year whose rows lie in DEFAULT."""
         year = datetime.fromtimestamp(now / 1_000_000, tz=UTC).year
-        with self._lock, translated():
-            self._ensure()
+        self._make_sure()
+        with self._slow_step():
             if not partitions.may_alter(self._commits):
                 return []
             return partitions.make_years(
@@ -175,7 +187,7 @@ class PostgresProjection(Owner):
 
     def count_overdue(self, now: int) -> int:
         """How many chains, of all tenants, promised a seal before ``now`` and did not keep it."""
-        with translated():
+        with translated(), within(MOST_SECONDS, self._looks):
             return observed.count_overdue(self._looks, self._reading, now)
 
     def _connected(self) -> None:

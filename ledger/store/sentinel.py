@@ -47,7 +47,7 @@ class PostgresSentinel:
         self._decoder = Decoder(schemas, KEPT)
         self._reading = Reading(schemas, ledger, lambda: self._bundle, self._decoder)
         self._patience = STEP_SECONDS
-        self._connection = connect(url)
+        self._connection = connect(url, worker=True)
         try:
             with translated():
                 check_migrated(self._connection)
@@ -64,7 +64,7 @@ class PostgresSentinel:
         with translated(), within(self._patience, self._connection) as bound:
             try:
                 if self._connection.closed:
-                    self._connection = connect(self._url)
+                    self._connection = connect(self._url, worker=True)
                 adopt(self._connection, self._criteria, first=not self._begun)
                 self._begun = True
                 swept = self._sweep(limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import psycopg
 
@@ -38,6 +39,46 @@ def fell_back(connection: psycopg.Connection, schemas: Schemas, bundle: TrustBun
     return bool(lines < len(bundle.lines) or set(frames or ()) < schemas.by_frame.keys())
 
 
+class Growth(NamedTuple):
+    """What a worker knows that the store was not judged by: how many lines that has of the bundle, and schemas by frame."""
+
+    lines: int
+    known: frozenset[bytes]
+    grown: frozenset[bytes]
+    longer: bool
+
+    def __bool__(self) -> bool:
+        return self.longer or bool(self.grown)
+
+
+def growth(connection: psycopg.Connection, schemas: Schemas, bundle: TrustBundle) -> Growth:
+    """How far ``bundle`` and ``schemas`` go beyond the standing; raises ``TrustError`` where a bundle is shorter or another."""
+    lines = [row[0] for row in connection.execute("select line from trust order by number")]
+    known = frozenset(row[0] for row in connection.execute("select frame from schema_set"))
+    if not bundle.extends(lines):
+        what = "is cut short" if tuple(lines)[: len(bundle.lines)] == bundle.lines else "differs"
+        raise TrustError(
+            f"the trust bundle {what}: the store was judged under {len(lines)} lines of which it does not begin with all;"
+            " fetch the newest bundle"
+        )
+    if not known <= schemas.by_frame.keys():
+        raise ConfigurationError("the store was judged with schemas that this release does not know; update the ledger")
+    return Growth(len(lines), known, frozenset(schemas.by_frame.keys() - known), len(bundle.lines) > len(lines))
+
+
+def lock_to_grow(connection: psycopg.Connection, seconds: float) -> None:
+    """Keeps all other writers out until the transaction ends.
+
+    It is waited for no longer than ``seconds``, for whoever commits meanwhile queues behind it; then the driver's
+    ``LockNotAvailable`` is raised.
+    """
+    before = connection.execute("select current_setting('lock_timeout')").fetchone()
+    assert before is not None  # noqa: S101 - a setting has a row
+    connection.execute(f"set local lock_timeout = {seconds * 1000:.0f}".encode())
+    connection.execute("lock table trust in exclusive mode")
+    connection.execute("select set_config('lock_timeout', %s, true)", before)
+
+
 def adopt(
     connection: psycopg.Connection,
     schemas: Schemas,
@@ -47,31 +88,19 @@ def adopt(
 ) -> int:
     """Makes ``bundle`` and ``schemas`` the standing and judges again what they can change, also backwards in time.
 
-    Returns how many seals and records were judged again. Raises ``TrustError`` for a bundle that is shorter or another.
+    Returns how many seals and records were judged again. Under ``lock_to_grow``; raises as ``growth`` does.
     """
-    connection.execute("lock table trust in exclusive mode")
-    lines = [row[0] for row in connection.execute("select line from trust order by number")]
-    known = {row[0] for row in connection.execute("select frame from schema_set")}
-    if not bundle.extends(lines):
-        what = "is cut short" if tuple(lines)[: len(bundle.lines)] == bundle.lines else "differs"
-        raise TrustError(
-            f"the trust bundle {what}: the store was judged under {len(lines)} lines of which it does not begin with all;"
-            " fetch the newest bundle"
-        )
-    if not known <= schemas.by_frame.keys():
-        raise ConfigurationError("the store was judged with schemas that this release does not know; update the ledger")
-    grown = schemas.by_frame.keys() - known
-    if len(bundle.lines) == len(lines) and not grown:
-        return 0
+    grows = growth(connection, schemas, bundle)
     cursor = connection.cursor()
-    new_lines = list(enumerate(bundle.lines))[len(lines) :]
+    new_lines = list(enumerate(bundle.lines))[grows.lines :]
     cursor.executemany("insert into trust values (%s, %s)", new_lines)
     cursor.executemany(
-        "insert into schema_set values (%s, %s)", [(frame, schemas.by_frame[frame].pair[8:]) for frame in sorted(grown)]
+        "insert into schema_set values (%s, %s)",
+        [(frame, schemas.by_frame[frame].pair[8:]) for frame in sorted(grows.grown)],
     )
     again = placement()
-    count = _judge_trust(connection, ledger, prefix_of(bundle, len(lines)), bundle, again) if new_lines else 0
-    count += _judge_schemas(connection, ledger, again) if known and grown else 0
+    count = _judge_trust(connection, ledger, prefix_of(bundle, grows.lines), bundle, again) if new_lines else 0
+    count += _judge_schemas(connection, ledger, again) if grows.known and grows.grown else 0
     again.finish()
     return count
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -231,3 +232,21 @@ def test_a_large_backlog_comes_in_bounded_pieces(log: PostgresLog) -> None:
     assert max(len(piece) for piece in pieces) <= 20
     assert len(list(log.read(EVENTS, 0, 0, 100))) == 40
     subscription.close()
+
+
+def test_a_member_that_works_long_keeps_its_partitions_and_one_that_says_nothing_loses_them(database: str) -> None:
+    with closing(PostgresLog(database, partitions=2, session_seconds=0.5)) as log:
+        log.prepare()
+        busy, other = (log.subscribe(EVENTS, "group", from_start) for _ in range(2))
+        with closing(busy), closing(other):
+            busy.poll(1, 0)
+            deadline = time.monotonic() + 1.5
+            while time.monotonic() < deadline:
+                other.poll(1, 0.1)
+            assert (busy.assignment(), other.assignment()) == ({0, 1}, frozenset())
+            busy._left.set()  # type: ignore[attr-defined] - as if its process were stopped
+            wait_until(lambda: other.poll(1, 0.1) == [] and other.assignment() == {0, 1})
+            with pytest.raises(BackendError):
+                busy.poll(1, 0)
+            busy.poll(1, 0)
+            assert busy.assignment() == frozenset()

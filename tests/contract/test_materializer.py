@@ -133,8 +133,12 @@ def run_until(worker: Worker[Flush], done: Callable[[], bool]) -> None:
         raise raised[0]
 
 
-def worker_of(log: MemoryLog, to: PostgresProjection, trust: Trust, *, accept: bool = False) -> Worker[Flush]:
-    return materializer(log=log, projection=to, trust=lambda: trust.bundle, clock=At(), pace=PACE, accept=accept)
+def worker_of(
+    log: MemoryLog, to: PostgresProjection, trust: Trust, *, accept: bool = False, health: Health | None = None
+) -> Worker[Flush]:
+    return materializer(
+        log=log, projection=to, trust=lambda: trust.bundle, clock=At(), pace=PACE, accept=accept, health=health
+    )
 
 
 def test_what_was_committed_is_not_read_again_after_a_stop(url: str, trust: Trust) -> None:

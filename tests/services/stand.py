@@ -21,11 +21,13 @@ from tests.services.forge import LEDGER, Forge
 class Stand:
     """One worker's projections over one database that is migrated."""
 
-    def __init__(self, url: str, bundle: TrustBundle, *, schemas: Any = None, partitions: int = 4) -> None:
+    def __init__(
+        self, url: str, bundle: TrustBundle, *, schemas: Any = None, partitions: int = 4, stuck: float = 1.0
+    ) -> None:
         self.url = url
         self.schemas = schemas or load_schemas()
-        self.projection = PostgresProjection(url, self.schemas, LEDGER, bundle, stuck=1.0)
-        self.contents = PostgresContents(url, self.schemas, stuck=1.0)
+        self.projection = PostgresProjection(url, self.schemas, LEDGER, bundle, stuck=stuck)
+        self.contents = PostgresContents(url, self.schemas, stuck=stuck)
         numbers = range(partitions)
         self.offsets = {n: p.next_offset for n, p in self.projection.claim(EVENTS, "one", numbers).items()}
         self.contents_offset = self.contents.claim(CONTENTS, "one", [0])[0].next_offset
