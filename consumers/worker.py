@@ -203,8 +203,18 @@ class Worker(Generic[Prepared]):
             )
         if len(tally.refused) > TOLD:
             self._say.warning("more records refused", records=len(tally.refused) - TOLD)
-        for name, count in tally.findings.items():
-            self._say.warning("finding opened", finding=name, count=count, partitions=self.health.snapshot.partitions)
+        for found in tally.opened[:TOLD]:
+            self._say.warning(
+                "finding opened",
+                finding=found.name,
+                partition=found.partition,
+                offset=found.offset,
+                service=found.service,
+                chain=found.chain_id.hex() if found.chain_id is not None else None,
+                seal=found.seal,
+            )
+        if more := Counter(found.name for found in tally.opened[TOLD:]):
+            self._say.warning("more findings opened", **more)
 
     def _works(self) -> None:
         if self.health.snapshot.state != "running":

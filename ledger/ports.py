@@ -192,8 +192,21 @@ class Refused(NamedTuple):
     seal: int | None = None
 
 
+class Opened(NamedTuple):
+    """A finding that was opened, and the record that showed it. ``seal`` is the one it is about, of a gap the first missing."""
+
+    name: str
+    partition: int
+    offset: int
+    service: str | None = None
+    chain_id: bytes | None = None
+    seal: int | None = None
+
+
 class Tally(NamedTuple):
-    """What one commit did. ``rejected`` and ``findings`` count by name; ``refused`` are the records among the former."""
+    """What one commit did. ``rejected`` and ``findings`` count by name; ``refused`` are the records among the former, ``opened``
+    the latter one by one.
+    """
 
     records: int
     events: int
@@ -201,6 +214,7 @@ class Tally(NamedTuple):
     rejected: Mapping[str, int]
     findings: Mapping[str, int]
     refused: Sequence[Refused] = ()
+    opened: Sequence[Opened] = ()
 
 
 Prepared = TypeVar("Prepared")

@@ -14,7 +14,7 @@ from ledger.format.codec import Schemas
 from ledger.format.content import Content, decode_content, record_key, split_record_key
 from ledger.format.hashing import content_digest
 from ledger.format.limits import CONTENT_VALUE_BYTES
-from ledger.ports import CONTENTS, Record, Tally, partition_of
+from ledger.ports import CONTENTS, Opened, Record, Tally, partition_of
 from ledger.store import copies, erasures, findings, positions
 from ledger.store.copies import Copy
 from ledger.store.names import Names
@@ -67,7 +67,7 @@ class PostgresContents(Owner):
             positions.advance(self._commits, CONTENTS, prepared.steps)
         refused = Counter(verdict.reason for _, verdict in prepared.refused)
         names = Counter(each.name for each in found)
-        return Tally(len(prepared.records), 0, 0, refused, names, copies.refused_of(prepared.refused))
+        return Tally(len(prepared.records), 0, 0, refused, names, copies.refused_of(prepared.refused), found)
 
     def sweep(self) -> list[tuple[str, bytes]]:
         """Removes the contents and payloads that erasures name; returns tenant and digest of those to be tombstoned.
@@ -102,7 +102,7 @@ class PostgresContents(Owner):
             raise VerificationError("wrong_key", "the record's key is not the content's tenant and digest")
         into.kept.append(_Kept(record, digest, content))
 
-    def _write(self, read: Contents) -> list[findings.Finding]:
+    def _write(self, read: Contents) -> list[Opened]:
         tenants = {each.content.tenant for each in read.kept} | {tenant for tenant, _, _ in read.deleted}
         names = self._names.numbers(sorted(tenants))
         pairs = [(names[each.content.tenant], each.digest) for each in read.kept]
@@ -122,15 +122,14 @@ class PostgresContents(Owner):
         self._commits.cursor().executemany(_INSERT, [row for row in rows if row[:2] not in erased])
         erasures.sweep_again(self._commits, [row[:2] for row in rows if row[:2] in erased])
         copies.keep(self._commits, [(Copy(record, 1), verdict) for record, verdict in read.refused])
-        bare = [
-            findings.Finding(
-                "unauthorized_erasure", names[tenant], None, None, None, digest, None, "", record.append_time
-            )
-            for tenant, digest, record in read.deleted
-            if (names[tenant], digest) not in erased
+        bare = [(names[tenant], digest, record) for tenant, digest, record in read.deleted]
+        found = [
+            (findings.Finding(_BARE, tenant, None, None, None, digest, None, "", record.append_time), record)
+            for tenant, digest, record in bare
+            if (tenant, digest) not in erased
         ]
-        findings.open_all(self._commits, bare)
-        return bare
+        findings.open_all(self._commits, [each for each, _ in found])
+        return [told for each, record in found for told in findings.told([each], record)]
 
 
 def tombstone_key(tenant: str, digest: bytes, partitions: int) -> tuple[int, bytes]:
@@ -139,4 +138,5 @@ def tombstone_key(tenant: str, digest: bytes, partitions: int) -> tuple[int, byt
     return partition_of(key, partitions), key
 
 
+_BARE: Final = "unauthorized_erasure"
 _INSERT: Final = "insert into contents values (%s, %s, %s, %s, %s, %s) on conflict do nothing"

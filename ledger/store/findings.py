@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
+from ledger.ports import Opened, Record
 from ledger.trust.chain import ChainFinding
 from ledger.trust.verdict import VerifiedBatch
 
@@ -46,6 +47,12 @@ def of_batch(batch: VerifiedBatch, tenant: int, chain: int) -> list[Finding]:
 def of_chain(found: ChainFinding, tenant: int, chain: int, at: int) -> Finding:
     """A finding of the chain's state, opened at append time ``at``."""
     return Finding(found.name, tenant, chain, found.number, found.until, found.digest, None, "", at)
+
+
+def told(found: Iterable[Finding], record: Record, batch: VerifiedBatch | None = None) -> list[Opened]:
+    """Findings as a worker's log tells of them: those that a record opened, a content's or that of a batch."""
+    service, chain_id = (None, None) if batch is None else (batch.seal.service, batch.seal.chain_id)
+    return [Opened(each.name, record.partition, record.offset, service, chain_id, each.number) for each in found]
 
 
 def open_all(connection: psycopg.Connection, found: Iterable[Finding]) -> None:

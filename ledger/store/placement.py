@@ -16,6 +16,7 @@ import psycopg
 
 from ledger.format.batch import Chain, Seal
 from ledger.format.codec import Schemas
+from ledger.ports import Opened
 from ledger.store import chains, copies, erasures, findings, sighted
 from ledger.store.chains import Chains, Held
 from ledger.store.copies import Copy
@@ -60,7 +61,7 @@ class Placement:
         self.events = 0
         self.copies = 0
         self.rejected: Counter[str] = Counter()
-        self.findings: Counter[str] = Counter()
+        self.opened: list[Opened] = []
 
     def place(self, copy: Copy) -> None:
         """Judges a record and puts it where it belongs."""
@@ -127,7 +128,7 @@ class Placement:
         else:
             found += self._advance(batch, held, tenant)
         findings.open_all(connection, found)
-        self.findings.update(each.name for each in found)
+        self.opened += findings.told(found, record, batch)
         self.rejected.update(event.reason for event in batch.refused)
         if erasures.note(connection, batch, tenant):
             erasures.strip_refused(connection, self._schemas, batch.seal.tenant)

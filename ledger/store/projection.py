@@ -17,7 +17,7 @@ from psycopg import errors
 
 from ledger.format.batch import Chain
 from ledger.format.codec import Schemas
-from ledger.ports import EVENTS, Record, Tally
+from ledger.ports import EVENTS, Opened, Record, Tally
 from ledger.store import (
     chains,
     copies,
@@ -248,7 +248,10 @@ class PostgresProjection(Owner):
         for record in sorted(flush.records, key=lambda each: (each.append_time, each.partition, each.offset)):
             placing.place(Copy(record, 1))
         placing.finish()
-        tally = Tally(len(flush.records), placing.events, placing.copies, placing.rejected, placing.findings)
+        counts = Counter(each.name for each in placing.opened)
+        tally = Tally(
+            len(flush.records), placing.events, placing.copies, placing.rejected, counts, opened=placing.opened
+        )
         return placing.changed, tally
 
     def _placement(self, judge: Judge) -> Placement:
@@ -265,7 +268,7 @@ class PostgresProjection(Owner):
         connection = self._commits
         self._check_plain(flush)
         locked = self._held.lock(connection, [packed.batch.chain for packed in flush.packed], flush.names)
-        now, found, closed = _step(flush.packed, locked)
+        now, found, closed, told = _step(flush.packed, locked)
         connection.cursor().executemany(
             placement.INSERT_SEAL,
             [
@@ -286,7 +289,8 @@ class PostgresProjection(Owner):
         refused = Counter(verdict.reason for _, verdict in flush.refused)
         refused.update(event.reason for each in flush.packed for event in each.batch.refused)
         events = sum(len(each.batch.events) for each in flush.packed)
-        return now, Tally(len(flush.records), events, 0, refused, Counter(each.name for each in found))
+        counts = Counter(each.name for each in found)
+        return now, Tally(len(flush.records), events, 0, refused, counts, opened=told)
 
     def _check_plain(self, flush: Flush) -> None:
         """Raises ``_NotPlain`` for whatever may touch rows that are there, or depends on rows that came meanwhile."""
@@ -309,11 +313,12 @@ _EXACT: Final = UNTIMELY | {"bad_payload"}
 
 def _step(
     packed: Sequence[_Packed], locked: Mapping[Chain, Held]
-) -> tuple[dict[Chain, Held], list[findings.Finding], list[tuple[int, ChainFinding, int]]]:
+) -> tuple[dict[Chain, Held], list[findings.Finding], list[tuple[int, ChainFinding, int]], list[Opened]]:
     """Moves every chain on; raises ``_NotPlain`` where a seal lands among those that are there."""
     now: dict[Chain, Held] = {}
     opened: list[findings.Finding] = []
     closed: list[tuple[int, ChainFinding, int]] = []
+    told: list[Opened] = []
     for each in packed:
         batch, chain = each.batch, each.batch.chain
         held = now.get(chain) or locked[chain]
@@ -322,7 +327,9 @@ def _step(
             raise _NotPlain
         step = advance(held.state, mark)
         now[chain] = Held(held.id, locked[chain].version + 1, step.state)
-        opened += findings.of_batch(batch, each.tenant, held.id)
-        opened += [findings.of_chain(found, each.tenant, held.id, batch.append_time) for found in step.opened]
-        closed += [(held.id, found, batch.append_time) for found in step.closed]
-    return now, opened, closed
+        found = findings.of_batch(batch, each.tenant, held.id)
+        found += [findings.of_chain(one, each.tenant, held.id, batch.append_time) for one in step.opened]
+        opened += found
+        told += findings.told(found, each.record, batch)
+        closed += [(held.id, one, batch.append_time) for one in step.closed]
+    return now, opened, closed, told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -75,14 +76,47 @@ def test_a_refused_record_is_told_with_its_place_its_chain_and_its_seal(url: str
     assert TEXT.lower() not in str(lines).lower()
 
 
-def test_a_finding_is_told_by_its_name(url: str) -> None:
+def test_a_finding_is_told_with_its_chain_its_seal_and_the_record_that_showed_it(url: str) -> None:
     forge, log = Forge(), filled(Forge(), 0)
     seals = [forge.seal(forge.make(payload=PAYLOAD)) for _ in range(3)]
     for sealed in (seals[0], seals[2]):
         log.append([Outgoing(EVENTS, 0, forge.chain_id, sealed.value)], timeout=1)
     with closing(projection(url)) as to:
         lines = lines_of(log, to, 2)
-    assert [(line["finding"], line["count"]) for line in lines if line["event"] == "finding opened"] == [("gap", 1)]
+    (found,) = [line for line in lines if line["event"] == "finding opened"]
+    assert (found["finding"], found["chain"], found["seal"]) == ("gap", forge.chain_id.hex(), 1)
+    assert (found["service"], found["partition"], found["offset"]) == ("agent", 0, 1)
+    assert TEXT not in str(lines)
+
+
+def test_a_fork_is_told_with_its_chain_and_its_seal(url: str) -> None:
+    forge, log = Forge(), filled(Forge(), 0)
+    first = forge.seal(forge.make(payload=PAYLOAD))
+    other = copy.deepcopy(forge)
+    for sealed in (first, forge.seal(forge.make()), other.seal(other.make(payload=PAYLOAD))):
+        log.append([Outgoing(EVENTS, 0, forge.chain_id, sealed.value)], timeout=1)
+    with closing(projection(url)) as to:
+        lines = lines_of(log, to, 3)
+    found = [line for line in lines if line["event"] == "finding opened"]
+    assert found, "nothing was told"
+    for line in found:  # of both branches
+        assert (line["finding"], line["chain"], line["seal"]) == ("fork", forge.chain_id.hex(), 1)
+        assert (line["partition"], line["offset"]) == (0, 2)
+
+
+def test_a_flood_of_findings_is_told_in_few_lines(url: str) -> None:
+    log = filled(Forge(), 0)
+    for number in range(2 * TOLD):
+        forge = Forge(service=f"s{number}")
+        forge.seal(forge.make())
+        log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make()).value)], timeout=1)
+    health = Health("materializer")
+    pace = type(PACE)(poll_records=4 * TOLD, poll_seconds=0.02, tend_seconds=0.1, retry_seconds=0.02)
+    with closing(projection(url)) as to, capture_logs() as lines:
+        worker = Worker(topic=EVENTS, group="g", log=log, projection=to, clock=At(), health=health, pace=pace)
+        run_until(worker, lambda: health.snapshot.records == 2 * TOLD)
+    assert sum(line["event"] == "finding opened" for line in lines) == TOLD
+    assert sum(line.get("gap", 0) for line in lines if line["event"] == "more findings opened") == TOLD
 
 
 def test_a_flood_of_refused_records_is_told_in_few_lines(url: str) -> None:
