@@ -41,6 +41,8 @@ KINDS = (
 )
 RELATIONS = (*sorted(LEADING), *sorted(LEADING), "started_by", "informed_by", "retries", "result_of")
 MILLISECOND = 1000
+PLAIN, ODD = 0, 1
+"""Partitions of the log: a chain that repeats no event is in the one, any other and all erasures in the other."""
 
 
 class Drawn(NamedTuple):
@@ -64,23 +66,22 @@ _CITE = st.tuples(
     st.sampled_from(RELATIONS),
 )
 _rarely = st.sampled_from([False] * 11 + [True])
-EVENTS = st.lists(
-    st.builds(
-        Drawn,
-        kind=st.sampled_from(KINDS),
-        service=st.sampled_from(SERVICES),
-        tenant=st.sampled_from([0, 0, 0, 0, 1]),
-        who=st.sampled_from([None, "alice", "alice", "alias", "bob", "bob", "gone", "lost"]),
-        run=st.sampled_from([None, None, 0, 1]),
-        cites=st.lists(_CITE, max_size=3).map(tuple),
-        twin=_rarely,
-        copied=_rarely,
-        erased=_rarely,
-        waits=st.integers(0, 30),
-    ),
-    min_size=4,
-    max_size=24,
+_EVENT = st.builds(
+    Drawn,
+    kind=st.sampled_from(KINDS),
+    service=st.sampled_from(SERVICES),
+    tenant=st.sampled_from([0, 0, 0, 0, 1]),
+    who=st.sampled_from([None, "alice", "alice", "alias", "bob", "bob", "gone", "lost"]),
+    run=st.sampled_from([None, None, 0, 1]),
+    cites=st.lists(_CITE, max_size=3).map(tuple),
+    twin=_rarely,
+    copied=_rarely,
+    erased=_rarely,
+    waits=st.integers(0, 30),
 )
+SMALL = st.lists(_EVENT, min_size=4, max_size=24)
+"""Mostly of six events or so: there are not many more in what went wrong so far."""
+LARGE = st.lists(_EVENT, min_size=14, max_size=24)
 
 
 @dataclass
@@ -173,13 +174,16 @@ class World:
         for number, (drawn, made) in enumerate(zip(self.events, self.made, strict=True)):
             queue = queues.setdefault((drawn.tenant, drawn.service), [])
             queue += [(number + drawn.waits, made)] * (2 if drawn.copied else 1)
+        repeating = {(drawn.tenant, drawn.service) for drawn in self.events if drawn.copied}
         records = []
         while any(queues.values()):
             key = min((key for key, queue in queues.items() if queue), key=lambda each: (queues[each][0][0], each))
             _, made = queues[key].pop(0)
             append_time += MILLISECOND
-            self.forges[key].now = append_time
-            records.append(self.forges[key].record(self.forges[key].seal(made), append_time=append_time))
+            forge = self.forges[key]
+            forge.now = append_time
+            partition = ODD if key in repeating else PLAIN
+            records.append(forge.record(forge.seal(made), append_time=append_time, partition=partition))
             self.arrived.setdefault(made.digest, append_time)
         return [*records, *self._erasures(append_time)]
 
@@ -190,7 +194,7 @@ class World:
             forge = Forge(name="eraser", service="eraser", tenant=self.tenant(tenant), now=append_time)
             payload = {**EMPTY["content_erasure"], "events": events, "contents": [self.person("gone", tenant)[1]]}
             sealed = forge.seal(forge.make("content_erasure", payload))
-            records.append(forge.record(sealed, append_time=append_time + MILLISECOND))
+            records.append(forge.record(sealed, append_time=append_time + MILLISECOND, partition=ODD))
         return records
 
 

@@ -5,6 +5,8 @@ with a first attempt that fails and is tried again, and each booking seen by bot
 from __future__ import annotations
 
 import os
+import random
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,7 +15,10 @@ from tests.attribution.scenario import Story, read_line
 from tests.services.forge import Made
 
 EXECUTIONS: Final = int(os.environ.get("HONEST_EXECUTIONS", "100000"))
-"""How many `make prove` plays."""
+"""How many `make prove` plays, in pieces with a store each, which run beside one another."""
+FIRST: Final = int(os.environ.get("HONEST_FIRST", "0"))
+"""The number of the first: ranges of numbers that are played apart add up."""
+PIECE: Final = 25_000
 TOGETHER: Final = 10
 """Executions that are under way at once: their events share seals."""
 PEOPLE: Final = 50
@@ -45,23 +50,32 @@ z{n} travel execution_control action=end outcome=success agent=travel run=r{n} p
 """  # noqa: E501 - a line an event
 
 
-def honest(story: Story, executions: int) -> Iterator[list[Record]]:
-    """Records of so many executions, some at a time; the events of those that are under way together share seals."""
+def honest(story: Story, executions: range) -> Iterator[list[Record]]:
+    """Records of the executions of these numbers, some at a time. Those that are under way together go on in turns, as it
+    happens, and their events share seals."""
     story.drawn_at = True
     story.person("dana", "Dana Owner")
     for number in range(PEOPLE):
         story.person(f"person{number}", f"Person {number}")
+    turns = random.Random(executions.start)
     count = 0
-    for start in range(0, executions, TOGETHER):
-        lines = _FIRST.split("\n") if start == 0 else []
-        for number in range(start, min(start + TOGETHER, executions)):
-            lines += _RUN.format(n=number, who=f"person{number % PEOPLE}", end=count + 3600).split("\n")
-        for line in filter(None, lines):
+    for start in range(0, len(executions), TOGETHER):
+        runs = [_run(number, count) for number in executions[start : start + TOGETHER]]
+        for line in [*(_FIRST.strip().split("\n") if start == 0 else []), *_in_turns(runs, turns)]:
             count += 1
             name, service, kind, rest = line.split(" ", 3)
             read_line(story, f"{name} {service} {kind} at={count} {rest}")
         yield list(_sealed(story))
         story.events.clear()
+
+
+def _run(number: int, now: int) -> deque[str]:
+    return deque(_RUN.format(n=number, who=f"person{number % PEOPLE}", end=now + 3600).strip().split("\n"))
+
+
+def _in_turns(runs: list[deque[str]], turns: random.Random) -> Iterator[str]:
+    while runs := [run for run in runs if run]:
+        yield turns.choice(runs).popleft()
 
 
 def _sealed(story: Story) -> Iterator[Record]:

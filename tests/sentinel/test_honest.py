@@ -13,7 +13,7 @@ from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
 from tests.attribution.scenario import Story
 from tests.attribution.stored import add_people
-from tests.sentinel.honest import EXECUTIONS, honest
+from tests.sentinel.honest import EXECUTIONS, FIRST, PIECE, honest
 from tests.sentinel.sweeping import connected, sentinel
 from tests.services.databases import Databases
 from tests.services.forge import LEDGER, NAMED, Trust, signer
@@ -23,27 +23,42 @@ JUDGED = 9
 """Events of consequence of one execution."""
 
 
+PROVED = range(FIRST, FIRST + EXECUTIONS)
+PIECES = [PROVED[start : start + PIECE] for start in range(0, EXECUTIONS, PIECE)]
+SWEPT = 50
+"""Commits after which the sentinel sweeps and judges: never all at once."""
+
+
 @pytest.mark.parametrize(
-    "executions", [1000, pytest.param(EXECUTIONS, marks=[pytest.mark.prove, pytest.mark.timeout(7200)])]
+    "executions",
+    [
+        range(1000),
+        *(pytest.param(piece, marks=[pytest.mark.prove, pytest.mark.timeout(7200)]) for piece in PIECES),
+    ],
+    ids=lambda each: f"{each.start}-{each.stop}",
 )
-def test_an_honest_load_yields_no_finding_and_each_event_is_attributed(postgres: Databases, executions: int) -> None:
+def test_an_honest_load_yields_no_finding_and_each_event_is_attributed(postgres: Databases, executions: range) -> None:
     url = postgres.fresh(migrate)
     trust = Trust()
     for name in SERVICES:
         trust.key(signer(name), services=[name], kinds=["*", *NAMED])
     story = Story()
-    with closing(PostgresProjection(url, load_schemas(), LEDGER, trust.bundle)) as projection:
+    offset = made = 0
+    with (
+        closing(PostgresProjection(url, load_schemas(), LEDGER, trust.bundle)) as projection,
+        connected(url) as connection,
+    ):
         projection.claim(EVENTS, "topic", [0])
-        offset = 0
-        for part in honest(story, executions):
+        for number, part in enumerate(honest(story, executions)):
             records = [each._replace(offset=offset + n) for n, each in enumerate(part)]
             offset += len(records)
             projection.commit(projection.prepare(records))
-        projection.analyze()
-    with connected(url) as connection:
-        add_people(connection, story)
-    made = sentinel(url, trust.bundle)
-    with connected(url) as connection:
+            if number == 0:
+                add_people(connection, story)
+            if number % SWEPT == SWEPT - 1:
+                projection.analyze()
+                made += sentinel(url, trust.bundle)
+        made += sentinel(url, trust.bundle)
         accused = connection.execute(
             "select rule, detail, count(*) from contradictions group by 1, 2 limit 20"
         ).fetchall()
@@ -51,9 +66,9 @@ def test_an_honest_load_yields_no_finding_and_each_event_is_attributed(postgres:
         refused = connection.execute("select reason, detail from rejected limit 5").fetchall()
         found = coverage(connection, story.tenant)
     assert (accused, stored, refused) == ([], [], [])
-    assert (found.total, found.not_judged, found.stale) == (JUDGED * executions, 0, 0)
+    assert (found.total, found.not_judged, found.stale) == (JUDGED * len(executions), 0, 0)
     assert {each.class_ for each in found.counts} == {"attributed"}
-    assert (
-        made < 1.1 * JUDGED * executions
+    assert made < 1.1 * JUDGED * len(
+        executions
     )  # what is not swept yet is judged when it is, whatever makes it stale before
     postgres.drop(url)
