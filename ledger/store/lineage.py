@@ -61,8 +61,8 @@ EFFECTS: Final = 256
 COPIES: Final = 10_000
 """Effects of any tenant among which those, or the uses of an approval, are looked for: other tenants may copy an id."""
 _LAST: Final = b"\xff" * 16
-_CHUNK: Final = 256 if psycopg.capabilities.has_stream_chunked() else 1
-"""Rows that are taken over at once while more arrive: about what a socket holds, so that the server goes on meanwhile."""
+_CHUNK: Final = 64 if psycopg.capabilities.has_stream_chunked() else 1
+"""Rows that are taken over at once while more arrive: a part of what a socket holds, so that the server goes on meanwhile."""
 
 
 class PostgresLineage:
