@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,24 +90,32 @@ def played(environment: Mapping[str, str], directory: Path, say: Say) -> Iterato
         end_parties()
 
 
-def main(directory: Path | None = None, say: Say = print) -> int:
+def main(
+    directory: Path | None = None, say: Say = print, told: Callable[[Mapping[str, object]], None] | None = None
+) -> int:
     """Plays the story and asks the ledger about each part of it; the exit status, 0 if all came out as it must.
 
-    The ledger stays in ``directory``, which is made; without one it is gone afterwards.
+    The ledger stays in ``directory``, which is made; without one it is gone afterwards. The answers are printed for people;
+    where ``told`` is given, it is called with all of them at the end instead.
     """
+    answers: list[Mapping[str, object]] = []
     if directory is not None:
         directory.mkdir(parents=True)
     with ExitStack() as stack:
         home = directory or stack.enter_context(scratch("answerable-demo-"))
         try:
-            return _told(home, directory, say)
+            status = _told(home, directory, say, ask if told is None else partial(collect, answers))
         except (httpx.HTTPError, OSError, RuntimeError) as error:
             for line in broken(home, directory, error):
                 say(line)
-            return 1
+            status = 1
+    if told is not None:
+        kept = None if directory is None else str(directory)
+        told({"as_it_must": status == 0, "directory": kept, "answers": answers})
+    return status
 
 
-def _told(home: Path, directory: Path | None, say: Say) -> int:
+def _told(home: Path, directory: Path | None, say: Say, put: Callable[..., int]) -> int:
     say(
         "Five parties and a ledger start on loopback, each a process with its own key and spool. The agent is deterministic."
     )
@@ -122,16 +131,16 @@ def _told(home: Path, directory: Path | None, say: Say) -> int:
         for title, event_id, expected in asked:
             wait_for(story, event_id)
             say(f"\n=== {title}  answerable who-triggered {event_id}\n")
-            right = _answerable("who-triggered", event_id) == expected and right
+            right = put("who-triggered", event_id) == expected and right
         asking = names(story.api_url, story.booking["event_id"], story.above_limit["event_id"])
         story.end_parties()
         say("\nThe parties end. Each has closed its chain: nothing more is to come of it.")
         say("\n=== ONE BYTE OF ONE STORED BATCH IS CHANGED, IN A COPY OF THE LOG\n")
         copy = home / "copy.avro"
-        right = _answerable("archive", str(copy)) == 0 and right
-        right = _answerable("verify", "--log", f"file:{copy}") == 0 and right
+        right = put("archive", str(copy)) == 0 and right
+        right = put("verify", "--log", f"file:{copy}") == 0 and right
         say(f"\nchanged: {change_one_byte(copy, parse(story.booking['event_id']))}\n")
-        right = _answerable("verify", "--log", f"file:{copy}") == 1 and right
+        right = put("verify", "--log", f"file:{copy}") == 1 and right
         say(f"\n{'All of it came out as it must.' if right else 'SOMETHING DID NOT COME OUT AS IT MUST.'}")
     say("")
     for line in closing(directory, asking):
@@ -260,10 +269,19 @@ def _wait_until_served(url: str, child: Child, log: Path) -> None:
     raise RuntimeError(f"{url} did not start: {log.read_text()}")
 
 
-def _answerable(*arguments: str) -> int:
+def ask(*arguments: str) -> int:
     """Runs the command for the reader to see; its exit status."""
     sys.stdout.flush()
     return subprocess.run([sys.executable, "-m", "ledger.cli", *arguments], cwd=ROOT, check=False).returncode
+
+
+def collect(answers: list[Mapping[str, object]], *arguments: str) -> int:
+    """Runs the command with ``--json`` and adds its answer; its exit status."""
+    command = [sys.executable, "-m", "ledger.cli", *arguments, "--json"]
+    done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE)
+    answer = json.loads(done.stdout) if done.stdout else None
+    answers.append({"command": ["answerable", *arguments], "status": done.returncode, "answer": answer})
+    return done.returncode
 
 
 def _secrets() -> dict[str, str]:

@@ -66,6 +66,12 @@ def emit(value: Any) -> None:
     sys.stdout.flush()
 
 
+def emit_line(value: Any) -> None:
+    """``value`` as a line of JSON: what keeps running is read until the end of each."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
 def clean(text: object) -> str:
     """``text`` without what a terminal would obey: control and format characters become visible escapes."""
     return "".join(each if each == "\n" or each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))

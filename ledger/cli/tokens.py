@@ -73,7 +73,7 @@ def list_tokens(ctx: typer.Context, file: FileOption = None, as_json: Json = Fal
 
 
 @app.command()
-def revoke(ctx: typer.Context, name: str, file: FileOption = None) -> None:
+def revoke(ctx: typer.Context, name: str, file: FileOption = None, as_json: Json = False) -> None:
     """Deletes a token's hash: a running API refuses it within a second."""
     path = _path(settings_of(ctx), file)
     lines = _lines(path)
@@ -81,6 +81,8 @@ def revoke(ctx: typer.Context, name: str, file: FileOption = None) -> None:
     if len(kept) == len(lines):
         raise NotFound(f"there is no token of {name} in {path}")
     _write(path, kept)
+    if as_json:
+        emit({"revoked": name, "file": str(path)})
 
 
 def _path(settings: Settings, file: Path | None) -> Path:

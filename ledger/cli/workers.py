@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from ledger import wiring
 from ledger.cli.coverage import check_judgements
 from ledger.cli.invocation import MISUSE, Json, Stopped, Tenant, application, exit_with, settings_of
 from ledger.cli.lines import write_lines
-from ledger.cli.output import complain, emit, tell
+from ledger.cli.output import complain, emit, emit_line, tell
 from ledger.embedded import attach
 from ledger.embedded.child import Child
 from ledger.errors import ConfigurationError, LedgerError
@@ -47,8 +46,7 @@ Workers = Annotated[
     int | None, typer.Option(help="Processes that share the port; one a core by default, at most 8.", min=1, max=64)
 ]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics on this port.", min=0, max=65535)]
-
-
+Lines = Annotated[bool, typer.Option("--json", help="Print a line of JSON at the start and one at the end.")]
 AcceptLoss = Annotated[
     bool, typer.Option("--accept-loss", help="Go on where the log lost records; a finding keeps what was lost.")
 ]
@@ -64,13 +62,15 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(help="A new folder in which the demo's ledger stays, to be asked.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Plays the flight booking over HTTP on loopback, asks who triggered it, and says what to ask next. Needs a checkout."""
     if keep is not None and keep.exists():
         raise ConfigurationError(
             f"{keep} is there already: choose a new folder for the demo's ledger, or remove that one"
         )
-    exit_with(application("examples.flight_booking.story", "main")(keep))
+    play = application("examples.flight_booking.story", "main")
+    exit_with(play(keep, say=tell, told=emit) if as_json else play(keep))
 
 
 def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Json = False) -> None:
@@ -90,8 +90,7 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
 
     def ready(url: str) -> None:
         if as_json:
-            told = {"url": url, "ledger": settings.ledger, "data_dir": str(settings.data_dir)}
-            print(json.dumps(told), flush=True)  # one line: whoever started us reads until its end
+            emit_line({"url": url, "ledger": settings.ledger, "data_dir": str(settings.data_dir)})
         else:
             print(f"{url}  ledger {settings.ledger} in {settings.data_dir}", flush=True)
 
@@ -102,17 +101,21 @@ def serve(ctx: typer.Context, port: Port = None, host: Host = None, as_json: Jso
             run_api(settings, ready)
 
 
-def materialize(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
+def materialize(
+    ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False, as_json: Lines = False
+) -> None:
     """Verifies what is in the log and commits it to the store, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
     application("consumers.materializer", "tune_collector")()
-    _work(settings, "materializer", lambda health: materializer(settings, accept=accept_loss, health=health))
+    _work(settings, "materializer", lambda health: materializer(settings, accept=accept_loss, health=health), as_json)
 
 
-def contents(ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False) -> None:
+def contents(
+    ctx: typer.Context, metrics_port: MetricsPort = None, accept_loss: AcceptLoss = False, as_json: Lines = False
+) -> None:
     """Keeps the contents, and erases what an erasure names, until SIGTERM; several share the partitions."""
     settings = settings_of(ctx, metrics_port=metrics_port)
-    _work(settings, "contents", lambda health: contents_worker(settings, accept=accept_loss, health=health))
+    _work(settings, "contents", lambda health: contents_worker(settings, accept=accept_loss, health=health), as_json)
 
 
 def sentinel(
@@ -136,16 +139,27 @@ def sentinel(
     if sample is not None:
         raise ConfigurationError("--sample goes with --check")
     application("consumers.materializer", "tune_collector")()
-    _work(settings, "sentinel", lambda health: sentinel_worker(settings, health=health))
+    _work(settings, "sentinel", lambda health: sentinel_worker(settings, health=health), as_json)
 
 
-def api(ctx: typer.Context, port: Port = None, host: Host = None, workers: Workers = None) -> None:
+def api(
+    ctx: typer.Context, port: Port = None, host: Host = None, workers: Workers = None, as_json: Lines = False
+) -> None:
     """Answers over HTTP, until SIGTERM, in as many processes as there are cores, or as --workers says."""
     settings = settings_of(ctx, api_port=port, api_host=host, api_workers=workers)
     count = settings.api_workers or _cores()
+
+    def ready(url: str) -> None:
+        if as_json:
+            emit_line({"state": "started", "url": url, "processes": count, "ledger": settings.ledger})
+        else:
+            print(url, flush=True)
+
     write_lines()
     with _until_stopped(), _counted_together(count):
-        application("api.server", "serve")(settings, lambda url: print(url, flush=True), workers=count)
+        application("api.server", "serve")(settings, ready, workers=count)
+    if as_json:
+        emit_line({"state": "stopped"})
 
 
 def _cores() -> int:
@@ -179,7 +193,7 @@ def migrate(ctx: typer.Context, as_json: Json = False) -> None:
         tell(f"applied {', '.join(applied)}" if applied else "everything is there already")
 
 
-def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContextManager[Any]]) -> None:
+def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContextManager[Any]], as_json: bool) -> None:
     """Runs a worker until SIGTERM, or until a person must act. Its metrics are there before its store and its log are, and stay
     for ``SCRAPED_SECONDS`` after it ended by itself: else nobody's scrape would ever see that state.
     """
@@ -188,7 +202,9 @@ def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContext
     health: Any = application("consumers.health", "Health")(name)
     tell_end = application("consumers.running", "tell_end")
     try:
-        with _metrics(settings, health.registry):
+        with _metrics(settings, health.registry) as url:
+            if as_json:
+                emit_line({"worker": name, "state": "started", "ledger": settings.ledger, "metrics": url})
             try:
                 application("consumers.running", "run_opened")(lambda: opened(health), health, stop)
             except LedgerError as error:
@@ -196,9 +212,26 @@ def _work(settings: Settings, name: str, opened: Callable[[Any], AbstractContext
                 if settings.metrics_port is not None:
                     stop.wait(SCRAPED_SECONDS)
                 exit_with(MISUSE)
+            finally:
+                if as_json:
+                    emit_line({"worker": name, **_account(health)})
     except LedgerError as error:  # of the metrics' port
         tell_end(name, error)
         exit_with(MISUSE)
+
+
+def _account(health: Any) -> Mapping[str, object]:
+    """What a worker did, for its last line: how it ended, the partitions that it held then, and what it committed."""
+    said = health.snapshot
+    return {
+        "state": said.state,
+        "detail": said.detail,
+        "partitions": said.partitions,
+        "records": said.records,
+        "events": said.events,
+        "quarantined": said.quarantined,
+        "rejected": dict(health.rejected),
+    }
 
 
 @contextlib.contextmanager
@@ -230,10 +263,10 @@ def sentinel_worker(settings: Settings, *, health: Any = None) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
-    """Serves a worker's metrics inside the block, where METRICS_PORT asks for them."""
+def _metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[str | None]:
+    """Serves a worker's metrics inside the block, where METRICS_PORT asks for them: their URL."""
     if settings.metrics_port is None:
-        yield
+        yield None
         return
     from prometheus_client import start_http_server
 
@@ -244,8 +277,9 @@ def _metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
             f"metrics cannot be served on {settings.metrics_host} port {settings.metrics_port} ({error.strerror}): "
             "set ANSWERABLE_METRICS_PORT"
         ) from None
+    host = f"[{settings.metrics_host}]" if ":" in settings.metrics_host else settings.metrics_host
     try:
-        yield
+        yield f"http://{host}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         server.server_close()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -79,6 +80,12 @@ def state_of(port: int, worker: str) -> str:
     return found[1] if found else ""
 
 
+def lines_of(path: Path, name: str, value: str | None = None) -> list[dict[str, Any]]:
+    """The lines of ``--json`` among those of the log."""
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+    return [each for each in lines if "state" in each and name in each and value in (None, each[name])]
+
+
 def stopped(process: subprocess.Popen[bytes]) -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(30)
@@ -92,9 +99,9 @@ def test_they_wait_for_a_store_that_is_away_and_go_on_when_it_comes(tmp_path: Pa
     ports = {verb: free_port() for verb in WORKERS}
     api = free_port()
     with (
-        running(tmp_path, "materialize", "--metrics-port", str(ports["materialize"])) as materializer,
-        running(tmp_path, "contents", "--metrics-port", str(ports["contents"])) as contents,
-        running(tmp_path, "api", "--port", str(api)) as serving,
+        running(tmp_path, "materialize", "--json", "--metrics-port", str(ports["materialize"])) as materializer,
+        running(tmp_path, "contents", "--json", "--metrics-port", str(ports["contents"])) as contents,
+        running(tmp_path, "api", "--json", "--port", str(api), "--workers", "1") as serving,
     ):
         all_of_them = (materializer, contents, serving)
 
@@ -113,6 +120,16 @@ def test_they_wait_for_a_store_that_is_away_and_go_on_when_it_comes(tmp_path: Pa
                 until(lambda: state_of(ports[verb], worker) == "running", *all_of_them)  # noqa: B023 - called at once
             until(lambda: answers() == 200, *all_of_them)
             assert [stopped(each) for each in all_of_them] == [0, 0, 0]
+    for verb, worker in WORKERS.items():
+        first, last = lines_of(tmp_path / f"{verb}.log", "worker", worker)
+        assert first["state"] == "started"
+        assert first["ledger"] == settings.ledger
+        assert first["metrics"] == f"http://127.0.0.1:{ports[verb]}/metrics"
+        assert (last["state"], last["events"], last["rejected"]) == ("stopped", 0, {})
+        assert isinstance(last["partitions"], list)
+    first, last = lines_of(tmp_path / "api.log", "state")
+    assert (first["url"], first["processes"]) == (f"http://127.0.0.1:{api}", 1)
+    assert last == {"state": "stopped"}
 
 
 class Door:

@@ -7,9 +7,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from ledger.cli.app import app
@@ -49,6 +52,27 @@ def test_the_command_itself_writes_to_an_ascii_terminal(tmp_path: Path) -> None:
     )
     assert b"UnicodeEncodeError" not in done.stderr
     assert b"-> " in done.stdout
+
+
+def verbs(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, each in getattr(command, "commands", {}).items():
+        yield from verbs(each, *path, name)
+    if not hasattr(command, "commands"):
+        yield path, command
+
+
+def test_every_verb_prints_json_for_programs() -> None:
+    found = dict(verbs(get_command(app)))
+    assert {("demo",), ("tokens", "revoke"), ("materialize",)} <= set(found)
+    without = [path for path, verb in found.items() if not any("--json" in each.opts for each in verb.params)]
+    assert without == []
+
+
+def test_a_token_that_is_revoked_is_told_as_json(tmp_path: Path) -> None:
+    file = ["--file", str(tmp_path / "tokens")]
+    assert CliRunner().invoke(app, ["tokens", "new", "ann", "--role", "auditor", *file]).exit_code == 0
+    result = CliRunner().invoke(app, ["tokens", "revoke", "ann", "--json", *file])
+    assert json.loads(result.stdout) == {"revoked": "ann", "file": file[1]}
 
 
 @pytest.mark.parametrize(
