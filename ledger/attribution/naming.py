@@ -126,7 +126,7 @@ def _query(name: str) -> str:
 
 def _may_be_mounted(name: str, other: str) -> bool:
     """Whether one path is the other behind a mount."""
-    return len(other) > 1 and other.startswith("/") and name.endswith(other)
+    return other.startswith("/") and name.endswith(other)
 
 
 def _lies_in(name: str, folder: str) -> bool:

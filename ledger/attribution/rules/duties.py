@@ -56,7 +56,7 @@ def undecided(case: Case) -> Found:
         (node, fact) for node, fact in case.accounts if not node.importer and fits(case.house.decision, fact.operation)
     ]
     done = [node for node in case.took_effect if not node.importer]
-    if not needed or not done or not case.complete:
+    if not needed or not case.complete:
         return
     if any(node.kind == "policy_decision" and node.payload is None for node in case.names.graph.nodes):
         return
