@@ -43,6 +43,13 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """The parties, in the order in which they start, and what each one's key may state."""
 
+REFUSED: Mapping[str, str] = {
+    "above_limit": "denied_by_policy",
+    "approval_again": "approval_used",
+    "search_token": "insufficient_scope",
+}
+"""What must not work, by the part of the story in which it is tried, and the error with which it is refused."""
+
 Say = Callable[[str], None]
 
 
@@ -127,7 +134,10 @@ def _told(home: Path, directory: Path | None, say: Say, put: Callable[..., int])
             ("THE SEARCH TOKEN, SHOWN TO BOOK?", story.search_token["event_id"], 0),
             ("THE CALL WITH NO PROMPT BEHIND IT?", story.no_prompt, 1),
         )
-        right = True
+        right = (
+            "booking" in story.booking["result"]
+            and {part: getattr(story, part)["result"].get("error") for part in REFUSED} == REFUSED
+        )
         for title, event_id, expected in asked:
             wait_for(story, event_id)
             say(f"\n=== {title}  answerable who-triggered {event_id}\n")

@@ -15,7 +15,7 @@ import pytest
 
 from examples.flight_booking.asking import closing, names, questions
 from examples.flight_booking.forge import change_one_byte
-from examples.flight_booking.story import KINDS, ROOT, Played, played, wait_for
+from examples.flight_booking.story import KINDS, REFUSED, ROOT, Played, played, wait_for
 from ledger.attribution.inventory import REMARKS
 from ledger.format.ids import parse
 from tests.waiting import until
@@ -95,6 +95,11 @@ def test_an_action_with_no_prompt_behind_it_is_unattributed_and_says_why(
     assert found["class"] == "unattributed"
     assert found["reasons"] == ["no_trigger"]
     assert found["triggers"] == []
+
+
+def test_what_must_not_work_was_refused_by_who_had_to(story: Played) -> None:
+    assert "booking" in story.booking["result"]
+    assert {part: getattr(story, part)["result"]["error"] for part in REFUSED} == REFUSED
 
 
 def test_the_story_leaves_no_finding_but_what_was_tried_in_vain(story: Played) -> None:
