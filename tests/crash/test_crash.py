@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.trials import VICTIMS, Scene, Victim, choose, seed_of, trial
+from tests.crash.__main__ import ATTEMPTS, Campaign
+from tests.crash.tracing import Place
+from tests.crash.trials import VICTIMS, Outcome, Scene, Victim, choose, seed_of, trial
 from tests.services.databases import Databases
 
 SEED = seed_of()
@@ -47,3 +49,19 @@ def test_what_dies_at_a_line_loses_and_doubles_nothing(postgres: Databases, tmp_
 @pytest.mark.parametrize("number", [8, 10])
 def test_nor_does_it_where_the_log_is_kafka(postgres: Databases, kafka_url: str, tmp_path: Path, number: int) -> None:
     one_dies(postgres, tmp_path, number, kafka_url)
+
+
+def test_a_campaign_says_failed_where_no_place_was_reached(
+    postgres: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[Place | None] = []
+
+    def unreached(_scene: Scene, _victim: Victim, place: Place | None) -> Outcome:
+        tried.append(place)
+        return Outcome(killed=False, events=1, faults=[], lines=[("ledger/recorder/spool.py", 1, 1)])
+
+    campaign = Campaign(tmp_path, SEED, "nowhere:1", postgres, unreached)
+    campaign.place(2)
+    assert len(tried) == 1 + ATTEMPTS
+    assert campaign.failed == 1
+    assert "FAILED trial 2, recorder: 0 events" in capsys.readouterr().out

@@ -46,6 +46,8 @@ FILES: Final[dict[Victim, list[str]]] = {
 }
 VICTIMS: Final[tuple[Victim, ...]] = ("recorder", "materializer", "recorder", "materializer", "contents")
 """In turn: two of five are recorders with their senders, two materializers, one a contents worker."""
+OTHERS: Final = 4
+"""Of five, those that are no contents worker."""
 LEFT, LOAD, LAST = 12, 30, 4
 """Runs that each recording thread records: before a death that leaves a spool, in the trial, after the restart."""
 PATIENCE: Final = 90
