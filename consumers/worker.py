@@ -20,7 +20,7 @@ import structlog
 from consumers.health import SLOW_SECONDS, Health
 from consumers.running import DECIDED, insist
 from ledger.errors import BackendError, ConfigurationError, PositionLost
-from ledger.ports import Bounds, Clock, Log, Position, Prepared, Projection, Record, Subscription, Tally, record_digest
+from ledger.ports import Bounds, Clock, Log, Position, Prepared, Projection, Record, Subscription, Tally, is_still_there
 from ledger.trust.bundle import TrustError
 
 NOT_OF_A_RECORD: Final = (BackendError, ConfigurationError, TrustError)
@@ -306,11 +306,14 @@ class Worker(Generic[Prepared]):
             return f"retention ate records {offset} to {bounds.first - 1}", bounds.first
         if offset > bounds.end:
             return f"the log ends at {bounds.end}, before position {offset}", bounds.end
-        if position.last_digest is not None and bounds.first < offset:
-            for record in self._log.read(self._topic, partition, offset - 1, offset):
-                if record_digest(record) != position.last_digest:
-                    return f"record {offset - 1} is not the one that was read", bounds.first
-        return None, offset
+        digest = position.last_digest
+        if (
+            digest is None
+            or offset <= bounds.first
+            or is_still_there(self._log, self._topic, partition, offset - 1, digest)
+        ):
+            return None, offset
+        return f"record {offset - 1} is not the one that was read", bounds.first
 
 
 def _kind(error: BaseException) -> str:

@@ -83,6 +83,11 @@ def record_digest(record: Record) -> bytes:
     return digest.digest()
 
 
+def is_still_there(log: Log, topic: str, partition: int, offset: int, digest: bytes) -> bool:
+    """Whether the record at ``offset`` is the one with ``digest``, or none is left to compare (compaction takes some away)."""
+    return all(record_digest(record) == digest for record in log.read(topic, partition, offset, offset + 1))
+
+
 class Position(NamedTuple):
     """How far a partition is materialized: the topic's identity then, the next offset, and a digest of the last record.
 

@@ -13,7 +13,7 @@ import psycopg
 from ledger.store.connect import translated
 
 _POSITIONS: Final = (
-    "select topic, partition, identity, next_offset, last_append from positions order by topic, partition"
+    "select topic, partition, identity, next_offset, last_append, last_digest from positions order by topic, partition"
 )
 _CLOCK: Final = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _AHEAD: Final = """
@@ -48,13 +48,15 @@ select c.id, s.name, c.key_id, c.chain_id, c.closed_at, last.number, last.append
 
 
 class Reached(NamedTuple):
-    """How far a partition is materialized. ``last_append`` is the append time of the last record, µs UTC."""
+    """How far a partition is materialized. ``last_append`` is the append time of the last record, µs UTC, ``last_digest`` says
+    which that was."""
 
     topic: str
     partition: int
     identity: str
     next_offset: int
     last_append: int | None
+    last_digest: bytes | None = None
 
 
 class ChainRow(NamedTuple):

@@ -17,7 +17,7 @@ from ledger.cli.doctor import log as log_checks
 from ledger.cli.doctor import spool as spool_checks
 from ledger.cli.doctor.check import Check, Here, Topics
 from ledger.cli.doctor.examine import examine
-from ledger.ports import CONTENTS, EVENTS, Log
+from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, record_digest
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.inventory import spools_below, unwritable
 from ledger.settings import load_settings
@@ -51,6 +51,23 @@ def looked_at(log: Log, *reached: Reached) -> list[Check]:
 
 def read(log: Log, topic: str, partition: int, offset: int) -> Reached:
     return Reached(topic, partition, log.identity(topic), offset, None)
+
+
+@pytest.mark.parametrize("topic", [EVENTS, CONTENTS])
+def test_a_log_whose_last_read_record_is_another_one_is_told_though_nothing_is_left_to_read(
+    log: Log, topic: str
+) -> None:
+    log.append([Outgoing(topic, 0, b"key", b"one"), Outgoing(topic, 0, b"other", b"two")], timeout=TIMEOUT)
+    one, two = log.read(topic, 0, 0, 2)
+    position = read(log, topic, 0, 2)
+    assert "ok" in {each.status for each in looked_at(log, position._replace(last_digest=record_digest(two)))}
+    found = looked_at(log, position._replace(last_digest=record_digest(one)))
+    wrong = [each for each in found if each.status == "wrong"]
+    assert [each.detail for each in wrong] == [
+        f"in partitions [0] of {topic} the last record that was read is another one now: a worker ends at once"
+    ]
+    assert "--accept-loss" in wrong[0].remedy
+    assert not any(topic in each.detail for each in found if each.status == "ok")
 
 
 def test_a_store_that_has_everything_is_well(log: Log) -> None:

@@ -71,7 +71,12 @@ class Follow:
 
 
 class OneMember(MemoryLog):
-    """A log in memory that one member can follow; every one made is another topic."""
+    """A log in memory that one member can follow; every one made is another topic. Retention took what is before ``first``."""
+
+    first = 0
+
+    def bounds(self, topic: str) -> Mapping[int, Bounds]:
+        return {number: Bounds(self.first, each.end) for number, each in super().bounds(topic).items()}
 
     def identity(self, topic: str) -> str:
         return f"{topic}/{id(self)}"
@@ -440,6 +445,50 @@ def test_a_log_made_anew_stops_the_worker_until_a_person_accepts_it(url: str, tr
     run_until(accepting, lambda: accepting.health.snapshot.records == 7)
     assert state_digest(url).rows["seals"] == 12
     to.close()
+
+
+def _retention(log: OneMember) -> None:
+    log.first = 7
+
+
+def _lose_the_end(log: OneMember) -> None:
+    del log.records[3:]
+
+
+def _replace_the_last_read(log: OneMember) -> None:
+    log.records[4] = log.records[4]._replace(value=b"another")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said", "lost", "goes_on"),
+    [
+        (_retention, "retention ate records 5 to 6", (5, 6), 7),
+        (_lose_the_end, "the log ends at 3, before position 5", (5, 5), 3),
+        (_replace_the_last_read, "record 4 is not the one that was read", (5, 5), 0),
+    ],
+)
+def test_a_log_that_lost_records_stops_the_worker_until_a_person_accepts_it(
+    url: str, trust: Trust, harm: Callable[[OneMember], None], said: str, lost: tuple[int, int], goes_on: int
+) -> None:
+    with closing(projection(url, trust)) as to:
+        forge = Forge()
+        log = filled(forge, 5)
+        first = worker_of(log, to, trust)
+        run_until(first, lambda: first.health.snapshot.records == 5)
+        log.records += filled(forge, 9).records[5:]
+        harm(log)
+        with pytest.raises(PositionLost, match=rf"{said}; .* go on at {goes_on} with --accept-loss"):
+            run_until(worker_of(log, to, trust), lambda: False)
+        accepting = worker_of(log, to, trust, accept=True)
+        left = log.bounds(EVENTS)[0].end - goes_on
+        run_until(
+            accepting, lambda: accepting.health.snapshot.records == left and bool(accepting.health.snapshot.partitions)
+        )
+        with psycopg.connect(url) as connection:
+            found = connection.execute("select name, number, until, detail from findings").fetchall()
+            assert ("lost_to_retention", *lost, f"ledger.events/0: {said}") in found
+            position = connection.execute("select next_offset from positions").fetchone()
+            assert position == (log.bounds(EVENTS)[0].end,)
 
 
 def test_a_bundle_that_grows_while_it_runs_is_adopted(url: str, trust: Trust) -> None:

@@ -396,6 +396,18 @@ def test_a_second_owner_ends_the_first_ones_commits(stand: Stand, trust: Trust) 
     other.close()
 
 
+@pytest.mark.parametrize("moved", [-1, 1])
+def test_an_owner_whose_position_was_moved_commits_nothing_from_another_offset(stand: Stand, moved: int) -> None:
+    forge = Forge()
+    stand.put(forge, forge.seal(forge.make()))
+    before = stand.digest
+    with psycopg.connect(stand.url) as connection:
+        connection.execute("update positions set next_offset = next_offset + %s where partition = 0", [moved])
+    with pytest.raises(BackendError, match=f"partition 0 of {EVENTS} is at {1 + moved}, not 1"):
+        stand.put(forge, forge.seal(forge.make()))
+    assert stand.digest == before
+
+
 def test_a_predecessor_that_is_stuck_in_a_transaction_is_terminated(stand: Stand, trust: Trust) -> None:
     stand.projection._commits.autocommit = False
     stand.projection._commits.execute("select 1 from positions for update")

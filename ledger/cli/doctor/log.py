@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.cli.doctor.check import CLOCK_MICROSECONDS, Check, Topics
 from ledger.cli.output import show_time
-from ledger.ports import CONTENTS, EVENTS
+from ledger.ports import CONTENTS, EVENTS, Bounds, is_still_there
 from ledger.trust.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -51,19 +51,34 @@ def _positions(topics: Topics, topic: str, reached: Sequence[Reached]) -> Iterat
         detail = f"the store has read further than {topic} goes, in partitions {ahead}"
         remedy = "the log lost its end, or is another one: restore it, or decide with `answerable rebuild`"
         yield Check("log", "wrong", detail, remedy)
+    others = sorted(each.partition for each in reached if not _same(topics, each, bounds.get(each.partition)))
+    if others:
+        detail = (
+            f"in partitions {others} of {topic} the last record that was read is another one now: a worker ends at once"
+        )
+        remedy = "the log was replaced: restore it, or go on by `answerable {} --accept-loss`, or `answerable rebuild`"
+        yield Check("log", "wrong", detail, remedy.format(_VERBS[topic]))
     lost = [partition for partition, each in bounds.items() if each.first > at.get(partition, 0)]
     if lost and topic == EVENTS:
         detail = f"retention dropped unread records of partitions {lost}"
         yield Check("log", "wrong", detail, REASONS["lost_to_retention"].remedy)
     behind = sum(max(0, each.end - max(at.get(partition, 0), each.first)) for partition, each in bounds.items())
-    verb = "materialize" if topic == EVENTS else "contents"
     if behind:
         last = max((each.last_append for each in reached if each.last_append is not None), default=None)
         since = "" if last is None else f"; last read: {show_time(last, utc=topics.here.settings.utc)}"
         detail = f"{behind} records of {topic} are not in the store{since}"
-        yield Check("lag", "note", detail, f"is `answerable {verb}` running? start more of them")
-    elif not ahead:
+        yield Check("lag", "note", detail, f"is `answerable {_VERBS[topic]}` running? start more of them")
+    elif not ahead and not others:
         yield Check("lag", "ok", f"the store has all of {topic}")
 
+
+def _same(topics: Topics, each: Reached, bounds: Bounds | None) -> bool:
+    """Whether the log still has what was read last from a partition, as far as that can be told."""
+    if each.last_digest is None or bounds is None or not bounds.first < each.next_offset <= bounds.end:
+        return True
+    return is_still_there(topics.log, each.topic, each.partition, each.next_offset - 1, each.last_digest)
+
+
+_VERBS: Final = {EVENTS: "materialize", CONTENTS: "contents"}
 
 CHECKS: Final = (filled, clock, positions)
