@@ -42,6 +42,16 @@ RECORDS_LOST: Final = Fault(
 BEHIND: Final = Fault(
     "materializer_behind", "records wait in the log, and answers lack them", "see whether `answerable materialize` runs"
 )
+CONTENTS_BEHIND: Final = Fault(
+    "contents_behind",
+    "contents wait in the log: texts and people's names are missing from answers",
+    "see whether `answerable contents` runs",
+)
+ERASURES_WAIT: Final = Fault(
+    "erasures_waiting",
+    "what was erased is not taken away yet",
+    "see whether `answerable contents` runs, and what its log says",
+)
 BUNDLE_UNREADABLE: Final = Fault(
     "bundle_unreadable", "the trust bundle cannot be read, or does not verify", "`answerable doctor` says what is wrong"
 )
@@ -62,6 +72,8 @@ ALL: Final = (
     LOG_REPLACED,
     RECORDS_LOST,
     BEHIND,
+    CONTENTS_BEHIND,
+    ERASURES_WAIT,
     BUNDLE_UNREADABLE,
     BUNDLE_DIFFERENT,
     RULES_DIFFERENT,

@@ -31,6 +31,8 @@ class WrongNow(BaseModel):
         "log_replaced",
         "records_lost",
         "materializer_behind",
+        "contents_behind",
+        "erasures_waiting",
         "bundle_unreadable",
         "bundle_different",
         "rules_different",

@@ -14,8 +14,8 @@ from api import faults
 from api.faults import Bundle, Fault
 from api.store import Store
 from ledger.attribution.house import HouseRules
-from ledger.errors import LedgerError
-from ledger.ports import EVENTS, Bounds, Log
+from ledger.errors import AccessDenied, LedgerError
+from ledger.ports import CONTENTS, EVENTS, Bounds, Log
 from ledger.store import overview
 from ledger.store.observed import lost
 from ledger.store.wrong import Wrong
@@ -55,7 +55,8 @@ class Pulse:
     ) -> None:
         self._store, self._bundle, self._house, self._open_log, self._tempo = store, bundle, house, open_log, tempo
         self._log: Log | None = None
-        self._waiting = Waiting()
+        self._waiting, self._contents = Waiting(), Waiting()
+        self._unswept: tuple[int | None, float] = None, 0.0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self.sample = Sample()
@@ -105,18 +106,28 @@ class Pulse:
             if self._log is None:
                 self._log = self._open_log()
             identity, bounds = self._log.identity(EVENTS), self._log.bounds(EVENTS)
+            contents = self._bounds_of_contents(self._log)
         except LedgerError as error:
             _log.info("the log cannot be asked: %s", error)
             return Sample(faults=(*wrong, faults.LOG_AWAY))
-        sample = self._compare(identity, bounds)
+        sample = self._compare(identity, bounds, contents)
         return sample._replace(faults=(*wrong, *sample.faults))
 
-    def _compare(self, identity: str, bounds: Mapping[int, Bounds]) -> Sample:
+    def _bounds_of_contents(self, log: Log) -> Mapping[int, Bounds]:
+        """Where the topic may not be described nothing of it waits, as far as is known here: the erasures tell still."""
+        try:
+            return log.bounds(CONTENTS)
+        except AccessDenied:
+            return {}
+
+    def _compare(self, identity: str, bounds: Mapping[int, Bounds], contents: Mapping[int, Bounds]) -> Sample:
         try:
             with self._store.connection(WAIT_SECONDS) as connection:
-                positions = [each for each in overview.positions(connection) if each.topic == EVENTS]
+                everywhere = overview.positions(connection)
+                unswept = overview.oldest_unswept(connection)
         except LedgerError:
             return Sample()
+        positions = [each for each in everywhere if each.topic == EVENTS]
         if any(each.identity != identity for each in positions):
             return Sample(faults=(faults.LOG_REPLACED,))
         reached = {each.partition: each.next_offset for each in positions}
@@ -124,7 +135,18 @@ class Pulse:
         seconds = self._waiting.observe(bounds, reached, time.monotonic())
         wrong = [faults.RECORDS_LOST] if dropped else []
         wrong += [faults.BEHIND] if seconds > self._tempo.behind_seconds else []
+        read = {each.partition: each.next_offset for each in everywhere if each.topic == CONTENTS}
+        if self._contents.observe(contents, read, time.monotonic()) > self._tempo.behind_seconds:
+            wrong.append(faults.CONTENTS_BEHIND)
+        if self._unswept_for(unswept) > self._tempo.behind_seconds:
+            wrong.append(faults.ERASURES_WAIT)
         return Sample(behind(bounds, reached), seconds, dropped, tuple(wrong))
+
+    def _unswept_for(self, oldest: int | None) -> float:
+        """For how many seconds the oldest erasure without effect was seen so. Its own age says less: a rebuild has old ones."""
+        if oldest is None or oldest != self._unswept[0]:
+            self._unswept = oldest, time.monotonic()
+        return time.monotonic() - self._unswept[1]
 
 
 class Waiting:

@@ -112,6 +112,12 @@ def positions(connection: psycopg.Connection) -> list[Reached]:
     return [Reached(*row) for row in _rows(connection, _POSITIONS)]
 
 
+def oldest_unswept(connection: psycopg.Connection) -> int | None:
+    """The append time of the oldest erasure that has not taken effect; None where all have."""
+    ((oldest,),) = _rows(connection, "select min(append_time) from erasures where not swept")
+    return None if oldest is None else int(oldest)
+
+
 def trust_lines(connection: psycopg.Connection) -> list[bytes]:
     """The hash of each line of the bundle under which the rows were judged: see ``TrustBundle.extends``."""
     return [bytes(line) for (line,) in _rows(connection, _TRUST)]

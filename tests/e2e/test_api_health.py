@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from consumers.health import STATES, Health
 from ledger.attribution.house import NO_RULES
 from ledger.errors import BackendError
 from ledger.logs.postgres import PostgresLog
-from ledger.ports import EVENTS, Bounds, Log, Outgoing, Tally
+from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Outgoing, Tally
 from ledger.store.migrations import migrate
 from ledger.trust_file import WatchedBundle
 from tests import waiting
@@ -207,6 +207,29 @@ def test_a_sentinel_that_judges_by_other_house_rules_is_told_and_one_by_the_same
         until(lambda: server.wrong(client) == ["rules_different"])
         until(lambda: metrics(client)["answerable_api_faultrules_different"] == 1.0)
         connection.execute("update sentinel set house = %s", [NO_RULES.digest])
+    until(lambda: server.wrong(client) == [])
+
+
+def test_contents_that_nobody_reads_are_told_until_they_are_read(client: httpx.Client, server: Server) -> None:
+    with closing(PostgresLog(server.url)) as log:
+        log.append([Outgoing(CONTENTS, 0, b"acme\0" + bytes(32), b"any")], timeout=5)
+    until(lambda: server.wrong(client) == ["contents_behind"])
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(
+            "insert into positions (topic, partition, identity, next_offset) values ('ledger.contents', 0, '', 1)"
+            " on conflict (topic, partition) do update set next_offset = 1"
+        )
+    until(lambda: server.wrong(client) == [])
+
+
+def test_an_erasure_that_takes_no_effect_is_told_until_it_does(client: httpx.Client, server: Server) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(
+            "insert into erasures select id, '\\x01', gen_random_uuid(), '\\x02', 1, false, false from names limit 1"
+        )
+        until(lambda: server.wrong(client) == ["erasures_waiting"])
+        until(lambda: metrics(client)["answerable_api_faulterasures_waiting"] == 1.0)
+        connection.execute("update erasures set swept = true")
     until(lambda: server.wrong(client) == [])
 
 
