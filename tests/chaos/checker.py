@@ -16,14 +16,16 @@ from ledger.store.digest import state_digest
 from ledger.store.rebuild import rebuild
 from ledger.trust.bundle import TrustBundle, read_bundle
 from ledger.trust.verdict import Judge, VerifiedBatch
-from tests.chaos.parties import THREADS
+from tests.chaos.parties import STRICT_SECONDS, THREADS
 from tests.chaos.stage import STORES, Stage
 from tests.chaos.task import Account, read_notes
 from tests.crash.checker import accusations, chain_faults, content_faults
 from tests.sealing import LEDGER, ROOT
 
 OF_CLOCKS: Final = frozenset({"late", "clock_skew"})
-"""Findings that are true of a service whose clock jumped."""
+"""Findings that are true of a service whose clock jumped, and of no other: nothing is away for an hour here."""
+CALL_SECONDS: Final = {"plain": 10.0, "strict": STRICT_SECONDS + 5.0}
+"""How long a call may take, beyond being stopped: a plain one waits for nothing, and all of us share two cores."""
 
 
 def judge(stage: Stage) -> list[str]:
@@ -39,7 +41,8 @@ def judge(stage: Stage) -> list[str]:
         for name in STORES:
             with connect(stage.store(name)) as connection:
                 found += [
-                    f"store {name}: {each}" for each in _store(connection, account, good, bundle, contents=name == "a")
+                    f"store {name}: {each}"
+                    for each in _store(connection, account, good, bundle, stage.jumped, name == "a")
                 ]
         digests = {name: state_digest(stage.store(name)) for name in STORES}
         if len({each.digest for each in digests.values()}) > 1:
@@ -59,27 +62,46 @@ def _judged(log: Log, bundle: TrustBundle) -> Any:
 
 
 def _accounts(account: Account, good: list[VerifiedBatch], stage: Stage) -> list[str]:
-    """Offered = recorded + refused + dropped, and what was dropped is stated in the ledger."""
-    found = []
-    answered = len(account.promised) + account.dropped + account.refused.total()
-    killed = stage.counts.get("processes killed", 0) + stage.counts.get("processes started", 0)
-    if not 0 <= account.offered - answered <= THREADS * killed:
-        found.append(f"{account.offered} calls, {answered} answers, {killed} processes killed")
+    """Offered = recorded + refused + dropped, what was dropped is stated in the ledger, and no call took too long."""
     stated = sum(
         event.payload["count"]
         for batch in {each.seal_digest: each for each in good}.values()
         for event in batch.events
         if event.header.kind == "chain_loss" and event.payload is not None
     )
-    if stated > account.dropped + THREADS * killed or (stated < account.dropped and not killed):
-        found.append(f"{account.dropped} events were dropped, the ledger states {stated}")
     stage.counts |= {
         "calls": account.offered,
         "refused to the caller": account.refused.total(),
         "dropped by best_effort": account.dropped,
         "dropped, as the ledger states it": stated,
+        "dropped, and died unstated at most": account.unstated,
+        **{f"ms of the longest record(), {sort}": each for sort, each in account.longest.items()},
     }
-    return found
+    return unanswered(account) + misstated(account, stated) + too_long(account, stage.longest_stop)
+
+
+def unanswered(account: Account) -> list[str]:
+    """Calls without an answer, but for those that a process had in hand when it was cut short."""
+    if 0 <= account.in_hand <= THREADS * account.cut:
+        return []
+    return [f"{account.offered} calls, {account.in_hand} without answer, {account.cut} processes were cut short"]
+
+
+def misstated(account: Account, stated: int) -> list[str]:
+    """Whether the ledger states as many losses as there were, but for those that died with their process."""
+    if account.dropped - account.unstated <= stated <= account.dropped + account.in_hand:
+        return []
+    but = f"{account.unstated} died unstated with their process, {account.in_hand} more may be"
+    return [f"{account.dropped} events were dropped ({but}), the ledger states {stated}"]
+
+
+def too_long(account: Account, stopped: float) -> list[str]:
+    """Calls that took longer than they may, where no process was ``stopped`` for more seconds."""
+    return [
+        f"a {sort} record() took {account.longest[sort]} ms"
+        for sort, limit in CALL_SECONDS.items()
+        if account.longest.get(sort, 0) > 1000 * (limit + stopped)
+    ]
 
 
 def _strict(account: Account, good: list[VerifiedBatch]) -> list[str]:
@@ -102,7 +124,7 @@ def _store(
     account: Account,
     good: list[VerifiedBatch],
     bundle: TrustBundle,
-    *,
+    jumped: frozenset[str],
     contents: bool,
 ) -> list[str]:
     rows = connection.execute("select event_id, digest from events").fetchall()
@@ -123,6 +145,6 @@ def _store(
     in_hand = account.offered - len(account.promised) - account.dropped
     if len(unpromised) > in_hand:
         found.append(f"{len(unpromised)} events that nobody recorded, {in_hand} calls without a promise")
-    found += chain_faults(connection, good, allowed=OF_CLOCKS)
-    found += accusations(connection, lambda: bundle, OF_CLOCKS, account.lost)
+    found += chain_faults(connection, good, OF_CLOCKS, jumped)
+    found += accusations(connection, lambda: bundle, OF_CLOCKS, account.lost, jumped)
     return found + (content_faults(connection, good) if contents else [])

@@ -123,6 +123,8 @@ def _clock(stage: Stage, chance: Random) -> Iterator[Trouble]:
     name, days = chance.choice(sorted(stage.parties)), chance.choice((-1, 1))
     path = stage.directory / "clocks" / name
     path.write_text(str(days * DAY))
+    if stage.parties[name].task.role == "recorder":
+        stage.jumped |= {stage.parties[name].task.service}
     stage.count("clock jumps")
     yield Trouble(f"the clock of {name} jumps by {days} day")
     path.write_text("0")

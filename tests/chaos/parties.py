@@ -39,7 +39,7 @@ from ledger.schema_files import load_schemas
 from ledger.store.contents import PostgresContents
 from ledger.store.projection import PostgresProjection
 from ledger.trust.bundle import TrustBundle, read_bundle
-from tests.chaos.task import CANNOT_START, LEFT_BEHIND, JumpingClock, Notes, Task, tell_status
+from tests.chaos.task import CANNOT_START, LEFT_BEHIND, SEGMENT_BYTES, JumpingClock, Notes, Task, tell_status
 from tests.crash.tracing import Place, kill_at
 from tests.orphans import end_with_parent
 from tests.sealing import LEDGER, ROOT, signer
@@ -53,6 +53,7 @@ PAUSE_SECONDS: Final = 0.1
 EVERY_STRICT: Final = 20
 STUCK_SECONDS: Final = 3.0
 DRAIN_SECONDS: Final = 60.0
+STRICT_SECONDS: Final = 10.0
 
 
 def record(task: Task, stop: threading.Event) -> int:
@@ -71,9 +72,9 @@ def record(task: Task, stop: threading.Event) -> int:
             linger=0.005,
             heartbeat=1.0,
             append_timeout=5.0,
-            strict_timeout=10.0,
+            strict_timeout=STRICT_SECONDS,
             spool_bytes=task.spool_bytes,
-            segment_bytes=1 << 17,
+            segment_bytes=SEGMENT_BYTES,
         )
     except SpoolFailed as error:
         print(f"cannot start: {error}", flush=True)
@@ -84,6 +85,7 @@ def record(task: Task, stop: threading.Event) -> int:
         settled = _settled(recorder, stop)
         return 0 if recorder.close(DRAIN_SECONDS) and settled else LEFT_BEHIND
     notes = Notes(task.notes)
+    notes.write(f"b {os.getpid()}")
     threads = [threading.Thread(target=_load, args=(task, recorder, notes, stop, number)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
@@ -93,11 +95,24 @@ def record(task: Task, stop: threading.Event) -> int:
         if fork.is_set():
             fork.clear()
             _fork(task, recorder, notes)
+        _note_stated(recorder, notes)
     for thread in threads:
         thread.join()
     closed = recorder.close(DRAIN_SECONDS)
+    if closed:
+        notes.write(f"e {os.getpid()}")
     told.set()
     return 0 if closed else LEFT_BEHIND
+
+
+def _note_stated(recorder: Recorder, notes: Notes) -> None:
+    """Notes how much of what was dropped the ledger knows of."""
+    if notes.dropped == notes.stated:
+        return
+    count, health = notes.dropped, recorder.health()  # in this order: what is dropped meanwhile does not count
+    if health.doing == "idle" and not any("were dropped" in each for each in health.problems):
+        notes.stated = count
+        notes.write(f"t {os.getpid()} {count}")
 
 
 def _settled(recorder: Recorder, stop: threading.Event) -> bool:
@@ -118,9 +133,11 @@ def _fork(task: Task, recorder: Recorder, notes: Notes) -> None:
         os.waitpid(child, 0)
         return
     try:
+        notes.write(f"b {os.getpid()}")
         for number in range(3):
             _run(recorder, ACME, f"fork-{os.getpid()}-{number}", partial(_noted, notes))
-        recorder.close(DRAIN_SECONDS)  # what it cannot send is adopted by the next process
+        if recorder.close(DRAIN_SECONDS):  # what it cannot send is adopted by the next process
+            notes.write(f"e {os.getpid()}")
     finally:
         os._exit(0)
 
@@ -158,26 +175,33 @@ def _run(recorder: Recorder, tenant: str, name: str, noted: Callable[[Callable[[
 
 def _noted(notes: Notes, call: Callable[[], Recorded]) -> Recorded:
     notes.write("o")
+    began = time.monotonic()
     try:
         recorded = call()
     except LedgerError as error:
         notes.write(f"x {type(error).__name__}")
         raise
+    finally:
+        notes.took("plain", time.monotonic() - began)
     if recorded.number:
         notes.write(f"r {recorded.event_id.hex()} {recorded.digest.hex()}")
     else:
-        notes.write(f"d {recorded.event_id.hex()}")
+        notes.write(f"d {recorded.event_id.hex()} {os.getpid()}")
+        notes.dropped += 1
     return recorded
 
 
 def _strictly(recorder: Recorder, notes: Notes) -> None:
     """An event that is in the log when the call returns; one that raised was not promised, though it may come."""
     notes.write("o")
+    began = time.monotonic()
     try:
         recorded = recorder.prompt(trigger_kind="human", trust="trusted", strict=True)
     except LedgerError as error:
         notes.write(f"x {type(error).__name__}{'InSpool' if isinstance(error, BackendError) else ''}")
         return
+    finally:
+        notes.took("strict", time.monotonic() - began)
     notes.write(f"s {recorded.event_id.hex()} {recorded.digest.hex()} {time.time_ns() // 1000}")
 
 

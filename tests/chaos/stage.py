@@ -26,7 +26,7 @@ from ledger.ports import EVENTS
 from ledger.store.migrations import migrate
 from tests.chaos.disks import Disk
 from tests.chaos.network import Link, Network
-from tests.chaos.task import CANNOT_START, Task, read_status
+from tests.chaos.task import CANNOT_START, SEGMENT_BYTES, Task, read_status
 from tests.crash.tracing import ROOT
 from tests.sealing import KEY, bundle_of, key_statement, signer
 from tests.seeded import ACME, KINDS, OTHER
@@ -68,6 +68,10 @@ class Stage:
         self.directory, self.seed = directory, seed
         self.amiss: list[str] = []
         self.counts: dict[str, int] = {}
+        self.jumped: frozenset[str] = frozenset()
+        """Services whose clock jumped."""
+        self.longest_stop = 0.0
+        self._stopped: dict[str, tuple[float, float | None]] = {}
         self.parties: dict[str, Party] = {}
         self.network = Network()
         for name in ("clocks", "status", "notes", "logs"):
@@ -220,6 +224,19 @@ class Stage:
         process = self.parties[name].process
         if process is not None and process.poll() is None:
             process.send_signal(number)
+        total, since = self._stopped.get(name, (0.0, None))
+        if number == signal.SIGSTOP and since is None:
+            self._stopped[name] = total, time.monotonic()
+        elif number == signal.SIGCONT and since is not None:
+            lasted = time.monotonic() - since
+            if self.parties[name].task.role == "recorder":
+                self.longest_stop = max(self.longest_stop, lasted)
+            self._stopped[name] = total + lasted, None
+
+    def stopped(self, name: str) -> float:
+        """For how many seconds a process was stopped so far."""
+        total, since = self._stopped.get(name, (0.0, None))
+        return total if since is None else total + time.monotonic() - since
 
     def stop(self, name: str, patience: float = 90.0) -> int | None:
         """SIGTERM; the exit code, None where it had ended or did not end in time, which is amiss."""
@@ -264,8 +281,27 @@ class Stage:
             self._most(f"MB of memory, {party.task.role}", memory)
             if memory > MEMORY_MB:
                 self.amiss.append(f"{name} has {memory} MB of memory")
+            if party.task.role == "recorder":
+                self._measure(party.task)
         if not self.spools.filled:
             self._most("MB of spools", self.spools.used >> 20)
+
+    def _measure(self, task: Task) -> None:
+        """No spool takes more of events and contents than it may, but for the segment in hand and the one made ahead."""
+        most = max(
+            [
+                task.spool_bytes,
+                *(each.task.spool_bytes for each in self.parties.values() if each.task.service == task.service),
+            ]
+        )
+        for spool in task.spool.glob("*-*"):
+            with suppress(FileNotFoundError):  # it is in the log, and goes
+                size = sum(path.stat().st_blocks * 512 for path in spool.glob("events-*.seg"))
+                self._most(f"KB of the largest spool, {task.service}", size >> 10)
+                if size > most + 2 * SEGMENT_BYTES:
+                    self.amiss.append(
+                        f"the spool {spool.name} of {task.service} takes {size} bytes, and may take {most}"
+                    )
 
     def _most(self, what: str, now: int) -> None:
         self.counts[what] = max(self.counts.get(what, 0), now)

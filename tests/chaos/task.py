@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 Role = Literal["recorder", "materializer", "contents", "api"]
 STATUS_SECONDS: Final = 0.2
+SEGMENT_BYTES: Final = 1 << 17
 CANNOT_START: Final = 3
 """Exit status of a recorder that says that it cannot have its spool."""
 LEFT_BEHIND: Final = 4
@@ -87,15 +88,26 @@ class JumpingClock:
 class Notes:
     """What a recorder was asked and answered, a line each, in a file that survives SIGKILL.
 
-    ``o`` offered; ``r ID DIGEST`` recorded; ``s ID DIGEST TIME`` acknowledged by the log before TIME, µs UTC; ``d ID`` dropped,
-    and counted; ``x ERROR`` refused to the caller.
+    ``o`` offered; ``r ID DIGEST`` recorded; ``s ID DIGEST TIME`` acknowledged by the log before TIME, µs UTC; ``d ID PID``
+    dropped, and counted; ``x ERROR`` refused to the caller. ``b PID`` a process began; ``t PID N`` the log has the statements of
+    the first N that it dropped, and ``e PID`` it ended with everything in the log. ``m SORT MS`` the longest call until then.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._longest: dict[str, float] = {}
+        self.dropped = 0
+        self.stated = 0
+        """How many are noted as dropped, and how many of these as stated."""
 
     def write(self, line: str) -> None:
         os.write(self._file, line.encode() + b"\n")
+
+    def took(self, sort: str, seconds: float) -> None:
+        """How long a call took, where none took longer."""
+        if seconds > self._longest.get(sort, 0.0):
+            self._longest[sort] = seconds
+            self.write(f"m {sort} {seconds * 1000:.0f}")
 
 
 class Promised(NamedTuple):
@@ -114,10 +126,21 @@ class Account(NamedTuple):
     lost: set[bytes]
     """The ids of what ``best_effort`` dropped: a later event may cite one."""
     refused: Counter[str]
+    unstated: int
+    """Of what was dropped, what died with its process before it could be stated."""
+    cut: int
+    """Processes that did not end well: each thread of theirs may have had a call in hand."""
+    longest: dict[str, int]
+    """Milliseconds of the longest call, by sort."""
 
     @property
     def dropped(self) -> int:
         return len(self.lost)
+
+    @property
+    def in_hand(self) -> int:
+        """Calls without an answer."""
+        return self.offered - len(self.promised) - self.dropped - self.refused.total()
 
 
 def read_notes(directory: Path) -> Account:
@@ -125,6 +148,8 @@ def read_notes(directory: Path) -> Account:
     lost: set[bytes] = set()
     counts: Counter[str] = Counter()
     refused: Counter[str] = Counter()
+    owed, told, ended = Counter[str](), Counter[str](), set[str]()
+    longest: dict[str, int] = {}
     for path in sorted((directory / "notes").iterdir()):
         for line in path.read_text().splitlines():
             sort, *rest = line.split()
@@ -133,9 +158,17 @@ def read_notes(directory: Path) -> Account:
                 promised.append(_promised(rest))
             elif sort == "d":
                 lost.add(bytes.fromhex(rest[0]))
+                owed[rest[1]] += 1
+            elif sort == "t":
+                told[rest[0]] = int(rest[1])
+            elif sort == "e":
+                ended.add(rest[0])
             elif sort == "x":
                 refused[rest[0]] += 1
-    return Account(promised, counts["o"], lost, refused)
+            elif sort == "m":
+                longest[rest[0]] = max(longest.get(rest[0], 0), int(rest[1]))
+    unstated = sum((count - told[pid] for pid, count in owed.items() if pid not in ended), 0)
+    return Account(promised, counts["o"], lost, refused, unstated, counts["b"] - counts["e"], longest)
 
 
 def settled(directory: Path) -> list[Promised]:

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from ledger.recorder.journal import Journal, recover
+from tests.chaos.checker import misstated, too_long, unanswered
 from tests.chaos.faults import FAULTS, executable_lines, tear
+from tests.chaos.parties import THREADS
 from tests.chaos.play import play
+from tests.chaos.task import Account, read_notes
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = 90.0
@@ -39,3 +42,33 @@ def test_a_torn_tail_is_cut_back_and_the_frames_before_it_are_read(tmp_path: Pat
 def test_faults_die_at_lines_that_the_product_has() -> None:
     assert len(executable_lines("ledger/recorder/sender.py")) > 100
     assert all(fault.seconds[0] <= fault.seconds[1] for fault in FAULTS.values())
+
+
+def notes_of(directory: Path, *lines: str) -> Account:
+    (directory / "notes").mkdir(exist_ok=True)
+    (directory / "notes" / "best-effort").write_text("\n".join(lines) + "\n")
+    return read_notes(directory)
+
+
+def test_losses_that_the_ledger_understates_or_overstates_are_found(tmp_path: Path) -> None:
+    dropped = [line for number in range(10) for line in ("o", f"d {number:032x} 7")]
+    for ending, holds in (("e 7", {10}), ("t 7 6", {6, 7, 10}), ("t 7 10", {10})):
+        account = notes_of(tmp_path, "b 7", *dropped, ending)
+        for stated in range(13):
+            assert (not misstated(account, stated)) == (stated in holds | set(range(min(holds), 11))), (ending, stated)
+    account = notes_of(tmp_path, "b 7", *dropped, "o", "t 7 10")  # killed in the middle of a call
+    assert [misstated(account, stated) == [] for stated in (9, 10, 11, 12)] == [False, True, True, False]
+
+
+def test_a_call_without_an_answer_is_found_unless_its_process_was_cut_short(tmp_path: Path) -> None:
+    event = f"r {1:032x} {2:064x}"
+    for ending, well in (("e 7", False), ("", True)):
+        account = notes_of(tmp_path, "b 7", "o", event, "o", *([ending] if ending else []))
+        assert (unanswered(account) == []) is well
+    assert unanswered(notes_of(tmp_path, "b 7", *["o"] * (THREADS + 1)))
+
+
+def test_a_call_that_takes_long_is_found_and_the_time_of_a_stop_is_not_its(tmp_path: Path) -> None:
+    account = notes_of(tmp_path, "b 7", "m plain 12000", "m strict 12000", "e 7")
+    assert [sentence.split()[1] for sentence in too_long(account, 0.0)] == ["plain"]
+    assert too_long(account, 3.0) == []

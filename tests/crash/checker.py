@@ -109,9 +109,12 @@ def _events(
 
 
 def chain_faults(
-    connection: psycopg.Connection[Any], batches: list[VerifiedBatch], allowed: frozenset[str] = frozenset()
+    connection: psycopg.Connection[Any],
+    batches: list[VerifiedBatch],
+    allowed: frozenset[str] = frozenset(),
+    services: Collection[str] = (),
 ) -> list[str]:
-    """Whether each chain of the log is whole, but for findings ``allowed``, and in the store as it is in the log."""
+    """Whether each chain of the log is whole, but for what ``services`` are ``allowed``, and in the store as it is in the log."""
     seals: dict[Chain, set[Any]] = {}
     for batch in batches:
         seals.setdefault(batch.chain, set()).add(mark_of(batch))
@@ -120,7 +123,7 @@ def chain_faults(
     for chain, marks in seals.items():
         state, findings = replay(marks)
         expected = _row_of(state, len(marks))
-        if {each.name for each in findings} - allowed:
+        if {each.name for each in findings} - (allowed if chain.service in services else set()):
             found.append(f"the log's chain {chain.chain_id.hex()} has {sorted(each.name for each in findings)}")
         if rows.get(chain.chain_id) != expected:
             found.append(
@@ -140,8 +143,10 @@ def accusations(
     trust: Callable[[], TrustBundle],
     allowed: frozenset[str] = frozenset(),
     lost: Collection[bytes] = (),
+    services: Collection[str] = (),
 ) -> list[str]:
-    """Everything that a reader who trusts ``trust`` finds wrong a day later, but what is ``allowed``, and what was set aside.
+    """Everything that a reader who trusts ``trust`` finds wrong a day later, and what was set aside. ``services`` are allowed
+    what is ``allowed``.
 
     Of ``lost`` events it is true that they are cited and not there.
     """
@@ -156,7 +161,7 @@ def accusations(
             found += [
                 f"{each.name} of {tenant}: {each}"
                 for each in page.found
-                if each.name not in allowed
+                if not (each.name in allowed and each.service in services)
                 and not (each.name == "dangling_cause" and each.detail.split()[-1] in dangling)
             ]
             at, told = page.next, told + 1
