@@ -45,7 +45,7 @@ class Pool:
     """``nodes`` hold, for each event asked about, all that is above it, with what answers to the names that surround it.
 
     ``crowded`` are names to which more events answer than were fetched, ``unsure`` the ids of actions of which further accounts
-    may not have been.
+    may not have been. ``named`` are the names of events that were read before.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Pool:
         nodes: Iterable[Node],
         persons: Mapping[bytes, KnownPerson],
         *,
+        named: Mapping[Ref, Named] | None = None,
         crowded: Collection[str] = (),
         unsure: Collection[bytes] = (),
         limits: Limits = DEFAULT_LIMITS,
@@ -71,8 +72,9 @@ class Pool:
                 self._actions[event_id] = self._actions.get(event_id, _NO_ACTION) | {node.fact.action_id}
                 self._accounts_of.setdefault(node.fact.action_id, []).append(event_id)
             if node.effective:
-                named = self.names[node.ref] = names_of(node.header, node.payload)
-                for name in (*named[0], *relied_on(rights_cited(node))):
+                known = named.get(node.ref) if named is not None else None
+                own = self.names[node.ref] = known or names_of(node.header, node.payload)
+                for name in (*own[0], *relied_on(rights_cited(node))):
                     self._answering.setdefault(name, []).append(event_id)
                 for cited in accounts_cited(node):
                     self._citing.setdefault(cited, {})[event_id] = None
@@ -128,7 +130,7 @@ class Pool:
         walked = self._with_accounts(self._seen(event_id, moment), frozenset(self._walk(event_id, moment)), moment)
         above = [node for each in walked for node in self._seen(each, moment)]
         met = {node.ref for node in above}
-        names = dict.fromkeys(surrounding(above, {event_id}, self._persons))
+        names = dict.fromkeys(surrounding(above, {event_id}, self._persons, named=self.names))
         around = {node.ref: node for each in self._answering_beside(names) for node in self._seen(each, moment)}
         nearby = frozenset(around.keys() - met)
         return self._subgraph(event_id, [*above, *(around[ref] for ref in nearby)], nearby, moment)

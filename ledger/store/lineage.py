@@ -30,6 +30,7 @@ from ledger.attribution.subgraph import (
     ChainCoverage,
     KnownPerson,
     Limits,
+    Named,
     Node,
     Ref,
     Refusal,
@@ -152,7 +153,8 @@ def pool_above(
             return None
         crowded = question.crowds(frozenset(event_ids))
         nodes = list(question.decoded.values())
-        return Pool(nodes, question.persons(nodes), crowded=crowded, unsure=unsure, limits=limits)
+        persons = question.persons(nodes)
+        return Pool(nodes, persons, named=question.named, crowded=crowded, unsure=unsure, limits=limits)
 
 
 def above_one(connection: Connection, reading: Reading, tenant: str, event_id: bytes) -> Subgraph:
@@ -171,7 +173,8 @@ def _around(bounded: bool) -> bytes:
 
 
 class Question:
-    """One question on one connection, and what was fetched for it. ``rows`` are by id and digest."""
+    """One question on one connection, and what was fetched for it. ``rows`` are by id and digest, ``named`` the names of
+    those that were read."""
 
     def __init__(
         self, connection: Connection, reading: Reading, tenant: str, limits: Limits, as_of: int | None
@@ -183,6 +186,7 @@ class Question:
         self.as_of = as_of
         self.rows: dict[tuple[bytes, bytes], Row] = {}
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
+        self.named: Mapping[Ref, Named] = {}
         self._looked: set[str] = set()
         self._met: set[bytes] = set()
         self._approved_by: dict[bytes, KnownPerson] = {}
@@ -354,7 +358,8 @@ class Question:
         """Fetches the surroundings for any event: the latest of each name. Returns the names to which more answer than one
         question looks at on either side."""
         most = self.limits.beside
-        names = dict.fromkeys(surrounding(self.decoded.values(), asked, self._approvers()))
+        self.named = {node.ref: names_of(node.header, node.payload) for node in self.decoded.values() if node.effective}
+        names = dict.fromkeys(surrounding(self.decoded.values(), asked, self._approvers(), named=self.named))
         found = self.by_keys(names, 2 * most)
         more = beside_cited(names, self.decoded.values(), self._approvers()) - names.keys()
         found |= self.by_keys(more, 2 * most)
