@@ -16,7 +16,9 @@ from ledger.store.patience import TCP, within
 
 SIZE: Final = 8
 WAIT_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 5
 STATEMENT_MS: Final = 10_000
+IDLE_MS: Final = 30_000
 QUESTION_SECONDS: Final = 12.0
 """Past this a connection is given up, whatever its server says or does not say."""
 RECONNECT_SECONDS: Final = 4.0
@@ -41,7 +43,7 @@ class Store:
             timeout=wait,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
-            kwargs={"autocommit": True, "connect_timeout": 5, **TCP},
+            kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS, **TCP},
             configure=_configure,
             check=None,
         )
@@ -73,5 +75,5 @@ class Store:
 def _configure(connection: psycopg.Connection) -> None:
     connection.execute(
         b"set default_transaction_read_only = on; set jit = off;"
-        b"set statement_timeout = %d; set idle_in_transaction_session_timeout = 30000" % STATEMENT_MS
+        b"set statement_timeout = %d; set idle_in_transaction_session_timeout = %d" % (STATEMENT_MS, IDLE_MS)
     )

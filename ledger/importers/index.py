@@ -17,6 +17,8 @@ from ledger.errors import ConfigurationError
 KEPT: Final = 16
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS sent (log TEXT, event BLOB, PRIMARY KEY (log, event)) WITHOUT ROWID"
 
+_LOCK_SECONDS: Final = 60.0
+
 
 class FileIndex:
     """A ``Known`` in one SQLite file, for the log of this ``identity``. Safe beside another import, which may know less."""
@@ -25,7 +27,7 @@ class FileIndex:
         self._identity = identity
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            self._file = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._file = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute(_SCHEMA)
         except sqlite3.Error as error:

@@ -13,6 +13,7 @@ from ledger.errors import AccessDenied, BackendError, ConfigurationError, Ledger
 from ledger.postgres_login import refused_login
 from ledger.store.patience import STEP_SECONDS, TCP
 
+CONNECT_SECONDS: Final = 10
 WORKER: Final = "answerable-worker"
 """What workers' sessions are called: those that another worker may end, where they are stuck."""
 _SESSION: Final = """
@@ -32,7 +33,7 @@ def connect(
     of a Postgres.
     """
     try:
-        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=10, **TCP)
+        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=CONNECT_SECONDS, **TCP)
         connection.execute(_SESSION)
         if worker:
             connection.execute(_WORKERS)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
+from api import pulse, server, store
+from consumers import contents, running
+from ledger import graphviz
 from ledger.attribution.joins import NAMESPACES
+from ledger.cli import imports, workers
+from ledger.cli.doctor import findings
+from ledger.embedded import postgres as embedded
 from ledger.format import hashing, limits
 from ledger.format.event import RELATIONS, TO_TRIGGERS
 from ledger.format.hashing import event_prefix, tree_entry
+from ledger.importers import index, sink
+from ledger.logs import kafka, kafka_producer, kafka_subscription, postgres_session, postgres_subscription
+from ledger.logs.kafka import KafkaLog
+from ledger.recorder import process, recorder, syncer
+from ledger.recorder.recorder import Recorder
+from ledger.store import connect, owner, patience, positions, projection
 from ledger.trust import bundle
 from ledger.trust.bundle import NAMED_KINDS
 from ledger.trust.reasons import REASONS
@@ -42,6 +55,113 @@ def rows(title: str) -> list[list[str]]:
 def test_the_page_has_every_limit_of_the_code_and_no_other() -> None:
     code = {name: value for name, value in vars(limits).items() if name.isupper()}
     assert {row[0].strip("`"): int(row[1]) for row in rows("19. Limits")} == code
+
+
+def default(function: Any, name: str) -> float:
+    return float(inspect.signature(function).parameters[name].default)
+
+
+WAITS: dict[str, float | tuple[float, ...]] = {
+    "spool to disk": 2 * syncer.DELAY,
+    "linger": default(Recorder, "linger"),
+    "heartbeat": default(Recorder, "heartbeat"),
+    "append": default(Recorder, "append_timeout"),
+    "strict": default(Recorder, "strict_timeout"),
+    "flush, close": (default(Recorder.flush, "timeout"), default(Recorder.close, "timeout")),
+    "the end of the interpreter": recorder.AT_EXIT,
+    "the recorder's threads": process.GRACE,
+    "an append of an import": sink._TIMEOUT,
+    "the lock on an import's index": index._LOCK_SECONDS,
+    "an import's events": imports._WAIT_SECONDS,
+    "tombstone": contents.TOMBSTONE_SECONDS,
+    "a broker": (kafka._ADMIN_MS / 1000, kafka_subscription._BOOTSTRAP_MS / 1000),
+    "a question to Kafka": kafka._REQUEST_MS / 1000,
+    "the cluster as it is now": kafka_subscription._LEARN_MS / 1000,
+    "topics that were made": kafka._SETTLE_SECONDS,
+    "an abandoned producer": kafka_producer._GIVE_UP_SECONDS,
+    "a read from Kafka": kafka._SILENT_SECONDS,
+    "joining a group": kafka_subscription._JOIN_SECONDS,
+    "closing a Kafka client": (kafka._CLOSE_MS / 1000, kafka_subscription._CLOSE_MS / 1000),
+    "a question to the log in Postgres": postgres_subscription._QUERY_SECONDS,
+    "an embedded Postgres that starts": embedded.START_SECONDS,
+    "an embedded Postgres that ends": embedded.STOP_SECONDS,
+    "connecting to Postgres": postgres_session._CONNECT_SECONDS,
+    "connecting to the store": connect.CONNECT_SECONDS,
+    "a worker's ending": running.GRACE_SECONDS,
+    "a worker that needs a person": workers.SCRAPED_SECONDS,
+    "the children of `serve`": workers._GRACE_SECONDS,
+    "a retry of a worker": default(running.run_opened, "seconds"),
+    "a worker's step": patience.STEP_SECONDS,
+    "a step that is made again": patience.MOST_SECONDS,
+    "a silent member of a group": (default(KafkaLog, "session_seconds"), postgres_subscription.SESSION_SECONDS),
+    "an added partition": kafka_subscription._METADATA_MS / 1000,
+    "a question over HTTP": store.QUESTION_SECONDS,
+    "a statement of it": store.STATEMENT_MS / 1000,
+    "its transaction, idle": store.IDLE_MS / 1000,
+    "its place in the queue": store.WAIT_SECONDS,
+    "its connection": store.CONNECT_SECONDS,
+    "the store, of the API": store.RECONNECT_SECONDS,
+    "health and metrics over HTTP": pulse.WAIT_SECONDS,
+    "the API's ending": server.GRACE_SECONDS,
+    "a drawing": graphviz.SECONDS,
+    "doctor's look": findings.SECONDS,
+    "stuck worker": positions.STUCK_SECONDS,
+    "the lock for a longer bundle": projection._GROW_SECONDS,
+    "any other lock of a worker": owner._LOCK_TIMES * positions.STUCK_SECONDS,
+    "an idle transaction of a worker": patience.STEP_SECONDS,
+    "a host that is gone": patience.TCP["tcp_user_timeout"] / 1000,
+    "judging again, statistics, partitions": patience.MOST_SECONDS,
+}
+"""Every row of the second table, and what the code says."""
+NO_WAIT = {
+    *(
+        "_POLL_SECONDS",
+        "POLL_SECONDS",
+        "_LOOK_SECONDS",
+        "_SLICE_SECONDS",
+        "_READ_SLICE_MS",
+        "_IDLE_SECONDS",
+        "_WATCH_SECONDS",
+    ),
+    *(
+        "_HEAR_SECONDS",
+        "_SHARE_SECONDS",
+        "_RECONNECT_MS",
+        "PAUSE_SECONDS",
+        "RELOAD_SECONDS",
+        "BEHIND_SECONDS",
+        "LATE_SECONDS",
+    ),
+    *("SILENT_SECONDS", "QUIET_SECONDS", "SLOW_SECONDS", "COUNT_SECONDS", "OVERDUE_SECONDS", "PARTITION_SECONDS"),
+    *("CLOCK_MICROSECONDS", "_MICROSECONDS", "_KNOCK_MS"),
+}
+"""Constants that are called as time-outs are: how often something is looked at, and from when on it counts as late."""
+ROOT = Path(__file__).parents[2]
+
+
+def seconds(said: str) -> float:
+    number, unit = said.split(" ")
+    return float(number) * {"ms": 0.001, "s": 1, "min": 60, "h": 3600}[unit]
+
+
+def test_the_page_has_every_time_out_of_the_code_with_its_value() -> None:
+    table = PAGE.split("| time-out | value | of |\n|---|---|---|\n")[1].split("\n\n")[0]
+    said = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert sorted(name for name, *_ in said) == sorted(WAITS)
+    for name, value, _ in said:
+        code = WAITS[name]
+        assert {seconds(value)} == set(code if isinstance(code, tuple) else (code,)), name
+
+
+def test_no_time_out_of_the_code_is_missing_from_the_page() -> None:
+    named = re.compile(r"^(_?[A-Z_]*(?:SECONDS|_MS|TIMEOUT|GRACE))(?:: Final)? = [\d_.]+", re.MULTILINE)
+    held = Path(__file__).read_text().split("WAITS: ")[1].split("NO_WAIT")[0]
+    for package in ("ledger", "api", "consumers"):
+        for path in (ROOT / package).rglob("*.py"):
+            for name in named.findall(path.read_text()):
+                assert name in NO_WAIT or f".{name}" in held, (
+                    f"{path}: add {name} to the page's time-outs, or to NO_WAIT"
+                )
 
 
 def test_every_large_number_of_the_page_is_a_limit_or_a_setting_of_a_topic() -> None:
