@@ -76,16 +76,17 @@ def played(environment: Mapping[str, str], directory: Path, say: Say) -> Iterato
     """Plays the story in ``directory`` under ``environment`` (``ANSWERABLE_*``); the ledger is served inside the block."""
     with ExitStack() as stack:
         settings = {**environment, "ANSWERABLE_DATA_DIR": str(directory / "data"), "ANSWERABLE_API_PORT": "0"}
-        stack.enter_context(_environment({**settings, "PYTHONPATH": str(ROOT)}))
+        stack.enter_context(child_environment({**settings, "PYTHONPATH": str(ROOT)}))
         prepare_ledger(load_settings())
         for service, kinds in KINDS.items():
             prepare_service(load_settings(), service, kinds=kinds)
-        api_url = stack.enter_context(_ledger(directory))
+        api_url = stack.enter_context(ledger_served(directory))
         secret = _secrets()
         where = Urls(**{service.replace("-", "_"): f"http://127.0.0.1:{_free_port()}" for service in KINDS})
-        stack.enter_context(_environment({**secret, "FLIGHT_BOOKING_URLS": json.dumps(asdict(where))}))
+        stack.enter_context(child_environment({**secret, "FLIGHT_BOOKING_URLS": json.dumps(asdict(where))}))
         parties = stack.enter_context(ExitStack())
         pids = {service: parties.enter_context(_party(service, where, directory)) for service in KINDS}
+        say(f"Processes: {', '.join(f'{service} {pid}' for service, pid in pids.items())}.")
 
         def end_parties() -> None:
             parties.close()
@@ -216,7 +217,7 @@ def _forgotten_script(where: Urls, secret: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def child_environment(values: Mapping[str, str]) -> Iterator[None]:
     """What child processes are given, inside the block."""
     before = dict(os.environ)
     os.environ.update(values)
@@ -228,7 +229,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _ledger(directory: Path) -> Iterator[str]:
+def ledger_served(directory: Path) -> Iterator[str]:
     """``answerable serve`` inside the block, as a child that never outlives us: its URL."""
     log = directory / "serve.log"
     command = [sys.executable, "-m", "ledger.cli", "serve", "--json"]

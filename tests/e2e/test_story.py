@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,16 @@ import pytest
 
 from examples.flight_booking.asking import closing, names, questions
 from examples.flight_booking.forge import change_one_byte
-from examples.flight_booking.story import KINDS, REFUSED, ROOT, Played, played, wait_for
+from examples.flight_booking.story import (
+    KINDS,
+    REFUSED,
+    ROOT,
+    Played,
+    child_environment,
+    ledger_served,
+    played,
+    wait_for,
+)
 from ledger.attribution.inventory import REMARKS
 from ledger.format.ids import parse
 from tests.waiting import until
@@ -25,13 +37,75 @@ TRIED = {"approval_reused", "scope_missing"}
 """What the story tries although it must not work."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What ``answerable demo --keep`` printed in ``home``, and the processes that were left of it."""
+
+    home: Path
+    status: int
+    output: str
+    left: list[str]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    home = tmp_path_factory.mktemp("demo") / "kept"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERABLE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "ledger.cli", "demo", "--keep", str(home)],
+        cwd=ROOT,
+        env=kept,
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return Demo(home=home, status=done.returncode, output=done.stdout, left=_under(home))
+
+
+def _under(directory: Path) -> list[str]:
+    """The processes that were given something below ``directory``: in their command, or in what they inherited."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            known = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(directory) in known and process.name != str(os.getpid()):
+            found.append(known.replace(b"\0", b" ").decode(errors="replace")[:200])
+    return found
+
+
+@contextmanager
+def kept(demo: Demo, directory: Path) -> Iterator[Played]:
+    """The demo's ledger, served once more: its parties have ended."""
+    assert demo.status == 0, demo.output
+    asked = re.findall(r"^=== .* answerable who-triggered (\S+)$", demo.output, re.MULTILINE)
+    said = [json.loads(each) for each in re.findall(r"^agent: (.*)$", demo.output, re.MULTILINE)]
+    parts = [{"event_id": event, "result": result} for event, result in zip(asked[:4], said, strict=True)]
+    (processes,) = re.findall(r"^Processes: (.*)\.$", demo.output, re.MULTILINE)
+    settings = {"ANSWERABLE_DATA_DIR": str(demo.home / "data"), "ANSWERABLE_API_PORT": "0"}
+    with child_environment(settings), ledger_served(directory) as api_url:
+        yield Played(
+            environment=settings,
+            api_url=api_url,
+            pids={name: int(pid) for name, pid in (each.split() for each in processes.split(", "))},
+            end_parties=lambda: None,
+            **dict(zip(("booking", "above_limit", "approval_again", "search_token"), parts, strict=True)),
+            no_prompt=asked[4],
+        )
+
+
 @pytest.fixture(scope="module", params=["embedded", pytest.param("production", marks=pytest.mark.kafka)])
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    environment: dict[str, str] = {}
-    if request.param == "production":
-        kafka, postgres = request.getfixturevalue("kafka"), request.getfixturevalue("postgres")
-        environment = {"ANSWERABLE_LOG_URL": f"kafka://{kafka}/story", "ANSWERABLE_STORE_URL": postgres.fresh()}
-    with played(environment, tmp_path_factory.mktemp("story"), lambda _: None) as story:
+    """Embedded: as ``make demo`` plays it, from beginning to end."""
+    directory = tmp_path_factory.mktemp("story")
+    if request.param == "embedded":
+        with kept(request.getfixturevalue("demo"), directory) as story:
+            yield story
+        return
+    kafka, postgres = request.getfixturevalue("kafka"), request.getfixturevalue("postgres")
+    environment = {"ANSWERABLE_LOG_URL": f"kafka://{kafka}/story", "ANSWERABLE_STORE_URL": postgres.fresh()}
+    with played(environment, directory, lambda _: None) as story:
         for event_id in (story.booking["event_id"], story.search_token["event_id"], story.no_prompt):
             wait_for(story, event_id)
         yield story
@@ -47,6 +121,19 @@ def answer(story: Played) -> Callable[[str], Any]:
 
 def rules(answer: Any) -> set[str]:
     return {each["rule"] for each in answer["contradictions"]}
+
+
+def test_the_demo_plays_to_its_end_and_leaves_nothing_running(demo: Demo) -> None:
+    assert demo.status == 0, demo.output
+    assert not demo.left
+    assert "\nAll of it came out as it must.\n" in demo.output
+    first = demo.output.partition("=== WHO TRIGGERED THE BOOKING?")[2].partition("\n=== ")[0]
+    paragraphs = [each.splitlines()[0] for each in first.split("\n\n") if each.strip()]
+    assert re.match(
+        r"Agent travel agent \(owner Dana Okafor\) for Alice Ash under grant \S+, started by", paragraphs[1]
+    )
+    wanted = ["triggered by", "authority", "actors", "accountable", "what people said", "path, from the trigger on"]
+    assert [each for each in paragraphs if each in wanted] == wanted
 
 
 def test_each_party_is_a_process_with_a_chain_of_its_own(story: Played) -> None:
@@ -110,19 +197,24 @@ def test_the_story_leaves_no_finding_but_what_was_tried_in_vain(story: Played) -
 
 
 def test_one_byte_changed_in_a_copy_of_the_log_is_named(
-    story: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, story: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in story.environment.items():
-        monkeypatch.setenv(name, value)
-    copy = tmp_path / "copy.avro"
-    assert answerable("archive", str(copy)).returncode == 0
-    assert answerable("verify", "--log", f"file:{copy}").returncode == 0
-    change_one_byte(copy, parse(story.booking["event_id"]))
-    judged = answerable("verify", "--log", f"file:{copy}")
-    assert judged.returncode == 1
-    assert "bad_root" in judged.stdout
-    assert f"event {story.booking['event_id']}" in judged.stdout.replace("\n", " ")
-    assert "travel-agent" in judged.stdout
+    """The demo, where it is the story, has done it itself."""
+    if "ANSWERABLE_STORE_URL" in story.environment:
+        for name, value in story.environment.items():
+            monkeypatch.setenv(name, value)
+        copy = tmp_path / "copy.avro"
+        assert answerable("archive", str(copy)).returncode == 0
+        assert answerable("verify", "--log", f"file:{copy}").returncode == 0
+        change_one_byte(copy, parse(story.booking["event_id"]))
+        judged = answerable("verify", "--log", f"file:{copy}")
+        assert judged.returncode == 1
+        said = judged.stdout
+    else:
+        said = request.getfixturevalue("demo").output.partition("\nchanged: ")[2]
+    assert "bad_root" in said
+    assert f"event {story.booking['event_id']}" in said.replace("\n", " ")
+    assert "travel-agent" in said
 
 
 def answerable(*arguments: str) -> subprocess.CompletedProcess[str]:
