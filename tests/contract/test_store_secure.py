@@ -58,9 +58,11 @@ def test_a_worker_writes_and_a_reader_reads_over_tls_and_neither_does_more(secur
         assert [each.next_offset for each in overview.positions(connection)] == [1]
         assert overview.trust_lines(connection) == list(BUNDLE.lines)
         assert overview.counts(connection).findings == {}
-    with closing(open_projection(asker, BUNDLE)) as projection:
-        with pytest.raises(AccessDenied, match="answerable_writer") as caught:
-            projection.claim(EVENTS, "one", [0])
+    with (
+        closing(open_projection(asker, BUNDLE)) as projection,
+        pytest.raises(AccessDenied, match="answerable_writer") as caught,
+    ):
+        projection.claim(EVENTS, "one", [0])
     assert caught.value.missing == "permission denied for table positions"
 
 
