@@ -12,9 +12,11 @@ import psycopg
 
 from ledger.store.connect import translated
 
-_POSITIONS: Final = (
-    "select topic, partition, identity, next_offset, last_append, last_digest from positions order by topic, partition"
-)
+_POSITIONS: Final = """
+select topic, partition, identity, next_offset, last_append, last_digest, exists (
+    select from pg_stat_activity a where a.pid = owner_pid and coalesce(a.backend_start = owner_started, true))
+  from positions order by topic, partition"""
+"""Who may not see others' sessions has their pid, and no start."""
 _CLOCK: Final = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _AHEAD: Final = """
 select distinct on (c.service) s.sealed_at - s.append_time
@@ -49,7 +51,8 @@ select c.id, s.name, c.key_id, c.chain_id, c.closed_at, last.number, last.append
 
 class Reached(NamedTuple):
     """How far a partition is materialized. ``last_append`` is the append time of the last record, µs UTC, ``last_digest`` says
-    which that was."""
+    which that was. ``held``: a worker that is connected has the partition.
+    """
 
     topic: str
     partition: int
@@ -57,6 +60,7 @@ class Reached(NamedTuple):
     next_offset: int
     last_append: int | None
     last_digest: bytes | None = None
+    held: bool = False
 
 
 class ChainRow(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ledger.cli.doctor import log as log_checks
@@ -20,11 +21,16 @@ from ledger.cli.doctor.examine import examine
 from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, record_digest
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.inventory import spools_below, unwritable
+from ledger.schema_files import load_schemas
 from ledger.settings import load_settings
-from ledger.store.overview import Reached
+from ledger.store.contents import PostgresContents
+from ledger.store.overview import Reached, positions
 from tests.contract.logs import TIMEOUT, Bench, KafkaBench, event
 from tests.recording import LEDGER, SERVICE, STEP, recorder_on
+from tests.services.databases import Databases
 from tests.services.memory_log import MemoryLog
+from tests.services.stand import migrated
+from tests.waiting import until
 
 LATER = 1 << 62
 CHILD = """
@@ -80,7 +86,25 @@ def test_records_that_nobody_read_are_counted_and_the_verb_is_named(log: Log) ->
     behind, _ = looked_at(log, read(log, EVENTS, 0, 2))
     assert (behind.status, behind.name) == ("note", "lag")
     assert behind.detail.startswith("3 records of ledger.events")
-    assert "answerable materialize" in behind.remedy
+    assert behind.remedy == "is `answerable materialize` running? start it"
+
+
+def test_of_records_that_a_worker_has_in_hand_it_is_not_asked_whether_one_runs(log: Log) -> None:
+    log.append([event(n) for n in range(5)], timeout=TIMEOUT)
+    behind, _ = looked_at(log, read(log, EVENTS, 0, 2)._replace(held=True))
+    assert behind.remedy.startswith("`answerable materialize` has them in hand")
+    assert "disk of Postgres" in behind.remedy
+
+
+def test_a_position_is_held_while_its_owner_is_connected(postgres: Databases) -> None:
+    url = postgres.fresh(migrated)
+    with psycopg.connect(url, autocommit=True) as asking:
+        worker = PostgresContents(url, load_schemas())
+        worker.claim(CONTENTS, "one", [0])
+        assert [each.held for each in positions(asking)] == [True]
+        worker.close()
+        until(lambda: [each.held for each in positions(asking)] == [False])
+    postgres.drop(url)
 
 
 @pytest.mark.parametrize("topic", [EVENTS, CONTENTS])

@@ -67,9 +67,22 @@ def _positions(topics: Topics, topic: str, reached: Sequence[Reached]) -> Iterat
         last = max((each.last_append for each in reached if each.last_append is not None), default=None)
         since = "" if last is None else f"; last read: {show_time(last, utc=topics.here.settings.utc)}"
         detail = f"{behind} records of {topic} are not in the store{since}"
-        yield Check("lag", "note", detail, f"is `answerable {_VERBS[topic]}` running? start more of them")
+        waiting = [
+            each for each in reached if each.partition in bounds and each.next_offset < bounds[each.partition].end
+        ]
+        yield Check("lag", "note", detail, advice(_VERBS[topic], held=any(each.held for each in waiting)))
     elif not ahead and not others:
         yield Check("lag", "ok", f"the store has all of {topic}")
+
+
+def advice(verb: str, *, held: bool) -> str:
+    """What to do where work waits for ``verb``. ``held``: one that is connected to the store has it in hand."""
+    if held:
+        return (
+            f"`answerable {verb}` has them in hand: look again, and if they are not fewer, its log and metrics say why "
+            "(the disk of Postgres may be full); where it only is slow, start more of them"
+        )
+    return f"is `answerable {verb}` running? start it"
 
 
 def _same(topics: Topics, each: Reached, bounds: Bounds | None) -> bool:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ledger.cli.doctor.check import CLOCK_MICROSECONDS, Check, Store
+from ledger.cli.doctor.log import advice
+from ledger.ports import EVENTS
 from ledger.store import overview
 from ledger.store.connect import link
 from ledger.store.partitions import missing_years, years_in_default
@@ -64,7 +66,8 @@ def judged(store: Store) -> Iterator[Check]:
         yield Check("trust", "wrong", detail, "find out who cut or replaced it")
     elif len(lines) < len(bundle.lines):
         detail = f"the store has not judged by {len(bundle.lines) - len(lines)} new statements yet"
-        yield Check("trust", "note", detail, "is `answerable materialize` running?")
+        held = any(each.held for each in overview.positions(store.connection) if each.topic == EVENTS)
+        yield Check("trust", "note", detail, advice("materialize", held=held))
     else:
         yield Check("trust", "ok", "the store was judged under this bundle")
 
@@ -101,7 +104,7 @@ def years(store: Store) -> Iterator[Check]:
 
 
 def roles(store: Store) -> Iterator[Check]:
-    """Whether the two roles may still do their part: a dump is often restored without them."""
+    """Whether the roles may still do their part: a dump is often restored without them."""
     for lacking in missing_rights(store.connection):
         if lacking.tables is None:
             detail, remedy = f"there is no role {lacking.role}", f"create role {lacking.role} nologin; then grant it"
