@@ -1,6 +1,7 @@
 """``make chaos``: CHAOS_SECONDS (600) of faults by CHAOS_SEED (1); ``python -m tests.chaos each`` plays every fault alone.
 
-What failed is told with its seed, its directory with all logs is kept, and the exit is 1. CHAOS_ONLY names faults, by commas.
+What failed is told with its seed, its directory with all logs is kept, and the exit is 1. CHAOS_ONLY names faults, by commas;
+`nothing` is one, and finds that nothing is wrong where nothing is done.
 """
 
 from __future__ import annotations

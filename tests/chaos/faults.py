@@ -67,6 +67,12 @@ def fault(
     return register
 
 
+@fault("nothing", "everything", seconds=(2, 4), long=True)
+def _nothing(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """For a run without any fault, of which nothing at all may be found."""
+    yield Trouble("nothing is done")
+
+
 # -- processes
 
 
