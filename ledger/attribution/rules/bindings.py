@@ -130,9 +130,10 @@ def _subject_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | No
     people = [*done_for, *(each.who for each in case.began if each.who is not None)]
     if who.state == "named" and who.identity in {each.identity for each in people}:
         return True, ""
+    if not all(are_two(who, each) for each in done_for):
+        return None, ""
     labels = ", ".join(dict.fromkeys(each.label for each in done_for))
-    told_apart = all(are_two(who, each) for each in done_for)
-    return False if told_apart else None, f"is about {who.label}, and it was for {labels}"
+    return False, f"is about {who.label}, and it was for {labels}"
 
 
 def _agent_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | None, str]:
