@@ -45,6 +45,8 @@ TOGETHER = 50
 FIRST = int(os.environ.get("ORACLE_SEED", "1"))
 PIECES = int(os.environ.get("ORACLE_PIECES", "50"))
 ASKED = 2
+PATIENCE = 600
+"""Seconds that a commit may take: of so much at once, on a machine that is busy with other things, more than a worker's."""
 DAY = 86_400_000_000
 
 
@@ -116,7 +118,7 @@ def opened(url: str) -> Iterator[Ledger]:
         trust.key(signer(service), services=[service])
     bundle = trust.bundle
     with (
-        closing(PostgresProjection(url, load_schemas(), LEDGER, bundle)) as projection,
+        closing(PostgresProjection(url, load_schemas(), LEDGER, bundle, step_seconds=PATIENCE)) as projection,
         closing(PostgresContents(url, load_schemas())) as contents,
         psycopg.connect(url, autocommit=True) as connection,
     ):
