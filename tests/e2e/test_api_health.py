@@ -213,11 +213,13 @@ def test_a_sentinel_that_judges_by_other_house_rules_is_told_and_one_by_the_same
 def test_contents_that_nobody_reads_are_told_until_they_are_read(client: httpx.Client, server: Server) -> None:
     with closing(PostgresLog(server.url)) as log:
         log.append([Outgoing(CONTENTS, 0, b"acme\0" + bytes(32), b"any")], timeout=5)
+        end = log.bounds(CONTENTS)[0].end  # a person's content may stand there too
     until(lambda: server.wrong(client) == ["contents_behind"])
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(
-            "insert into positions (topic, partition, identity, next_offset) values ('ledger.contents', 0, '', 1)"
-            " on conflict (topic, partition) do update set next_offset = 1"
+            "insert into positions (topic, partition, identity, next_offset) values ('ledger.contents', 0, '', %(end)s)"
+            " on conflict (topic, partition) do update set next_offset = %(end)s",
+            {"end": end},
         )
     until(lambda: server.wrong(client) == [])
 
