@@ -70,7 +70,7 @@ class Bounds(NamedTuple):
 def partition_of(key: bytes, partitions: int) -> int:
     """Where a record goes, by the last 8 bytes of its key, which are random in a chain's id and in a digest alike.
 
-    All that publish or erase a content must choose alike, or a tombstone misses it.
+    All that publish a content choose alike, so that compaction keeps one of it.
     """
     return int.from_bytes(key[-8:], "big") % partitions
 

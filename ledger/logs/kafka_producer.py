@@ -28,6 +28,10 @@ _REQUEST_BYTES = 12 << 20
 _GIVE_UP_SECONDS = 1.0
 
 
+class _PartitionUnknown(Exception):
+    """The producer knows of no such partition."""
+
+
 class Producer:
     """Sends records and waits for all of them. Threads may share it; a forked child gets its own connection."""
 
@@ -42,14 +46,23 @@ class Producer:
     def send(self, records: Sequence[Outgoing], timeout: float) -> None:
         """Returns when the log has all of ``records``; raises ``BackendError`` if that is not known in time."""
         deadline = time.monotonic() + timeout
+        try:
+            self._send(records, timeout, deadline)
+        except _PartitionUnknown:  # a producer learns of added partitions within minutes, a new one at once
+            try:
+                self._send(records, timeout, deadline)
+            except _PartitionUnknown as error:
+                raise ConfigurationError(f"Kafka does not take the record: {error}") from error
+
+    def _send(self, records: Sequence[Outgoing], timeout: float, deadline: float) -> None:
         producer = self._producer(timeout)
         try:
             futures = [producer.send(r.topic, value=r.value, key=r.key, partition=r.partition) for r in records]
             for future in futures:
                 future.get(max(0.001, deadline - time.monotonic()))
-        except ValueError as error:  # a partition that does not exist; nothing was sent after it
+        except ValueError as error:  # nothing was sent after it
             self._give_up(producer)
-            raise ConfigurationError(f"Kafka does not take the record: {error}") from error
+            raise _PartitionUnknown(str(error)) from error
         except KafkaError as error:
             self._give_up(producer)
             if _is_denied(error):

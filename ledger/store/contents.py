@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from ledger.errors import VerificationError
 from ledger.format.codec import Schemas
-from ledger.format.content import Content, decode_content, record_key, split_record_key
+from ledger.format.content import Content, decode_content, split_record_key
 from ledger.format.hashing import content_digest
 from ledger.format.limits import CONTENT_VALUE_BYTES
-from ledger.ports import CONTENTS, Opened, Record, Tally, partition_of
+from ledger.ports import CONTENTS, Opened, Record, Tally
 from ledger.store import copies, erasures, findings, positions
 from ledger.store.copies import Copy
 from ledger.store.names import Names
@@ -130,12 +130,6 @@ class PostgresContents(Owner):
         ]
         findings.open_all(self._commits, [each for each, _ in found])
         return [told for each, record in found for told in findings.told([each], record)]
-
-
-def tombstone_key(tenant: str, digest: bytes, partitions: int) -> tuple[int, bytes]:
-    """Partition and key of a content's record."""
-    key = record_key(tenant, digest)
-    return partition_of(key, partitions), key
 
 
 _BARE: Final = "unauthorized_erasure"

@@ -50,6 +50,10 @@ class Bench(ABC):
     @abstractmethod
     def recreate(self, topic: str) -> None: ...
 
+    @abstractmethod
+    def widen(self, topic: str, partitions: int) -> None:
+        """Gives a topic so many partitions."""
+
 
 class KafkaBench(Bench):
     def __init__(self, bootstrap: str, prefix: str) -> None:
@@ -68,6 +72,11 @@ class KafkaBench(Bench):
             admin.delete_topics([self.prefix + topic])
         wait_until(lambda: any(problem.kind == "missing" for problem in self.log().problems()))
         self.prepared()
+
+    def widen(self, topic: str, partitions: int) -> None:
+        with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
+            admin.create_partitions({self.prefix + topic: partitions})
+        wait_until(lambda: self.log().partitions(topic) == partitions)
 
 
 class PostgresBench(Bench):
@@ -90,6 +99,11 @@ class PostgresBench(Bench):
     def recreate(self, topic: str) -> None:
         with psycopg.connect(self.url) as connection:
             connection.execute("DELETE FROM answerable_log.topics WHERE topic = %s", (topic,))
+        self.prepared()
+
+    def widen(self, topic: str, partitions: int) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute("UPDATE answerable_log.topics SET partitions = %s WHERE topic = %s", (partitions, topic))
         self.prepared()
 
 

@@ -9,23 +9,26 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from ledger.cli.doctor import log as log_checks
+from ledger.cli.doctor import placement
 from ledger.cli.doctor import spool as spool_checks
 from ledger.cli.doctor.check import Check, Here, Topics
 from ledger.cli.doctor.examine import examine
-from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, record_digest
+from ledger.format.content import record_key
+from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, partition_of, record_digest
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.inventory import spools_below, unwritable
 from ledger.schema_files import load_schemas
 from ledger.settings import load_settings
 from ledger.store.contents import PostgresContents
 from ledger.store.overview import Reached, positions
-from tests.contract.logs import TIMEOUT, Bench, KafkaBench, event
+from tests.contract.logs import PARTITIONS, TIMEOUT, Bench, KafkaBench, event
 from tests.recording import LEDGER, SERVICE, STEP, recorder_on
 from tests.services.databases import Databases
 from tests.services.memory_log import MemoryLog
@@ -129,6 +132,55 @@ def test_records_that_retention_dropped_unread_are_found(bench: Bench) -> None:
     bench.truncate(EVENTS, 0, 3)
     (found,) = (each for each in looked_at(log, read(log, EVENTS, 0, 1)) if each.status == "wrong")
     assert found.detail == "retention dropped unread records of partitions [0]"
+
+
+def placed(log: Log) -> list[Check]:
+    return list(placement.placed(Topics(here=here(), log=log, reached=None)))
+
+
+def contents(count: int, partitions: int = PARTITIONS) -> list[Outgoing]:
+    """Contents where their keys say."""
+    keys = [record_key("acme", sha256(b"%d" % n).digest()) for n in range(count)]
+    return [Outgoing(CONTENTS, partition_of(key, partitions), key, b"value") for key in keys]
+
+
+def test_partitions_that_were_added_to_the_contents_are_found(bench: Bench) -> None:
+    log = bench.prepared()
+    assert placed(log) == []
+    kept = contents(12)
+    stones = [each._replace(partition=(each.partition + 1) % PARTITIONS, value=None) for each in kept]
+    others = [Outgoing(CONTENTS, number, b"no content's key", b"value") for number in range(PARTITIONS)]
+    log.append([*others, *kept], timeout=TIMEOUT)
+    log.append(stones, timeout=TIMEOUT)
+    (well,) = placed(log)
+    assert (well.status, well.detail) == ("ok", "contents lie where their keys say, by 12 of them")
+    bench.widen(CONTENTS, PARTITIONS + 2)
+    strays = sum(partition_of(each.key, PARTITIONS + 2) != each.partition for each in kept)
+    (found,) = placed(bench.log())
+    assert (found.name, found.status) == ("log", "wrong")
+    assert found.detail.startswith(f"{strays} of 12 contents of {CONTENTS}")
+    assert "partitions were added" in found.detail
+    assert "answerable rebuild" in found.remedy
+
+
+def test_of_many_contents_the_first_and_the_last_are_looked_at() -> None:
+    for stray, status in ((0, "wrong"), (placement.SAMPLE, "ok"), (149, "wrong")):
+        log = MemoryLog(SystemClock(), partitions=2)
+        records = [each for each in contents(600, 2) if each.partition == 0][:150]
+        odd = next(each for each in contents(9, 2) if each.partition == 1)
+        records[stray] = odd._replace(partition=0)
+        log.append(records, timeout=TIMEOUT)
+        (found,) = placed(log)
+        assert found.status == status
+        assert f"{2 * placement.SAMPLE} " in found.detail
+
+
+def test_large_contents_are_looked_at_in_smaller_numbers() -> None:
+    log = MemoryLog(SystemClock(), partitions=1)
+    large = bytes(placement.SAMPLE_BYTES // 2)
+    log.append([each._replace(value=large) for each in contents(placement.SAMPLE, 1)], timeout=TIMEOUT)
+    (found,) = placed(log)
+    assert found.detail.endswith("by 3 of them")
 
 
 def test_a_log_whose_clock_is_ahead_is_found(log: Log) -> None:

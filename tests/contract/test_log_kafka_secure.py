@@ -16,6 +16,8 @@ from consumers.contents import contents_worker
 from consumers.health import Health
 from consumers.materializer import materializer
 from ledger import Person, open_recorder
+from ledger.cli.doctor.check import Here, Topics
+from ledger.cli.doctor.placement import placed
 from ledger.errors import AccessDenied, BackendError, ConfigurationError
 from ledger.logs import open_log
 from ledger.logs.kafka_access import KafkaAccess, Mechanism
@@ -145,7 +147,11 @@ def test_each_part_does_its_work_with_no_more_than_the_page_gives_it(desk: Desk,
     auditor = desk.log(desk.user(*rights_of("`verify`")))
     assert sum(len(list(auditor.read(t, n, 0, 99))) for t in (EVENTS, CONTENTS) for n in range(2)) >= 3
     assert sum(b.end for b in desk.log(desk.user(*rights_of("`api`"))).bounds(EVENTS).values()) >= 1
-    assert wrong(desk.log(desk.user(*rights_of("`doctor`")))) == []
+    looking = desk.log(desk.user(*rights_of("`doctor`")))
+    assert wrong(looking) == []
+    here = Here(settings=load_settings({}), clock=SystemClock(), bundle=None)
+    assert [each.status for each in placed(Topics(here=here, log=looking, reached=None))] == ["ok"]
+    assert [each.status for each in placed(Topics(here=here, log=desk.log(desk.user()), reached=None))] == ["note"]
     postgres.drop(url)
 
 

@@ -75,7 +75,7 @@ def _store(here: Here) -> Iterator[Check]:
 
 
 def _log(here: Here) -> Iterator[Check]:
-    from ledger.cli.doctor import log
+    from ledger.cli.doctor import log, placement
 
     with closing(wiring.open_log(here.settings)) as opened:
         problems = opened.problems()
@@ -83,7 +83,8 @@ def _log(here: Here) -> Iterator[Check]:
             yield Check("log", "note" if problem.kind in ("unseen", "note") else "wrong", problem.text)
         if any(problem.kind == "missing" for problem in problems):
             return
-        yield from _each("log", log.CHECKS, Topics(here=here, log=opened, reached=_reached(here)))
+        topics = Topics(here=here, log=opened, reached=_reached(here))
+        yield from _each("log", (*log.CHECKS, *placement.CHECKS), topics)
 
 
 def _reached(here: Here) -> list[Reached] | None:
