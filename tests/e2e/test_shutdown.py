@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.operating import Ledger, Load, record_one
 from tests.waiting import until
 
 SECONDS = 10.0
+SWEPT = "select coalesce(sum(next_offset), 0) from sentinel_positions"
 SERVICE = """
 import signal, sys, time
 from threading import Event
@@ -72,20 +73,29 @@ def verb(*arguments: str) -> tuple[str, ...]:
     return ("-m", "ledger.cli", *arguments)
 
 
+def sweeping(ledger: Ledger) -> Callable[[], bool]:
+    """Whether a sentinel has gone on since now."""
+    before = ledger.rows(SWEPT)
+    return lambda: ledger.rows(SWEPT) > before
+
+
 def test_workers_and_api_end_in_time_and_others_go_on_where_they_were(ledger: Ledger) -> None:
     environment = {"ANSWERABLE_API_PORT": "0"}
     with Load(ledger):
         for _ in range(2):
             (ledger.home / "output").write_bytes(b"")
+            swept_on = sweeping(ledger)
             with (
                 started(ledger, *verb("materialize")) as one,
                 started(ledger, *verb("materialize")) as other,
                 started(ledger, *verb("contents")) as contents,
+                started(ledger, *verb("sentinel")) as sentinel,
                 started(ledger, *verb("api"), **environment) as api,
             ):
                 until(ledger.so_far(), 60)
                 until(lambda: b"http://" in (ledger.home / "output").read_bytes())
-                for process in (one, contents, api, other):
+                until(swept_on, 60)
+                for process in (one, contents, sentinel, api, other):
                     ends(process)
     ledger.work()
     until(ledger.materialized)
