@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/answerable demo $(ARGS)
 
 test: $(VENV)/.dev
-	@SECONDS=0; $(BIN)/python -m pytest --numprocesses $${WORKERS:-2} --dist loadfile $(ARGS); echo "the tests took $$SECONDS s"
+	@SECONDS=0; $(BIN)/python -m pytest --numprocesses $${WORKERS:-2} --dist loadfile --no-loadscope-reorder $(ARGS); echo "the tests took $$SECONDS s"
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ARGS)
