@@ -32,11 +32,11 @@ _SLICE_SECONDS = 0.1
 _JOIN_SECONDS = 5.0
 _LEARN_MS = 15_000
 _CLOSE_MS = 5_000
-_FETCH_BYTES = 16 << 20
+_FETCH_BYTES = 4 << 20
 _BOOTSTRAP_MS = 5_000
 _METADATA_MS = 30_000
 """After which partitions that were added are read; kafka-python's own is five minutes."""
-_ALL_FETCHES_BYTES = 64 << 20
+_ALL_FETCHES_BYTES = 32 << 20
 
 
 def open_consumer(connection: Mapping[str, Any], **group: Any) -> KafkaConsumer:
