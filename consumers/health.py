@@ -117,8 +117,8 @@ class Health:
         for reason, count in tally.rejected.items():
             self._rejected.labels(self._worker, reason).inc(count)
             self.rejected[reason] += count
-        for name, count in tally.findings.items():
-            self._findings.labels(self._worker, name).inc(count)
+        for found in tally.opened:
+            self._findings.labels(self._worker, found.name).inc()
         self._committed.set(now / 1e6)
         before = self._snapshot
         self._snapshot = replace(

@@ -6,7 +6,6 @@ It never touches ingestion: it reads committed rows, and what it finds follows f
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from threading import Event
 from typing import Final
 
@@ -46,7 +45,7 @@ class Sentinel:
                 self._say.info("running")
                 self.health.state("running")
             if done.swept or done.judged:
-                self.health.done(Tally(done.swept, done.judged, 0, _NONE, _NONE), self._clock.now())
+                self.health.done(Tally(done.swept, done.judged, 0, {}), self._clock.now())
             self._look_around()
             if not done.more:
                 stop.wait(self._pace.poll_seconds)
@@ -61,6 +60,3 @@ class Sentinel:
         if time.monotonic() >= self._count_at:
             self._count_at = time.monotonic() + COUNT_SECONDS
             self.health.contradictions(self._store.contradictions())
-
-
-_NONE: Mapping[str, int] = {}

@@ -209,15 +209,12 @@ class Opened(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What one commit did. ``rejected`` and ``findings`` count by name; ``refused`` are the records among the former, ``opened``
-    the latter one by one.
-    """
+    """What one commit did. ``rejected`` counts by name; ``refused`` are the records among those, ``opened`` the findings."""
 
     records: int
     events: int
     copies: int
     rejected: Mapping[str, int]
-    findings: Mapping[str, int]
     refused: Sequence[Refused] = ()
     opened: Sequence[Opened] = ()
 

@@ -66,8 +66,7 @@ class PostgresContents(Owner):
             found = self._write(prepared)
             positions.advance(self._commits, CONTENTS, prepared.steps)
         refused = Counter(verdict.reason for _, verdict in prepared.refused)
-        names = Counter(each.name for each in found)
-        return Tally(len(prepared.records), 0, 0, refused, names, copies.refused_of(prepared.refused), found)
+        return Tally(len(prepared.records), 0, 0, refused, copies.refused_of(prepared.refused), found)
 
     def sweep(self) -> list[tuple[str, bytes]]:
         """Removes the contents and payloads that erasures name; returns tenant and digest of those to be tombstoned.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ledger.attribution.joins import names_of, token_names
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Handoff, Memory, PolicyDecision, TriggerRegistration
+from ledger.store.question import Question
 from ledger.store.seals import CHANGED
-
-if TYPE_CHECKING:
-    from ledger.store.lineage import Question
 
 ROUNDS: Final = 8
 """How often it goes on through uses of tokens and approvals, and through names."""

@@ -44,7 +44,7 @@ class Kept(Generic[K, V]):
         try:
             held.move_to_end(key)
             return held[key][0]
-        except KeyError:  # never kept, or let go of: by another thread perhaps between the two
+        except KeyError:  # let go of by another thread between the two
             return None
 
     def keep(self, key: K, value: V, size: int) -> None:

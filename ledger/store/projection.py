@@ -248,10 +248,7 @@ class PostgresProjection(Owner):
         for record in sorted(flush.records, key=lambda each: (each.append_time, each.partition, each.offset)):
             placing.place(Copy(record, 1))
         placing.finish()
-        counts = Counter(each.name for each in placing.opened)
-        tally = Tally(
-            len(flush.records), placing.events, placing.copies, placing.rejected, counts, opened=placing.opened
-        )
+        tally = Tally(len(flush.records), placing.events, placing.copies, placing.rejected, opened=placing.opened)
         return placing.changed, tally
 
     def _placement(self, judge: Judge) -> Placement:
@@ -289,8 +286,7 @@ class PostgresProjection(Owner):
         refused = Counter(verdict.reason for _, verdict in flush.refused)
         refused.update(event.reason for each in flush.packed for event in each.batch.refused)
         events = sum(len(each.batch.events) for each in flush.packed)
-        counts = Counter(each.name for each in found)
-        return now, Tally(len(flush.records), events, 0, refused, counts, opened=told)
+        return now, Tally(len(flush.records), events, 0, refused, opened=told)
 
     def _check_plain(self, flush: Flush) -> None:
         """Raises ``_NotPlain`` for whatever may touch rows that are there, or depends on rows that came meanwhile."""

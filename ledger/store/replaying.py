@@ -18,9 +18,9 @@ from ledger.format import ids
 from ledger.format.kinds import ApiAction, Oversight, TokenIssuance
 from ledger.store.absent import no_run
 from ledger.store.connect import translated
-from ledger.store.lineage import Question
 from ledger.store.nodes import Reading, Row, query_file
 from ledger.store.queries import Cursor, run_rows
+from ledger.store.question import Question
 
 Connection = psycopg.Connection[Any]
 

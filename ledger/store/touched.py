@@ -18,10 +18,10 @@ from ledger.errors import InvalidEvent
 from ledger.format.content import is_digest
 from ledger.store.connect import translated
 from ledger.store.downwards import walk_below
-from ledger.store.lineage import Question
 from ledger.store.nodes import Reading
 from ledger.store.persons import persons_listed
 from ledger.store.queries import pseudonyms
+from ledger.store.question import Question
 
 What = Literal["person", "token", "grant", "document", "memory", "policy"]
 WHAT: Final[Sequence[What]] = get_args(What)

@@ -25,7 +25,7 @@ from consumers.health import STATES, Health
 from ledger.attribution.house import NO_RULES
 from ledger.errors import BackendError
 from ledger.logs.postgres import PostgresLog
-from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Outgoing, Tally
+from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Opened, Outgoing, Tally
 from ledger.store.migrations import migrate
 from ledger.trust_file import WatchedBundle
 from tests import waiting
@@ -326,7 +326,7 @@ def test_every_metric_of_the_server_is_named_by_the_conventions(client: httpx.Cl
 def test_every_metric_of_a_worker_is_named_by_the_conventions(worker: str) -> None:
     registry = CollectorRegistry()
     health = Health(worker, registry)
-    health.done(Tally(3, 9, 1, {"malformed": 1}, {"gap": 1}), 0)
+    health.done(Tally(3, 9, 1, {"malformed": 1}, opened=[Opened("gap", 0, 0)]), 0)
     health.lag(4, 1.5)
     health.failed("the store is away")
     text = generate_latest(registry).decode()

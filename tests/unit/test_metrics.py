@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.metrics import Metrics
 from api.pulse import Sample
 from consumers.health import STATES, Health
-from ledger.ports import Tally
+from ledger.ports import Opened, Tally
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.metrics import RecorderCollector
 from ledger.recorder.recorder import Recorder
@@ -31,7 +31,7 @@ WORKER = {"worker": "materializer"}
 
 def worked() -> Health:
     health = Health("materializer")
-    tally = Tally(records=3, events=7, copies=1, rejected={"bad_root": 2}, findings={"gap": 1})
+    tally = Tally(records=3, events=7, copies=1, rejected={"bad_root": 2}, opened=[Opened("gap", 0, 0)])
     health.done(tally, 1_700_000_000_000_000)
     health.overdue(4)
     health.lag(5, 2.5)
