@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -16,6 +15,7 @@ from ledger.logs import open_log
 from ledger.logs.kafka import KafkaLog
 from ledger.logs.postgres import PostgresLog
 from ledger.ports import EVENTS, Log, Outgoing, Problem, Record, Subscription
+from tests.waiting import until
 
 TIMEOUT = 20.0
 PARTITIONS = 4
@@ -70,13 +70,13 @@ class KafkaBench(Bench):
     def recreate(self, topic: str) -> None:
         with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
             admin.delete_topics([self.prefix + topic])
-        wait_until(lambda: any(problem.kind == "missing" for problem in self.log().problems()))
+        until(lambda: any(problem.kind == "missing" for problem in self.log().problems()))
         self.prepared()
 
     def widen(self, topic: str, partitions: int) -> None:
         with KafkaAdminClient(bootstrap_servers=self.bootstrap) as admin:
             admin.create_partitions({self.prefix + topic: partitions})
-        wait_until(lambda: self.log().partitions(topic) == partitions)
+        until(lambda: self.log().partitions(topic) == partitions)
 
 
 class PostgresBench(Bench):
@@ -128,14 +128,6 @@ def wrong(log: Log) -> list[Problem]:
     return [each for each in log.problems() if each.kind != "note"]
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Polls ``holds`` until it is true."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "this never came true"
-        time.sleep(0.05)
-
-
 def event(number: int, *, partition: int = 0, key: bytes = b"chain") -> Outgoing:
     return Outgoing(EVENTS, partition, key, b"value %d" % number)
 
@@ -152,7 +144,7 @@ def poll_until(subscription: Subscription, count: int, seconds: float = 30.0) ->
         got.extend(subscription.poll(500, 0.2))
         return len(got) >= count
 
-    wait_until(enough, seconds)
+    until(enough, seconds)
     return got
 
 

@@ -13,9 +13,8 @@ from ledger.cli.doctor.check import Check, Here, Store
 from ledger.settings import Settings
 from ledger.store.partitions import make_years
 from ledger.trust.bundle import TrustBundle
-from tests.services import Databases
 from tests.services.forge import START, Forge, Trust, signer
-from tests.services.stand import Stand, migrated
+from tests.services.stand import Stand
 
 YEAR = 2026
 SECOND = 1_000_000
@@ -30,13 +29,6 @@ class At:
 
     def now(self) -> int:
         return self.time
-
-
-@pytest.fixture
-def url(postgres: Databases) -> Iterator[str]:
-    made = postgres.fresh(migrated)
-    yield made
-    postgres.drop(made)
 
 
 def looked_at(

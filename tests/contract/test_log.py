@@ -15,7 +15,8 @@ from ledger.logs import open_log
 from ledger.logs.archive import write_archive
 from ledger.logs.topics import VALUE_BYTES
 from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Outgoing, Record
-from tests.contract.logs import PARTITIONS, TIMEOUT, Bench, event, from_start, poll_until, wait_until, wrong
+from tests.contract.logs import PARTITIONS, TIMEOUT, Bench, event, from_start, poll_until, wrong
+from tests.waiting import until
 
 
 def test_records_are_read_in_the_order_of_their_append(log: Log) -> None:
@@ -134,7 +135,7 @@ def test_a_subscription_starts_where_its_caller_says(log: Log) -> None:
 
 def test_poll_returns_as_soon_as_there_are_records_and_no_more_than_asked(log: Log) -> None:
     subscription = log.subscribe(EVENTS, "group", from_start)
-    wait_until(lambda: subscription.poll(10, 0.1) == [] and len(subscription.assignment()) == PARTITIONS)
+    until(lambda: subscription.poll(10, 0.1) == [] and len(subscription.assignment()) == PARTITIONS)
     log.append([event(n) for n in range(10)], timeout=TIMEOUT)
     began = time.monotonic()
     first = subscription.poll(4, 20.0)
@@ -181,24 +182,24 @@ class Member(threading.Thread):
 def test_members_of_a_group_share_the_partitions(bench: Bench) -> None:
     log = bench.prepared()
     first, other = Member(bench, "group"), Member(bench, "another group")
-    wait_until(lambda: len(first.partitions()) == PARTITIONS)
+    until(lambda: len(first.partitions()) == PARTITIONS)
     second = Member(bench, "group")
-    wait_until(lambda: len(first.partitions()) == len(second.partitions()) == PARTITIONS // 2)
+    until(lambda: len(first.partitions()) == len(second.partitions()) == PARTITIONS // 2)
     assert first.partitions() | second.partitions() == set(range(PARTITIONS))
     log.append([event(n, partition=p) for n in range(3) for p in range(PARTITIONS)], timeout=TIMEOUT)
-    wait_until(lambda: len(first.records) == len(second.records) == 3 * PARTITIONS // 2)
+    until(lambda: len(first.records) == len(second.records) == 3 * PARTITIONS // 2)
     assert {r.partition for r in first.records} == first.partitions()
     assert {r.partition for r in second.records} == second.partitions()
-    wait_until(lambda: len(other.records) == 3 * PARTITIONS)
+    until(lambda: len(other.records) == 3 * PARTITIONS)
     second.leave()
-    wait_until(lambda: len(first.partitions()) == PARTITIONS)
+    until(lambda: len(first.partitions()) == PARTITIONS)
     first.leave()
     other.leave()
 
 
 def hold_a_partition(url: str, ready: object) -> None:
     subscription = open_log(url).subscribe(EVENTS, "group", from_start)
-    wait_until(lambda: subscription.poll(10, 0.1) == [] and len(subscription.assignment()) > 0)
+    until(lambda: subscription.poll(10, 0.1) == [] and len(subscription.assignment()) > 0)
     ready.set()  # type: ignore[attr-defined]
     while True:
         subscription.poll(10, 1.0)
@@ -213,10 +214,10 @@ def test_the_partitions_of_a_member_that_is_killed_go_to_the_others(bench: Bench
     member.start()
     assert ready.wait(30)
     survivor = bench.log().subscribe(EVENTS, "group", from_start)
-    wait_until(lambda: survivor.poll(10, 0.1) == [] and len(survivor.assignment()) == PARTITIONS // 2)
+    until(lambda: survivor.poll(10, 0.1) == [] and len(survivor.assignment()) == PARTITIONS // 2)
     member.kill()
     member.join()
-    wait_until(lambda: survivor.poll(10, 0.1) == [] and len(survivor.assignment()) == PARTITIONS)
+    until(lambda: survivor.poll(10, 0.1) == [] and len(survivor.assignment()) == PARTITIONS)
     survivor.close()
 
 

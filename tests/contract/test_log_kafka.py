@@ -25,10 +25,11 @@ from ledger.logs.kafka import KafkaLog
 from ledger.logs.kafka_subscription import KafkaSubscription
 from ledger.ports import CONTENTS, EVENTS, Bounds, Log, Outgoing
 from tests.bounding import bounded
-from tests.contract.logs import TIMEOUT, KafkaBench, event, from_start, poll_until, wait_until, wrong
+from tests.contract.logs import TIMEOUT, KafkaBench, event, from_start, poll_until, wrong
 from tests.services import KafkaBroker
 from tests.services.fixtures import skip_loudly
 from tests.services.kafka_jars import Missing, jars, java
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def stand_still(pid: int) -> None:
     """Stops a process, and returns when every thread of it has stopped: on a busy machine one may go on for a moment."""
     os.kill(pid, signal.SIGSTOP)
     states = [task / "stat" for task in Path(f"/proc/{pid}/task").iterdir()]
-    wait_until(lambda: all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in states))
+    until(lambda: all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in states))
 
 
 def set_on(bench: KafkaBench, topic: str, **settings: str) -> None:
@@ -84,7 +85,7 @@ def test_a_topic_with_a_wrong_setting_is_refused_with_what_to_do(
     log = kafka_bench.prepared()
     set_on(kafka_bench, topic, **{setting: value})
     name = setting.replace("_", ".")
-    wait_until(lambda: len(wrong(log)) == 1)
+    until(lambda: len(wrong(log)) == 1)
     ((kind, problem),) = wrong(log)
     assert kind == "wrong"
     assert f"{kafka_bench.prefix}{topic} has {name}={value}" in problem
@@ -96,7 +97,7 @@ def test_a_topic_with_a_wrong_setting_is_refused_with_what_to_do(
 def test_a_record_that_bears_its_publisher_s_time_is_refused(kafka_bench: KafkaBench) -> None:
     log = kafka_bench.prepared()
     set_on(kafka_bench, EVENTS, message_timestamp_type="CreateTime")
-    wait_until(lambda: wrong(log) != [])
+    until(lambda: wrong(log) != [])
     log.append([event(0)], timeout=TIMEOUT)
     with pytest.raises(TopicMismatch, match="publisher's time"):
         list(log.read(EVENTS, 0, 0, 1))
@@ -109,10 +110,10 @@ def test_a_record_that_bears_its_publisher_s_time_is_refused(kafka_bench: KafkaB
 def test_once_the_topic_is_right_again_such_a_record_stops_nobody(kafka_bench: KafkaBench) -> None:
     log = kafka_bench.prepared()
     set_on(kafka_bench, EVENTS, message_timestamp_type="CreateTime")
-    wait_until(lambda: wrong(log) != [])
+    until(lambda: wrong(log) != [])
     log.append([event(0)], timeout=TIMEOUT)
     set_on(kafka_bench, EVENTS, message_timestamp_type="LogAppendTime")
-    wait_until(lambda: wrong(log) == [])
+    until(lambda: wrong(log) == [])
     log.append([event(1)], timeout=TIMEOUT)
     subscription = log.subscribe(EVENTS, "group", from_start)
     for old, new in (poll_until(subscription, 2), log.read(EVENTS, 0, 0, 2)):

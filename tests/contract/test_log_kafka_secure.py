@@ -32,10 +32,11 @@ from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
 from ledger.wiring import open_log as wired
 from ledger.wiring import open_log_to_append
-from tests.contract.logs import TIMEOUT, event, from_start, poll_until, wait_until, wrong
+from tests.contract.logs import TIMEOUT, event, from_start, poll_until, wrong
 from tests.recording import bundle
 from tests.services import Databases
 from tests.services.kafka_secure import PLAIN_PASSWORD, PLAIN_USER, SecureKafka
+from tests.waiting import until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 ALICE = Person(issuer="https://login.example", subject="alice", name="Alice")
@@ -139,7 +140,7 @@ def test_each_part_does_its_work_with_no_more_than_the_page_gives_it(desk: Desk,
         workers = [Thread(target=each.run, args=[stop]) for each in running]
         for worker in workers:
             worker.start()
-        wait_until(lambda: health.snapshot.events >= 3 and kept.snapshot.records == 2)
+        until(lambda: health.snapshot.events >= 3 and kept.snapshot.records == 2)
         stop.set()
         for worker in workers:
             worker.join()
@@ -219,7 +220,7 @@ def test_a_recorder_without_the_right_keeps_its_events_and_sends_them_when_it_ha
     made_key(settings)
     with open_recorder(settings, "agent") as recorder:
         recorder.prompt(trigger_kind="human", trust="trusted", channel="chat")
-        wait_until(lambda: "AccessDenied" in (recorder.health().error or ""))
+        until(lambda: "AccessDenied" in (recorder.health().error or ""))
         assert f"Write on topic {desk.prefix}ledger.events" in (recorder.health().error or "")
         desk.allow(user, WRITE, Right("Write", "topic", CONTENTS))
         assert recorder.flush(TIMEOUT)
@@ -243,7 +244,7 @@ def test_a_wrong_password_is_told_from_a_broker_that_is_away(desk: Desk) -> None
             return False
         return True
 
-    wait_until(refused, 60)
+    until(refused, 60)
     assert told[0].startswith("authentication: ")
     assert f"the password of {user}" in told[0]
     assert "not-the-secret" not in told[0]

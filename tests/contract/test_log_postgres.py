@@ -18,7 +18,8 @@ from ledger.embedded import EmbeddedPostgres
 from ledger.errors import BackendError, ConfigurationError
 from ledger.logs.postgres import PostgresLog
 from ledger.ports import CONTENTS, EVENTS, Bounds, Outgoing
-from tests.contract.logs import TIMEOUT, event, from_start, poll_until, wait_until
+from tests.contract.logs import TIMEOUT, event, from_start, poll_until
+from tests.waiting import until
 
 APPEND = "SELECT answerable_log.append(%s::text[], %s::int[], %s::bytea[], %s::bytea[])"
 
@@ -138,7 +139,7 @@ def test_an_append_that_is_not_committed_holds_later_ones_back(log: PostgresLog,
         done = threading.Event()
         thread = threading.Thread(target=lambda: (log.append([event(1)], timeout=TIMEOUT), done.set()))
         thread.start()
-        wait_until(lambda: waits_for_a_lock(database))
+        until(lambda: waits_for_a_lock(database))
         reader = PostgresLog(database)
         assert list(reader.read(EVENTS, 0, 0, 10)) == []
         assert not done.is_set()
@@ -245,7 +246,7 @@ def test_a_member_that_works_long_keeps_its_partitions_and_one_that_says_nothing
                 other.poll(1, 0.1)
             assert (busy.assignment(), other.assignment()) == ({0, 1}, frozenset())
             busy._left.set()  # type: ignore[attr-defined] - as if its process were stopped
-            wait_until(lambda: other.poll(1, 0.1) == [] and other.assignment() == {0, 1})
+            until(lambda: other.poll(1, 0.1) == [] and other.assignment() == {0, 1})
             with pytest.raises(BackendError):
                 busy.poll(1, 0)
             busy.poll(1, 0)

@@ -23,10 +23,8 @@ from ledger.store.migrations import migrate
 from ledger.store.projection import Flush, PostgresProjection
 from ledger.store.rebuild import rebuild
 from tests.chaos.network import Mode, Network, through
-from tests.services import Databases
 from tests.services.forge import LEDGER, START, Forge, Trust, signer
 from tests.services.memory_log import MemoryLog
-from tests.services.stand import migrated
 from tests.waiting import until
 
 WORKER = {"worker": "materializer"}
@@ -88,18 +86,6 @@ class OneMember(MemoryLog):
         assigned: Callable[[Sequence[int]], Mapping[int, int]],
     ) -> Subscription:
         return Follow(self, topic, assigned)
-
-
-@pytest.fixture
-def url(postgres: Databases) -> Iterator[str]:
-    made = postgres.fresh(migrated)
-    yield made
-    postgres.drop(made)
-
-
-@pytest.fixture
-def trust() -> Trust:
-    return Trust().key(signer("alpha"))
 
 
 def projection(url: str, trust: Trust) -> PostgresProjection:

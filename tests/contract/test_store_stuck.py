@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Event, Thread
@@ -20,24 +20,11 @@ from ledger.store.connect import WORKER, connect, link
 from ledger.store.projection import PostgresProjection
 from ledger.store.stuck import end_stuck, holders
 from tests.contract.test_materializer import filled, projection, worker_of
-from tests.services import Databases
 from tests.services.forge import LEDGER, Forge, Trust, signer
-from tests.services.stand import Stand, migrated
+from tests.services.stand import Stand
 from tests.waiting import until
 
 STUCK = 0.3
-
-
-@pytest.fixture
-def url(postgres: Databases) -> Iterator[str]:
-    made = postgres.fresh(migrated)
-    yield made
-    postgres.drop(made)
-
-
-@pytest.fixture
-def trust() -> Trust:
-    return Trust().key(signer("alpha"))
 
 
 @contextmanager
@@ -54,6 +41,13 @@ def in_a_copy(url: str, *, worker: bool = True, mode: str = "row share") -> Iter
         yield copying
     finally:
         connection.close()
+
+
+def waited(looks: psycopg.Connection) -> float:
+    """For how many seconds the session that holds a lock has been as it is."""
+    (holder,) = holders(looks)
+    assert holder.seconds is not None
+    return holder.seconds
 
 
 def send(copying: psycopg.Copy) -> None:
@@ -135,9 +129,9 @@ def test_a_session_that_is_idle_within_a_transaction_is_ended_too_and_one_betwee
         with closing(connect(url)) as looks:
             idle.execute("begin")
             idle.execute("lock table positions in row exclusive mode")
-            time.sleep(0.1)
             assert "are waited for" in end_stuck(looks, 60)
-            assert "idle in transaction" in end_stuck(looks, 0.05)
+            until(lambda: waited(looks) > 0.05, 10)
+            assert re.search("idle in transaction .* was ended", end_stuck(looks, 0.05))
             until(lambda: not holders(looks), 10)
         free.execute("select")
         with pytest.raises(psycopg.OperationalError):
@@ -155,7 +149,7 @@ def test_a_copy_that_moves_on_is_slow_and_not_stuck(url: str) -> None:
         thread = Thread(target=move_on)
         thread.start()
         try:
-            time.sleep(STUCK)
+            until(lambda: waited(looks) > STUCK / 2, 10)
             assert "are waited for" in end_stuck(looks, STUCK / 2)
         finally:
             moved.set()
@@ -170,7 +164,7 @@ def test_another_roles_session_is_named_and_left_alone(url: str) -> None:
         try:
             with in_a_copy(url) as stopped, closing(connect(url, worker=True)) as looks:
                 looks.execute("set role somebody")
-                time.sleep(0.1)
+                until(lambda: waited(owner) > 0.05, 10)
                 assert "not ours to see or to end" in end_stuck(looks, 0.05)
                 assert alive(url, stopped)
         finally:

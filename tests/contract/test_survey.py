@@ -23,9 +23,8 @@ from ledger.store.observed import lost, overdue
 from ledger.store.survey import NAMES, Asked, At, Page, survey
 from ledger.store.wrong import Wrong
 from ledger.trust.reasons import REASONS
-from tests.services import Databases
 from tests.services.forge import LEDGER, START, Forge, Trust, signer
-from tests.services.stand import Stand, migrated
+from tests.services.stand import Stand
 from tests.wrongs import MADE, SHOWN_BY, TENANT, cite, make_wrong
 
 HOUR = 3600 * 1_000_000
@@ -34,13 +33,6 @@ READING = Reading(
     LEDGER,
     lambda: Trust().key(signer("alpha")).key(signer("beta")).key(signer("plain"), kinds=["chain_open"]).bundle,
 )
-
-
-@pytest.fixture
-def url(postgres: Databases) -> Iterator[str]:
-    made = postgres.fresh(migrated)
-    yield made
-    postgres.drop(made)
 
 
 @pytest.fixture

@@ -8,13 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
 from structlog.testing import capture_logs
 
 from consumers.health import Health
@@ -23,19 +21,11 @@ from ledger.ports import EVENTS, Outgoing, Record
 from ledger.schema_files import load_schemas
 from ledger.store.projection import Flush, PostgresProjection
 from tests.contract.test_materializer import PACE, At, OneMember, filled, run_until
-from tests.services import Databases
 from tests.services.forge import EMPTY, LEDGER, Forge, Trust, signer
-from tests.services.stand import migrated
+from tests.waiting import until
 
 TEXT = "what nobody's log should repeat"
 PAYLOAD = {**EMPTY["prompt"], "channel": TEXT, "origin": TEXT}
-
-
-@pytest.fixture
-def url(postgres: Databases) -> Iterator[str]:
-    made = postgres.fresh(migrated)
-    yield made
-    postgres.drop(made)
 
 
 class Broken(PostgresProjection):
@@ -152,10 +142,7 @@ def test_every_line_of_a_process_is_json_with_time_and_level(tmp_path: Path) -> 
     plain = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERABLE_")}
     with (tmp_path / "lines").open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "ledger.cli", "contents"], env=plain | given, stderr=output)
-    deadline = time.monotonic() + 30
-    while b"will try again" not in (tmp_path / "lines").read_bytes():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: b"will try again" in (tmp_path / "lines").read_bytes(), 30)
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]

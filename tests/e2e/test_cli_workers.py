@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ import pytest
 from ledger import wiring
 from ledger.first_run import prepare_ledger
 from ledger.settings import Settings, load_settings
+from tests import waiting
 from tests.services import Databases
 from tests.services.stand import migrated
 
@@ -63,11 +63,11 @@ def running(home: Path, verb: str, *flags: str, **settings: str) -> Iterator[sub
 
 
 def until(holds: Callable[[], bool], *processes: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
+    def held() -> bool:
         assert all(each.poll() is None for each in processes), "a process ended by itself"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return holds()
+
+    waiting.until(held)
 
 
 def state_of(port: int, worker: str) -> str:
