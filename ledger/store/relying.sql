@@ -10,7 +10,7 @@ with wanted as (
                          order by c.effect desc limit (select %(effects)s::bigint + 1)) c
                  where c.place > (select %(effects)s::bigint)
                     or exists (select from events e
-                                where e.event_id = c.effect and e.effective
+                                where e.event_id = c.effect and e.effective and i.id = any(e.causes)
                                   and e.kind = (select id from names where name = 'api_action')
                                   and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)
                  order by c.effect desc limit (select %(candidates)s::bigint))
@@ -21,7 +21,7 @@ with wanted as (
                          order by c.effect limit (select %(effects)s::bigint + 1)) c
                  where c.place > (select %(effects)s::bigint)
                     or exists (select from events e
-                                where e.event_id = c.effect and e.effective
+                                where e.event_id = c.effect and e.effective and i.id = any(e.causes)
                                   and e.kind = (select id from names where name = 'api_action')
                                   and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)
                  order by c.effect limit (select %(candidates)s::bigint))

@@ -7,7 +7,7 @@ with wanted as (
            ) c
      where exists (
                select 1 from events e
-                where e.event_id = c.effect and e.execution_id is distinct from (select %(execution)s::uuid)
+                where e.event_id = c.effect and i.id = any(e.causes) and e.execution_id is distinct from (select %(execution)s::uuid)
                   and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)
      order by 1 limit (select %(effects)s::bigint)
 )

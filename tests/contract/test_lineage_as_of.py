@@ -196,3 +196,22 @@ def test_a_claim_made_up_in_the_store_does_not_move_an_erasure_to_an_earlier_tim
     assert who is not None
     assert who.state == "erased_since"
     postgres.drop(url)
+
+
+def test_what_bears_the_id_of_an_event_that_cites_later_does_not_stand_beside_the_answer_yet(
+    postgres: Databases,
+) -> None:
+    story = read_scenario(
+        "o1 desk oversight oversight_id=o-1 action=approve binding=standing uses_allowed=9\n"
+        "a1 bot api_action action_id=x operation=pay phase=completed observer=agent <- o1:authorized_by\n"
+        "b1 bot api_action action_id=m operation=tell phase=completed observer=agent\n"
+        "c1 bot api_action action_id=n operation=tell phase=completed observer=agent\n"
+        "b2 bot api_action action_id=k operation=tell phase=completed observer=agent id=b1 <- a1:informed_by\n"
+        "c2 bot api_action action_id=l operation=tell phase=completed observer=agent id=c1 <- o1:authorized_by\n"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    asked = story.events["a1"].made.event_id
+    then = lineage(url).above(story.tenant, asked, as_of=story.node("c1").append_time)
+    assert {node.event_id for node in then.nodes} == {asked, story.events["o1"].made.event_id}
+    postgres.drop(url)
