@@ -106,19 +106,12 @@ class Pulse:
             if self._log is None:
                 self._log = self._open_log()
             identity, bounds = self._log.identity(EVENTS), self._log.bounds(EVENTS)
-            contents = self._bounds_of_contents(self._log)
+            contents = _bounds_of_contents(self._log)
         except LedgerError as error:
             _log.info("the log cannot be asked: %s", error)
             return Sample(faults=(*wrong, faults.LOG_AWAY))
         sample = self._compare(identity, bounds, contents)
         return sample._replace(faults=(*wrong, *sample.faults))
-
-    def _bounds_of_contents(self, log: Log) -> Mapping[int, Bounds]:
-        """Where the topic may not be described nothing of it waits, as far as is known here: the erasures tell still."""
-        try:
-            return log.bounds(CONTENTS)
-        except AccessDenied:
-            return {}
 
     def _compare(self, identity: str, bounds: Mapping[int, Bounds], contents: Mapping[int, Bounds]) -> Sample:
         try:
@@ -147,6 +140,14 @@ class Pulse:
         if oldest is None or oldest != self._unswept[0]:
             self._unswept = oldest, time.monotonic()
         return time.monotonic() - self._unswept[1]
+
+
+def _bounds_of_contents(log: Log) -> Mapping[int, Bounds]:
+    """Where the topic may not be described nothing of it waits, as far as is known here: the erasures tell still."""
+    try:
+        return log.bounds(CONTENTS)
+    except AccessDenied:
+        return {}
 
 
 class Waiting:

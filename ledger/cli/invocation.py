@@ -39,7 +39,7 @@ class Stopped(BaseException):
     """SIGTERM: an ending like Ctrl-C, through every ``finally``, so that nothing of ours is left."""
 
 
-def stop(number: int, frame: FrameType | None) -> Never:  # noqa: ARG001
+def stop(number: int, frame: FrameType | None) -> Never:  # noqa: ARG001 - a signal handler is given both
     """What a verb does on SIGTERM, unless it does something else."""
     raise Stopped
 
@@ -102,7 +102,7 @@ def exit_with(status: int) -> Never:
 def application(module: str, name: str) -> Callable[..., Any]:
     """A function of ``api``, ``consumers`` or ``examples``, which are deployed as the application and not in the wheel."""
     try:
-        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]  # whoever asks knows what it is
     except ModuleNotFoundError as error:
         if error.name and module.startswith(error.name):
             raise ConfigurationError(
