@@ -15,6 +15,8 @@ from ledger.store.connect import translated
 from ledger.store.patience import TCP, within
 
 SIZE: Final = 8
+AT_ONCE: Final = 2
+"""Questions of a process that are worked while none takes long: an interpreter works one while Postgres works the other."""
 WAIT_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 5
 STATEMENT_MS: Final = 10_000
@@ -77,3 +79,4 @@ def _configure(connection: psycopg.Connection) -> None:
         b"set default_transaction_read_only = on; set jit = off;"
         b"set statement_timeout = %d; set idle_in_transaction_session_timeout = %d" % (STATEMENT_MS, IDLE_MS)
     )
+    connection.prepare_threshold = 0  # hardly a statement is asked once

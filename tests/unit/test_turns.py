@@ -61,7 +61,7 @@ async def _settle() -> None:
 def test_those_who_wait_have_their_turn_in_the_order_in_which_they_came() -> None:
     async def story() -> None:
         kitchen = Kitchen()
-        app = Turns(kitchen, at_once=2, wait=60)
+        app = Turns(kitchen, at_once=2, most=4, wait=60)
         asked = [asyncio.create_task(_ask(app, name)) for name in "abcd"]
         await _settle()
         assert kitchen.begun == ["a", "b"]
@@ -79,7 +79,7 @@ def test_those_who_wait_have_their_turn_in_the_order_in_which_they_came() -> Non
 def test_one_whose_turn_does_not_come_in_time_is_told_to_come_again() -> None:
     async def story() -> None:
         kitchen = Kitchen()
-        app = Turns(kitchen, at_once=1, wait=0.01)
+        app = Turns(kitchen, at_once=1, most=4, wait=0.01)
         first = asyncio.create_task(_ask(app, "a"))
         await _settle()
         assert await _ask(app, "b") == 503
@@ -92,10 +92,53 @@ def test_one_whose_turn_does_not_come_in_time_is_told_to_come_again() -> None:
     asyncio.run(story())
 
 
+def test_questions_that_take_long_make_way_as_long_as_there_are_places() -> None:
+    async def story() -> None:
+        kitchen = Kitchen()
+        app = Turns(kitchen, at_once=1, most=3, wait=60, long=0.01)
+        asked = [asyncio.create_task(_ask(app, name)) for name in "abcde"]
+        async with asyncio.timeout(5):
+            while len(kitchen.begun) < 3:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.03)  # the third takes long too
+        assert kitchen.begun == ["a", "b", "c"]
+        kitchen.finish("b")
+        await _settle()
+        assert kitchen.begun == ["a", "b", "c", "d"]
+        for name in "acde":
+            kitchen.finish(name)
+        assert await asyncio.wait_for(asyncio.gather(*asked), 5) == [200] * 5
+        kitchen.begun.clear()
+        app = Turns(kitchen, at_once=1, most=3, wait=60)
+        asked = [asyncio.create_task(_ask(app, name)) for name in "vw"]
+        await _settle()
+        assert kitchen.begun == ["v"]  # what is quick is worked alone
+        for name in "vw":
+            kitchen.finish(name)
+        assert await asyncio.gather(*asked) == [200] * 2
+
+    asyncio.run(story())
+
+
+def test_one_that_waits_in_vain_for_a_place_takes_no_turn_with_it() -> None:
+    async def story() -> None:
+        kitchen = Kitchen()
+        app = Turns(kitchen, at_once=1, most=1, wait=0.05, long=0.01)
+        first = asyncio.create_task(_ask(app, "a"))
+        await _settle()
+        assert await _ask(app, "b") == 503
+        kitchen.finish("a")
+        kitchen.finish("c")
+        assert await first == 200
+        assert await _ask(app, "c") == 200
+
+    asyncio.run(story())
+
+
 def test_whoever_watches_the_server_does_not_wait() -> None:
     async def story() -> None:
         kitchen = Kitchen()
-        app = Turns(kitchen, at_once=1, wait=60)
+        app = Turns(kitchen, at_once=1, most=4, wait=60)
         first = asyncio.create_task(_ask(app, "a"))
         await _settle()
         for path in ("/v1/health/live", "/v1/health", "/metrics"):
@@ -110,7 +153,7 @@ def test_whoever_watches_the_server_does_not_wait() -> None:
 def test_a_client_that_reads_slowly_keeps_nobody_waiting() -> None:
     async def story() -> None:
         kitchen = Kitchen()
-        app = Turns(kitchen, at_once=1, wait=60)
+        app = Turns(kitchen, at_once=1, most=4, wait=60)
         kitchen.finish("a")
         reads = asyncio.Event()
         slow = asyncio.create_task(_ask(app, "a", reads=reads))
@@ -129,7 +172,7 @@ def test_a_turn_ends_when_its_work_fails() -> None:
         async def fails(scope: Any, receive: Any, send: Any) -> None:
             raise RuntimeError(scope["path"])
 
-        app = Turns(fails, at_once=1, wait=60)
+        app = Turns(fails, at_once=1, most=4, wait=60)
         for _ in range(2):
             with pytest.raises(RuntimeError, match=PATH):
                 await asyncio.wait_for(_ask(app, "a"), 5)
@@ -141,7 +184,7 @@ def test_one_that_had_no_turn_is_counted_under_the_route_it_was_meant_for() -> N
     metrics = Metrics(Sample)
     app = FastAPI()
     app.get("/v1/events/{event_id}")(lambda event_id: event_id)
-    app.add_middleware(Turns, at_once=0, wait=0.01)
+    app.add_middleware(Turns, at_once=0, most=4, wait=0.01)
     app.add_middleware(Measured, metrics=metrics)
 
     async def story() -> None:
