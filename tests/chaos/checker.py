@@ -17,6 +17,7 @@ from ledger.store.rebuild import rebuild
 from ledger.trust.bundle import TrustBundle, read_bundle
 from ledger.trust.verdict import Judge, VerifiedBatch
 from tests.chaos.parties import STRICT_SECONDS, THREADS
+from tests.chaos.sentinels import sentinel_faults
 from tests.chaos.stage import STORES, Stage
 from tests.chaos.task import Account, read_notes
 from tests.crash.checker import accusations, chain_faults, content_faults
@@ -50,6 +51,7 @@ def judge(stage: Stage) -> list[str]:
         again = rebuild(stage.store("a"), [log], load_schemas(), LEDGER, bundle, swap=False)
         if again != digests["a"]:
             found.append(f"rebuild comes to another state: {dict(digests['a'].rows)} became {dict(again.rows)}")
+        found += sentinel_faults(stage.store("a"), LEDGER, bundle, stage.counts)
     stage.counts["batches in the log"] = len(judged)
     return found
 

@@ -21,12 +21,21 @@ import psycopg
 from ledger.recorder.journal import FRAME, HEAD, MAGIC
 from tests.chaos.network import MODES, Link
 from tests.chaos.stage import Stage
-from tests.chaos.task import CANNOT_START
+from tests.chaos.task import CANNOT_START, WORKERS
 from tests.crash.tracing import ROOT, Place
 from tests.crash.trials import FILES
 
 DAY: Final = 86_400
 _FRAME: Final = Struct("<IIQ")
+_FILES: Final[dict[str, list[str]]] = {
+    **FILES,
+    "sentinel": [
+        "consumers/sentinel.py",
+        "consumers/running.py",
+        *(f"ledger/store/{name}.py" for name in ("criteria", "judging", "lineage", "nodes", "sentinel", "sweeping")),
+    ],
+}
+"""By role, where a process dies."""
 
 
 class Trouble(NamedTuple):
@@ -87,9 +96,8 @@ def _kill(stage: Stage, chance: Random) -> Iterator[Trouble]:
 @fault("kill at a line", "process", seconds=(4, 8))
 def _kill_at_line(stage: Stage, chance: Random) -> Iterator[Trouble]:
     """A process is started again so that it dies at a line of the product; one that never comes there goes on."""
-    name = chance.choice(stage.named("recorder", "materializer", "contents"))
-    role = stage.parties[name].task.role
-    file = chance.choice(FILES[role])  # type: ignore[index]
+    name = chance.choice(stage.named("recorder", *WORKERS))
+    file = chance.choice(_FILES[stage.parties[name].task.role])
     place = Place(file, chance.choice(executable_lines(file)), chance.randint(1, 12))
     stage.kill(name, hold=True)
     stage.launch(name, place=tuple(place))
@@ -186,7 +194,7 @@ def _postgres_killed(stage: Stage, chance: Random) -> Iterator[Trouble]:
     stage.postgres.kill()
     stage.count("kills of Postgres")
     stage.count("kills of Postgres during a COPY", int(during))
-    yield Trouble("Postgres is killed", frozenset(stage.named("materializer", "contents")), lambda: _waiting(stage))
+    yield Trouble("Postgres is killed", frozenset(stage.named(*WORKERS)), lambda: _waiting(stage))
     stage.start_postgres()
 
 
@@ -398,7 +406,7 @@ def _await_copy(stage: Stage) -> bool:
 
 def _waiting(stage: Stage) -> frozenset[str]:
     """The workers that say that they wait, and for what."""
-    told = {name: stage.status(name) for name in stage.named("materializer", "contents")}
+    told = {name: stage.status(name) for name in stage.named(*WORKERS)}
     return frozenset(
         name
         for name, each in told.items()

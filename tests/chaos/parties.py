@@ -1,4 +1,4 @@
-"""The processes of the stage: services that record, workers, and the HTTP server. ``python -m tests.chaos.parties TASK``.
+"""The processes of the stage: services that record, workers, sentinels, the server. ``python -m tests.chaos.parties TASK``.
 
 Made as a deployment makes them, with smaller batches and shorter patience, so that a short run meets every step many times.
 SIGTERM ends each in its own order.
@@ -12,8 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ from api.store import Store
 from consumers.contents import contents_worker
 from consumers.health import Health
 from consumers.materializer import materializer
-from consumers.running import stop_on_signals
+from consumers.running import run_opened, stop_on_signals
+from consumers.sentinel import Sentinel
 from consumers.worker import Pace
 from ledger import Person
 from ledger.errors import BackendError, LedgerError, SpoolFailed
@@ -38,6 +39,7 @@ from ledger.recorder.recorder import Recorder
 from ledger.schema_files import load_schemas
 from ledger.store.contents import PostgresContents
 from ledger.store.projection import PostgresProjection
+from ledger.store.sentinel import PostgresSentinel
 from ledger.trust.bundle import TrustBundle, read_bundle
 from tests.chaos.task import CANNOT_START, LEFT_BEHIND, SEGMENT_BYTES, JumpingClock, Notes, Task, tell_status
 from tests.crash.tracing import Place, kill_at
@@ -263,6 +265,23 @@ def _when_there(connect: Callable[[], Any], health: Health, stop: threading.Even
                 raise SystemExit(0) from error
 
 
+def watch(task: Task, stop: threading.Event) -> int:
+    """A sentinel, until SIGTERM."""
+    health = Health(task.role)
+    told = threading.Event()
+    tell_status(task.status, lambda: asdict(health.snapshot), told)
+    schemas, clock, trust = load_schemas(), JumpingClock(task.clock), _Trust(task.trust)
+
+    @contextmanager
+    def opened() -> Iterator[Sentinel]:
+        with closing(PostgresSentinel(task.store, schemas, LEDGER, trust)) as store:
+            yield Sentinel(store, clock, health=health, pace=SMALL)
+
+    run_opened(opened, health, stop, SMALL.retry_seconds)
+    told.set()
+    return 0
+
+
 def serve(task: Task, stop: threading.Event) -> int:
     """The HTTP server; its port stands in its status."""
     trust = _Trust(task.trust)
@@ -296,7 +315,9 @@ def main(told: str) -> int:
     stop = stop_on_signals(DRAIN_SECONDS + 20) if records else stop_on_signals()
     if task.place is not None:
         kill_at(Place(*task.place))
-    return record(task, stop) if records else work(task, stop)
+    if records:
+        return record(task, stop)
+    return watch(task, stop) if task.role == "sentinel" else work(task, stop)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from ledger.logs import open_log
 from ledger.ports import CONTENTS, EVENTS
 from tests.chaos.checker import judge
 from tests.chaos.faults import FAULTS, Fault, Trouble
+from tests.chaos.sentinels import awaited
 from tests.chaos.stage import STORES, Stage
-from tests.chaos.task import LEFT_BEHIND, read_notes, settled
+from tests.chaos.task import LEFT_BEHIND, WORKERS, read_notes, settled
 from tests.crash.positions import behind
 
 TICK: Final = 0.1
@@ -73,7 +74,7 @@ def play(directory: Path, *, seed: int, seconds: float, only: Sequence[str] = ()
 
 
 def cast(stage: Stage) -> None:
-    """The processes: services that record in every mode, two groups of workers, one server."""
+    """The processes: services that record in every mode, two groups of workers, two sentinels of one store, one server."""
     for number, mode in enumerate(("spool", "strict")):
         stage.add(stage.task(role="recorder", name=f"recorder-{number}", mode=mode))
     dropping = stage.task(
@@ -85,6 +86,8 @@ def cast(stage: Stage) -> None:
         stage.add(stage.task(role="materializer", name=name))
     stage.add(stage.task(role="materializer", name="materializer-b", store="b", group="chaos-b", large=True))
     stage.add(stage.task(role="contents", name="contents"))
+    for name in ("sentinel-1", "sentinel-2"):
+        stage.add(stage.task(role="sentinel", name=name))
     stage.add(stage.task(role="api", name="api"))
 
 
@@ -233,7 +236,7 @@ def heal(stage: Stage, tell: Tell) -> None:
     stage.counts["seconds until all was well"] = int(WELL_SECONDS - (deadline - time.monotonic()))
     if rest := _behind(stage):
         stage.amiss.append(f"the stores stand at {rest}")
-    for name in stage.named("materializer", "contents"):
+    for name in stage.named(*WORKERS):
         if (code := stage.stop(name, 30)) != 0:
             stage.amiss.append(f"{name} ended with {code}")
     tell("  healed")
@@ -242,7 +245,7 @@ def heal(stage: Stage, tell: Tell) -> None:
 def _all_well(stage: Stage) -> bool:
     stage.supervise()
     recorders = [stage.status(name) for name in stage.named("recorder")]
-    workers = [stage.status(name) for name in stage.named("materializer", "contents")]
+    workers = [stage.status(name) for name in stage.named(*WORKERS)]
     return all(each.get("doing") in ("idle", "sending") and not each.get("error") for each in recorders) and all(
         each.get("state") == "running" for each in workers
     )
@@ -253,6 +256,7 @@ def _behind(stage: Stage) -> dict[str, object]:
         with closing(open_log(stage.log)) as log:
             found = {f"{EVENTS} in {name}": behind(log, stage.store(name), EVENTS) for name in STORES}
             found[CONTENTS] = behind(log, stage.store("a"), CONTENTS)
+            found["the sentinels"] = awaited(stage.store("a"))
     except BackendError as error:
         return {"the log or store": str(error)}
     return {name: where for name, where in found.items() if where}

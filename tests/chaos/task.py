@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-Role = Literal["recorder", "materializer", "contents", "api"]
+Role = Literal["recorder", "materializer", "contents", "sentinel", "api"]
+WORKERS: Final[tuple[Role, ...]] = ("materializer", "contents", "sentinel")
 STATUS_SECONDS: Final = 0.2
 SEGMENT_BYTES: Final = 1 << 17
 CANNOT_START: Final = 3

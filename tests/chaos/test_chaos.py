@@ -6,14 +6,21 @@ import os
 import random
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ledger.recorder.journal import Journal, recover
+from tests.attribution.scenario import read_scenario, scenario_files
+from tests.attribution.stored import store
 from tests.chaos.checker import misstated, too_long, unanswered
 from tests.chaos.faults import FAULTS, executable_lines, tear
 from tests.chaos.parties import THREADS
 from tests.chaos.play import play
+from tests.chaos.sentinels import awaited, sentinel_faults
 from tests.chaos.task import Account, read_notes
+from tests.sentinel.sweeping import sentinel
+from tests.services.databases import Databases
+from tests.services.forge import LEDGER
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = 90.0
@@ -72,3 +79,22 @@ def test_a_call_that_takes_long_is_found_and_the_time_of_a_stop_is_not_its(tmp_p
     account = notes_of(tmp_path, "b 7", "m plain 12000", "m strict 12000", "e 7")
     assert [sentence.split()[1] for sentence in too_long(account, 0.0)] == ["plain"]
     assert too_long(account, 3.0) == []
+
+
+def test_a_sentinel_that_left_something_accused_somebody_or_judged_otherwise_is_found(postgres: Databases) -> None:
+    url = postgres.fresh()
+    (path,) = [each for each in scenario_files() if each.stem == "rule_revoked_token"]
+    bundle = store(url, read_scenario(path.read_text(), path.stem))
+    assert "not swept" in awaited(url)
+    sentinel(url, bundle)
+    assert awaited(url) == ""
+    (found,) = sentinel_faults(url, LEDGER, bundle, {})
+    assert "accuse" in found
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("delete from contradictions")
+        connection.execute("update judgements set grade = 'sealed', class = 'archived'")
+    (found,) = sentinel_faults(url, LEDGER, bundle, {})
+    assert "a fresh sentinel comes to others: " in found
+    assert "rows of judgements" in found
+    assert awaited(url) == ""
+    postgres.drop(url)
