@@ -133,7 +133,7 @@ def side_by_side(live: psycopg.Connection[Any], made: psycopg.Connection[Any], s
         difference, counts[rows.table] = _first(live, made, rows)
         if difference is not None:
             return Compared(counts, difference)
-    difference = _unswept(live)
+    difference = _misstated(live) or _unswept(live)
     if difference is None:
         difference, counts["contents"] = _contents(live, made, schemas)
     return Compared(counts, difference)
@@ -165,6 +165,15 @@ def _difference(here: bytes | None, there: bytes | None, rows: Rows) -> Differen
 
 def _key(row: bytes, key: Sequence[Column]) -> dict[str, str]:
     return {of.label: shown(value, of) for of, value in zip(key, fields(row), strict=False)}
+
+
+def _misstated(live: psycopg.Connection[Any]) -> Difference | None:
+    """An event under a later seal whose effect there is not what the findings, which are those of the log, say of that seal."""
+    row = live.execute(_EFFECTS).fetchone()
+    if row is None:
+        return None
+    key = {"event_id": str(row[0]), "digest": row[1].hex(), "seal": row[2].hex(), "at": str(row[3])}
+    return Difference("sightings", "changed", key, ("effective",))
 
 
 def _unswept(live: psycopg.Connection[Any]) -> Difference | None:
@@ -241,6 +250,16 @@ POSITIONS: Final = Rows(
 )
 """Of events alone: the log of contents forgets records, and a position past them cannot be had again."""
 
+_EFFECTS: Final = """
+select s.event_id, s.digest, l.digest, s.at from sightings s join seals l on l.id = s.seal
+ where s.effective = exists (
+           select from findings f
+            where f.name = 'unauthorized_kind' and f.closed_at is null
+              and (f.chain, f.number, f.event_id, f.digest) = (l.chain, l.number, s.event_id, s.digest))
+   and not exists (select from seals o where (o.chain, o.number) = (l.chain, l.number) and o.id <> l.id)
+ order by s.event_id, s.digest, l.digest, s.at limit 1"""
+"""Which seal of a row of ``events`` is the first is a matter of the order of arrival, so sightings have no counterpart to be
+read beside. A fork's two seals share their findings: they are left out."""
 _CONTENTS: Final = b"""
 select t.name, c.digest, c.value, c.media_type, c.subjects,
     exists (select from erasures x where not x.is_event and x.swept and x.tenant = c.tenant and x.digest = c.digest)

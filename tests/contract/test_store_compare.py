@@ -42,13 +42,18 @@ def content(text: bytes) -> tuple[bytes, bytes]:
     return record_key("acme", digest), value
 
 
+def known() -> Trust:
+    """Whose key counts; one may state prompts alone."""
+    return trust().key(signer("limited"), kinds=["prompt"])
+
+
 KEPT, ERASED = content(b"kept"), content(b"erased")
 
 
 def filled(url: str) -> Log:
     """A store with something of everything, and its log. Deterministic."""
     migrated(url)
-    stand, log = Stand(url, trust().bundle), Log()
+    stand, log = Stand(url, known().bundle), Log()
     alpha, beta, unknown = Forge(), Forge(name="beta", tenant="other"), Forge(name="unknown")
     prompt = alpha.make(agent_id="spiffe://acme/agent", contents=[KEPT[0][-32:], ERASED[0][-32:]])
     named = {"token": {"issuer": "https://as", "jti": "1", "digest": None}, "grant_id": "g", "status": "issued"}
@@ -67,6 +72,8 @@ def filled(url: str) -> Log:
     again = Forge(tenant="acme")
     again.chain_id = bytes(16)
     stand.put(again, again.seal(again.open(), prompt), partition=3)
+    limited = Forge(name="limited")
+    stand.put(limited, limited.seal(limited.make("token_issuance", token), issued, prompt), partition=3)
     stand.contents.sweep()
     stand.contents.swept([("acme", ERASED[0][-32:])])
     log.records = [*stand.taken]
@@ -99,7 +106,7 @@ class Sides(NamedTuple):
 @pytest.fixture(scope="module")
 def sides(postgres: Databases) -> Iterator[Sides]:
     url, scratch = postgres.fresh(prepared), postgres.fresh()
-    refill(scratch, SCHEMA, [LOGS["log"]], load_schemas(), LEDGER, trust().bundle)
+    refill(scratch, SCHEMA, [LOGS["log"]], load_schemas(), LEDGER, known().bundle)
     with connect(url, schema=LIVE) as live, connect(scratch, schema=SCHEMA) as made:
         yield Sides(live, made)
     postgres.drop(url)
@@ -107,7 +114,7 @@ def sides(postgres: Databases) -> Iterator[Sides]:
 
 
 def compared(url: str, log: Log | None = None, **options: Any) -> Compared:
-    return compare(url, [log or LOGS["log"]], load_schemas(), LEDGER, trust().bundle, **options)
+    return compare(url, [log or LOGS["log"]], load_schemas(), LEDGER, known().bundle, **options)
 
 
 def tamper(url: str, *statements: str) -> None:
@@ -153,6 +160,8 @@ PROMPT = "kind = (select id from names where name = 'prompt') and agent is not n
         (["update events set seal = (select max(id) from seals) where causes is not null"], "sightings", None, ()),
         (["update events set seal = -1 where causes is not null"], "sightings", None, ()),
         (["delete from sightings"], "sightings", "deleted", ()),
+        (["update sightings set effective = false where effective"], "sightings", "changed", ("effective",)),
+        (["update sightings set effective = true where not effective"], "sightings", "changed", ("effective",)),
         (["delete from causes"], "causes", "deleted", ()),
         (["insert into causes select effect, cause from causes"], "causes", "added", ()),
         (["delete from joins where ctid in (select ctid from joins limit 1)"], "joins", "deleted", ()),
@@ -293,7 +302,14 @@ def test_a_store_that_is_behind_its_log_is_compared_as_far_as_it_is(url: str) ->
 
 
 def test_a_store_under_an_older_bundle_is_judged_under_that(url: str) -> None:
-    longer = Trust().key(signer("alpha")).key(signer("beta")).key(signer("unknown")).bundle
+    longer = (
+        Trust()
+        .key(signer("alpha"))
+        .key(signer("beta"))
+        .key(signer("limited"), kinds=["prompt"])
+        .key(signer("unknown"))
+        .bundle
+    )
     found = compare(url, [LOGS["log"]], load_schemas(), LEDGER, longer)
     assert found.difference is None
 
