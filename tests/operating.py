@@ -113,10 +113,13 @@ def record_one(recorder: Recorder) -> bytes:
 
 
 class Load:
-    """A service that records a hundred events a second inside the block; ``ledger`` knows each of them."""
+    """A service that records a hundred events a second inside the block; ``ledger`` knows each of them.
 
-    def __init__(self, ledger: Ledger, key: str = "agent") -> None:
-        self._ledger, self._key = ledger, key
+    ``patience``: for how many seconds it waits at its end until all is in the log. What is not then lies in its spool.
+    """
+
+    def __init__(self, ledger: Ledger, key: str = "agent", patience: float = 30.0) -> None:
+        self._ledger, self._key, self._patience = ledger, key, patience
         self._stop = Event()
         self._thread = Thread(target=self._run)
 
@@ -133,3 +136,4 @@ class Load:
             while not self._stop.is_set():
                 self._ledger.recorded.append(record_one(recorder))
                 time.sleep(0.01)
+            recorder.close(self._patience)

@@ -34,7 +34,7 @@ _LEARN_MS = 15_000
 _CLOSE_MS = 5_000
 _FETCH_BYTES = 4 << 20
 _BOOTSTRAP_MS = 5_000
-_METADATA_MS = 30_000
+_METADATA_MS = 10_000
 """After which partitions that were added are read; kafka-python's own is five minutes."""
 _ALL_FETCHES_BYTES = 32 << 20
 

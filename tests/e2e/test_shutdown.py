@@ -149,7 +149,7 @@ def test_all_of_it_on_one_machine_ends_in_time_while_a_service_records(tmp_path:
     ledger.run("answerable keys new agent && answerable keys trust agent --service agent")
     with started(ledger, *verb("serve", "--json")) as first:
         until(lambda: url_of(home) != "", 60)
-        with Load(ledger):
+        with Load(ledger, patience=0.5):
             until(lambda: len(ledger.recorded) > 100)
             ends(first)
     (home / "output").unlink()
