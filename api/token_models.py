@@ -12,7 +12,7 @@ from api.answer_models import Actor, Digest, EventId, Grade, Party, Shown, Time
 class Right(Shown):
     """A token or a grant."""
 
-    kind: Literal["token", "grant"]
+    kind: Literal["token", "grant", "session", "client", "subject"]
     issuer: str | None
     id: str = Field(description="the jti, else the digest in hex; of a grant its id")
 
@@ -70,7 +70,9 @@ class End(Shown):
     how: Literal["expired", "revoked", "withdrawn", "superseded"]
     at: Time
     through: Right | None = Field(description="whose end it is, of what it came from; null: its own")
-    effect: Literal["ends", "kept", "unknown"] = Field(description="`kept`: whoever revoked says that it lives on")
+    effect: Literal["ends", "kept", "given_again", "unknown"] = Field(
+        description="`kept`: whoever revoked says that it lives on; `given_again`: the grant was given anew afterwards"
+    )
     event_id: EventId
     reason: str | None
     grade: Grade

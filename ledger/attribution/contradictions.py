@@ -67,7 +67,7 @@ RULES: Final = (
         "revoked_token",
         "critical",
         "whoever revoked a token means that its holder is to be stopped",
-        "the token presented, or one that it was exchanged from, was revoked",
+        "the token presented, or one that it was exchanged from, was revoked, or its grant, session, client or subject was",
         "a revocation that says another time or another token; else revoke what came of it and undo what was done",
         "RFC 7009 §2; schemas/token_revocation",
         tokens.revoked_token,

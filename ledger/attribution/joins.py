@@ -26,6 +26,7 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "bound": "an approval bound to parameters, by their digest in hex",
     "grant": "a grant, by grant_id: given, changed, withdrawn, its tokens revoked",
     "grant_use": "an event that rests on a grant, by grant_id: a token, an action, a decision, a grant derived from it",
+    "revoked": "revoked: all tokens of a session, client or subject: which of these, U+0000, sid, client id or digest in hex",
     "trigger": "a schedule, webhook or subscription, by trigger_id",
     "agent": "what was registered about an agent, by agent_id or by `issuer#client_id`",
     "memory": "what was written to a memory, by store, U+0000, key",
@@ -55,6 +56,9 @@ CORRELATIONS: Final = frozenset(
     }
 )  # fmt: skip
 """The closed table of correlations (docs/format.md)."""
+
+EXTENTS: Final[Mapping[str, str]] = {"session": "session", "client": "client_id", "subject": "subject"}
+"""What tokens are revoked by together, with the field in which events name it; a grant has names of its own."""
 
 REMEMBERED: Final = 128
 """Characters of a name or value that what follows from it is remembered for."""
@@ -145,6 +149,16 @@ def token_names(token: Payload | None) -> Names:
     if (digest := token["digest"]) is not None:
         names.append(f"token_digest:{digest.hex()}")
     return names
+
+
+def wide_names(payload: Payload | None, extents: Iterable[str] = EXTENTS) -> Names:
+    """The names of what revokes a token together with others, or of what such a revocation is of: session, client, subject."""
+    found = [] if payload is None else [(each, payload[EXTENTS[each]]) for each in extents if each in EXTENTS]
+    return [
+        f"revoked:{extent}\0{value.hex() if isinstance(value, bytes) else value}"
+        for extent, value in found
+        if value is not None
+    ]
 
 
 def statement_names(kind: str, payload: Payload | None) -> Names:
@@ -239,6 +253,7 @@ def _token_issuance(payload: Payload, names: _Names) -> None:
     own = token_names(payload["token"])
     names.answers.extend(own)
     names.follows.extend(own)  # another party may state the same issuance
+    names.follows.extend(wide_names(payload))
     names.answers.extend([*(f"named:{each}" for each in _findable(agents_of(payload))), "listed:token_issuance"])
     if (txn := payload["txn"]) is not None:
         names.answers.append(f"txn:{txn}")
@@ -319,6 +334,7 @@ def _token_revocation(payload: Payload, names: _Names) -> None:
     names.follows.extend(own)
     if (grant := payload["grant_id"]) is not None:
         names.answers.append(f"grant:{grant}")
+    names.answers.extend(wide_names(payload, [payload["extent"]]))
     _person(payload["by"], names)
     _person(payload["subject"], names)
 

@@ -52,10 +52,19 @@ def _section(console: Console, heading: str, lines: Iterable[str]) -> None:
 
 
 def _end(end: End, *, utc: bool) -> str:
-    of = "" if end.through is None else f", with {_right(end.through)} that it came from"
-    effect = {"ends": "", "kept": ": said to live on", "unknown": ": not said whether this ended it"}[end.effect]
+    of = "" if end.through is None else f", with {_right(end.through)}"
+    of += " that it came from" if end.through is not None and end.through.kind in ("token", "grant") else ""
+    effect = _EFFECTS[end.effect]
     reason = f" ({end.reason})" if end.reason else ""
     return f"{end.how}{of} at {show_time(end.at, utc=utc)}{effect}{reason}  {end.grade} [{id_text(end.event_id)}]"
+
+
+_EFFECTS: Final = {
+    "ends": "",
+    "kept": ": said to live on",
+    "given_again": ": it was given again afterwards",
+    "unknown": ": not said whether this ended it",
+}
 
 
 def _statement(said: Statement, *, utc: bool) -> str:

@@ -23,7 +23,18 @@ from tests.attribution.scenario import Story, read_scenario, scenario_files, sto
 from tests.attribution.shown import show
 
 LOOKED_UP: Final = frozenset(
-    {"token_use", "txn", "grant_use", "oversight_use", "agent", "principal", "resource", "run_state", "idempotency"}
+    {
+        "token_use",
+        "txn",
+        "grant_use",
+        "oversight_use",
+        "agent",
+        "principal",
+        "resource",
+        "run_state",
+        "idempotency",
+        "revoked",
+    }
     | {"policy", "named", "configured", "listed", "value"}
 )
 """Namespaces by which events are found, or counted, and never joined to one another."""

@@ -106,6 +106,33 @@ a2 agent {ACTION} action_id=y token=j2
 a3 agent {ACTION} action_id=z token=j3
 x2 issuer token_revocation extent=token token=@d2 issuer=as derived_tokens=revoked at=2000
 """,
+    "one_of_a_grant": f"""
+g0 consent grant grant_id=G action=give grantor=alice method=explicit expires_at=90000 at=0
+t1 issuer {ISSUED} token=j1 subject=alice grant_id=G expires_at=90000 at=1
+t2 issuer {ISSUED} token=j2 subject=alice grant_id=G expires_at=90000 at=2
+x1 issuer token_revocation extent=token token=j1 grant_id=G issuer=as derived_tokens=unknown at=100
+a2 agent {ACTION} action_id=x token=j2 agent=travel at=1000
+""",
+    "given_again": f"""
+g0 consent grant grant_id=G action=give issuer=as grantor=alice method=explicit expires_at=90000 at=0
+t1 issuer {ISSUED} token=j1 subject=alice grant_id=G expires_at=90000 at=1
+g1 consent grant grant_id=G action=withdraw issuer=as grantor=alice method=explicit at=100
+g2 consent grant grant_id=G action=give issuer=as grantor=alice method=explicit expires_at=90000 at=200
+t2 issuer {ISSUED} token=j2 subject=alice grant_id=G expires_at=90000 at=300
+a2 agent {ACTION} action_id=x token=j2 agent=travel at=1000
+h0 other grant grant_id=G action=give issuer=other grantor=bob method=explicit at=380
+h1 other grant grant_id=G action=withdraw issuer=other grantor=bob method=explicit at=400
+x1 issuer token_revocation extent=grant grant_id=H issuer=as issued_before=100 derived_tokens=unknown at=100
+""",
+    "with_others": f"""
+t1 issuer {ISSUED} token=j1 subject=alice session=S expires_at=90000 at=0
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1 expires_at=90000 at=1
+x1 issuer token_revocation extent=session session=S issuer=as derived_tokens=revoked reason=logout at=100
+a2 agent {ACTION} action_id=x token=j2 agent=travel at=1000
+t3 issuer {ISSUED} token=j3 subject=bob client_id=app expires_at=90000 at=2
+x2 issuer token_revocation extent=client client_id=app issuer=as derived_tokens=unknown at=100
+t4 issuer {ISSUED} token=j4 subject=bob client_id=app expires_at=90000 at=200
+""",
     "crowd": f"t1 issuer {ISSUED} token=j1 subject=alice\n"
     + "\n".join(f"a{i} agent {ACTION} action_id=x{i} token=j1" for i in range(300)),
 }  # fmt: skip
@@ -335,6 +362,43 @@ def test_as_of_a_time_only_what_the_log_held_then_is_told(ask: Ask, stories: dic
     assert names(stories["chain"], found.happenings) == ["t2"]
     assert found.counted[:1] == (1,)
     assert ask.token("kept", "j1", as_of=START + 60 * SECOND).ends == ()
+
+
+def test_a_token_revoked_alone_leaves_its_grant_and_the_others_of_it_as_they_were(ask: Ask) -> None:
+    assert ask.token("one_of_a_grant", "j1").state == "revoked"
+    for other in (ask.token("one_of_a_grant", "j2"), ask.grant("one_of_a_grant", "G")):
+        assert (other.state, other.ends, other.revoked_at) == ("valid", (), None)
+
+
+def test_what_was_issued_under_a_grant_that_was_given_again_is_good(ask: Ask) -> None:
+    assert ask.token("given_again", "j1").state == "withdrawn"
+    again = ask.token("given_again", "j2")
+    assert (again.state, again.ends) == ("valid", ()), "nor does a grant of that id of another issuer end it"
+    grant = ask.grant("given_again", "G")
+    assert (grant.state, {each.effect for each in grant.ends}) == ("unknown", {"unknown"})
+    assert [(each.claim, each.values) for each in grant.disagreements] == [("issuer", ("as", "other"))]
+    older = ask.grant("given_again", "H")
+    assert [(each.how, each.effect) for each in older.ends] == [("revoked", "kept")], "its tokens of before alone"
+
+
+def test_as_long_as_no_other_issuer_uses_its_id_a_grant_is_shown_to_be_given_again(ask: Ask) -> None:
+    grant = ask.grant("given_again", "G", as_of=START + 350 * SECOND)
+    assert [(each.how, each.effect) for each in grant.ends] == [("withdrawn", "given_again")]
+    assert (grant.state, grant.revoked_at) == ("valid", None)
+    assert "withdrawn at 2026-01-01 00:01:40.000Z: it was given again afterwards" in text_of(grant)
+
+
+def test_a_token_is_revoked_with_its_session_or_client_and_what_came_of_it_where_it_is_said(ask: Ask) -> None:
+    first = ask.token("with_others", "j1")
+    assert first.state == "revoked"
+    assert [(each.how, each.through and tuple(each.through)) for each in first.ends] == [
+        ("revoked", ("session", "as", "S"))
+    ]
+    assert first.counted.uses_after == 1
+    assert "revoked, with session S of as at 2026-01-01 00:01:40.000Z (logout)" in text_of(first)
+    assert ask.token("with_others", "j2").state == "revoked"
+    assert ask.token("with_others", "j3").state == "revoked"
+    assert ask.token("with_others", "j4").state == "valid", "got afterwards"
 
 
 def test_the_tolerance_is_that_of_the_rules(ask: Ask) -> None:

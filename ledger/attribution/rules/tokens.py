@@ -98,7 +98,7 @@ def revoked_token(case: Case) -> Found:
             if revoked is not None and case.tells_the_start(account) and account.at > revoked.since + SKEW:
                 yield f"the token was revoked at {rfc3339(revoked.since)}", [revoked.node, issued, account]
                 break
-    for node in _issued(case):
+    for node, _ in _issued(case):
         for name in token_names(node.payload["subject_token"] if node.payload is not None else None):
             for source in case.names.near(name, node, "token_issuance"):
                 was = token_revoked(case.names, source, source.fact) if isinstance(source.fact, TokenIssuance) else None
@@ -129,10 +129,10 @@ def refused_token(case: Case) -> Found:
                 )
 
 
-def _issued(case: Case) -> Iterator[Node]:
+def _issued(case: Case) -> Iterator[tuple[Node, TokenIssuance]]:
     for node, _, _ in case.rights:
         if isinstance(node.fact, TokenIssuance) and node.fact.status != "refused":
-            yield node
+            yield node, node.fact
 
 
 def ended_grant(case: Case) -> Found:
@@ -141,10 +141,19 @@ def ended_grant(case: Case) -> Found:
     for grant in sorted(grants):
         for account, _ in case.accounts:
             at = account.at
-            over = grant_ended(case.names, grant, at - SKEW, until=at + SKEW) if case.tells_the_start(account) else None
+            if not case.tells_the_start(account):
+                continue
+            over = grant_ended(case.names, grant, at - SKEW, issuer=_issuer_of(case, grant), until=at + SKEW)
             if over is not None:
                 yield f"grant {grant} had ended at {rfc3339(over.since)}", [over.node, account]
                 break
+
+
+def _issuer_of(case: Case, grant_id: str) -> str | None:
+    """Whose tokens were issued under a grant: None where nobody's, or two issuers'."""
+    issued = [fact.token for node, fact in _issued(case) if fact.grant_id == grant_id]
+    issuers = {token.issuer for token in issued if token is not None}
+    return issuers.pop() if len(issuers) == 1 else None
 
 
 def actor_mismatch(case: Case) -> Found:

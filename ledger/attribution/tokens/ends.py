@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from ledger.attribution.answer import Grade
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
+from ledger.attribution.joins import wide_names
+from ledger.attribution.rules.case import SKEW
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.tokens.above import REFRESH, climb, names_of_token, statements_of
 from ledger.attribution.tokens.values import End, Right
+from ledger.attribution.withdrawal import grants_of, is_of, reaches
 from ledger.format.kinds import Grant, TokenIssuance, TokenRevocation
+
+GIVEN_AGAIN: Final = "given_again"
+"""The effect of a withdrawal after which the grant was given again."""
 
 
 def first_revocation(ends: Iterable[End]) -> int | None:
-    """The earliest revocation or withdrawal, also of what it came from: against it everything is timed."""
-    return min((each.at for each in ends if each.how in ("revoked", "withdrawn")), default=None)
+    """The earliest revocation or withdrawal that stands, also of what it came from: against it everything is timed."""
+    standing = (each for each in ends if each.how in ("revoked", "withdrawn") and each.effect != GIVEN_AGAIN)
+    return min((each.at for each in standing), default=None)
 
 
 def ends_of(index: Index, names: Sequence[str], about: Sequence[Node], now: int) -> Iterator[End]:
@@ -22,23 +30,42 @@ def ends_of(index: Index, names: Sequence[str], about: Sequence[Node], now: int)
     yield from _own_ends(index, names, about, now)
     for parent, above in climb(index, names, about):
         tokens = about if parent.right.kind == "grant" else statements_of(index, above)
-        for over, node in _revocations(index, above, tokens):
+        for over, node, of in _revocations(index, above, tokens, parent.child.issuer or parent.right.issuer):
             fact = node.fact
             withdrawn = isinstance(fact, Grant)
             of_grant = withdrawn or (isinstance(fact, TokenRevocation) and fact.extent == "grant")
             grade = weakest((parent.grade, grade_of_claim(node)))
             how = "withdrawn" if withdrawn else "revoked"
-            yield _end(how, over, node, parent.right, "ends" if of_grant else _along(fact), grade)
+            yield _end(how, over, node, of or parent.right, "ends" if of_grant else _along(fact), grade)
 
 
 def _own_ends(index: Index, names: Sequence[str], about: Sequence[Node], now: int) -> Iterator[End]:
-    for over, node in _revocations(index, names, about):
-        how = "withdrawn" if isinstance(node.fact, Grant) else "revoked"
-        yield _end(how, over, node, None, "ends", grade_of_claim(node))
+    issuers = sorted(filter(None, {_issuer(node) for node in about}))
+    for issuer in issuers or (None,):
+        for over, node, of in _revocations(index, names, about, issuer):
+            how = "withdrawn" if isinstance(node.fact, Grant) else "revoked"
+            effect = "unknown" if len(issuers) > 1 else _own_effect(names, about, node, over)
+            yield _end(how, over, node, of, effect, grade_of_claim(node))
     for expires, nodes in expiries(about).items():
         if expires <= now:
             yield _end("expired", expires, nodes[0], None, "ends", grade_of_claims(nodes))
     yield from _superseded(index, names, about)
+
+
+def _issuer(node: Node) -> str | None:
+    fact = node.fact
+    if isinstance(fact, TokenIssuance):
+        return fact.token.issuer if fact.token is not None else None
+    return fact.issuer if isinstance(fact, Grant) else None
+
+
+def _own_effect(names: Sequence[str], about: Sequence[Node], node: Node, over: int) -> str:
+    """A grant lives on where it was given again, and where its tokens of before a time alone were revoked."""
+    grants = [(each.at, each.fact) for each in about if isinstance(each.fact, Grant)]
+    if isinstance(node.fact, Grant):
+        return GIVEN_AGAIN if any(at > over and fact.action == "give" for at, fact in grants) else "ends"
+    of_grant = any(name.startswith("grant:") for name in names)
+    return "kept" if of_grant and isinstance(said := node.fact, TokenRevocation) and said.issued_before else "ends"
 
 
 def _end(how: str, at: int, node: Node, through: Right | None, effect: str, grade: Grade) -> End:
@@ -61,26 +88,50 @@ def expiries(about: Sequence[Node]) -> dict[int, list[Node]]:
     return found
 
 
-def _revocations(index: Index, names: Iterable[str], about: Sequence[Node]) -> Iterator[tuple[int, Node]]:
-    """Since when, and by which event. One about tokens issued before a time counts where one was, or nobody says when."""
+def _revocations(
+    index: Index, names: Sequence[str], about: Sequence[Node], issuer: str | None
+) -> Iterator[tuple[int, Node, Right | None]]:
+    """Since when, and by which event; and with what else it was revoked, where it was with a session, client or subject.
+
+    One about tokens issued before a time counts where one was, or nobody says when."""
     issued = [
         fact.issued_at if fact.issued_at is not None else node.at
         for node in about
         if isinstance(fact := node.fact, TokenIssuance)
     ]
+    wide = [name for node in about if node.kind == "token_issuance" for name in wide_names(node.payload)]
     seen: set[Ref] = set()
-    for name in names:
-        for node in index.answering.get(name, ()):
-            fact = node.fact
+    for name in dict.fromkeys((*names, *wide)):
+        for node in index.answers(name):
             if node.ref in seen:
                 continue
-            seen.add(node.ref)
+            fact = node.fact
             if isinstance(fact, Grant) and fact.action == "withdraw":
-                yield node.at, node
-            elif isinstance(fact, TokenRevocation):
-                before = fact.issued_before
-                if before is None or not issued or min(issued) < before:
-                    yield node.at if fact.effective_at is None else fact.effective_at, node
+                if not _taken_back(index, node, fact, issuer, issued):
+                    yield node.at, node, None
+            elif isinstance(fact, TokenRevocation) and is_of(fact, name, issuer):
+                since = node.at if fact.effective_at is None else fact.effective_at
+                if issued and min(issued) >= reaches(fact, since):
+                    continue
+                yield since, node, _with(fact, name)
+            else:
+                continue
+            seen.add(node.ref)
+
+
+def _taken_back(index: Index, node: Node, fact: Grant, issuer: str | None, issued: Sequence[int]) -> bool:
+    """Whether a withdrawal is of another issuer's grant, or the grant was given again before the tokens were issued."""
+    said = grants_of(index, fact.grant_id, issuer)
+    if all(each.ref != node.ref for each, _ in said):
+        return True
+    again = [each.at for each, given in said if given.action == "give" and each.at > node.at]
+    return bool(issued and again) and min(again) <= min(issued) + SKEW
+
+
+def _with(fact: TokenRevocation, name: str) -> Right | None:
+    if not name.startswith("revoked:"):
+        return None
+    return Right(fact.extent, fact.issuer, name.partition("\0")[2])
 
 
 def _superseded(index: Index, names: Sequence[str], about: Sequence[Node]) -> Iterator[End]:

@@ -106,10 +106,13 @@ def _statement(index: Index, node: Node) -> Statement:
 
 
 def _disagreements(index: Index, about: Sequence[Node]) -> Iterator[Disagreement]:
-    """Claims that statements of one token give different values. One that says nothing of a claim disagrees with nobody."""
+    """Claims that statements of one token give different values, and the issuers of grants that bear one id. One that says
+    nothing of a claim disagrees with nobody."""
     said: dict[str, dict[str, list[Node]]] = {}
     for node in about:
         fact = node.fact
+        if isinstance(fact, Grant) and fact.issuer is not None:
+            said.setdefault("issuer", {}).setdefault(fact.issuer, []).append(node)
         if not isinstance(fact, TokenIssuance):
             continue
         who = party(index, fact.subject)
@@ -134,14 +137,7 @@ def _disagreements(index: Index, about: Sequence[Node]) -> Iterator[Disagreement
 
 def _state(about: Sequence[Node], ends: Sequence[End], now: int) -> str:
     """The end that came first of those that hold; valid only where an expiry in the future is stated."""
-    given = [node.at for node in about if isinstance(node.fact, Grant) and node.fact.action == "give"]
-    held = [
-        each
-        for each in ends
-        if each.effect == "ends"
-        and each.at <= now
-        and not (each.how == "withdrawn" and max(given, default=0) > each.at)
-    ]
+    held = [each for each in ends if each.effect == "ends" and each.at <= now]
     if held:
         return min(held, key=lambda each: (each.at, each.event_id)).how
     if any(each.how == "superseded" for each in ends):

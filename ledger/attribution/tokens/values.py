@@ -96,7 +96,8 @@ class Parent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """How it ended, or may have. ``how``: expired, revoked, withdrawn, superseded. ``through`` is the right above whose
-    end it is, None for its own; ``effect``: ends, kept (said to live on) or unknown (nobody said)."""
+    end it is, or the session, client or subject that it was revoked with, None for its own alone; ``effect``: ends, kept (said to
+    live on), given_again (a grant that was given anew afterwards) or unknown (nobody said)."""
 
     how: str
     at: int
