@@ -12,6 +12,9 @@
     [consequence]                   # operations of consequence, where services do not state what their calls do
     operations = ["mail:send"]
 
+    [subjects]                      # issuers that call a person the same at every client: two subjects are two people there
+    public = ["https://login.example"]
+
 Without a file nobody is accused of any of it.
 """
 
@@ -43,17 +46,19 @@ class Duty:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HouseRules:
     """``decision`` are operations that need one; ``consequence`` those that count as of consequence whatever their activity is
-    said to be."""
+    said to be; ``public_subjects`` the issuers that call a person the same at every client."""
 
     another_person: tuple[Duty, ...] = ()
     decision: tuple[str, ...] = ()
     consequence: tuple[str, ...] = ()
+    public_subjects: tuple[str, ...] = ()
 
     @property
     def digest(self) -> bytes:
         """SHA-256 over what the rules say, however the file was written: equal where they ask the same in the same order."""
         asked = [[duty.operations, duty.scopes] for duty in self.another_person]
-        return sha256(json.dumps([VERSION, asked, self.decision, self.consequence]).encode()).digest()
+        said = [VERSION, asked, self.decision, self.consequence, self.public_subjects]
+        return sha256(json.dumps(said).encode()).digest()
 
 
 NO_RULES: Final = HouseRules()
@@ -75,17 +80,23 @@ def read_house_rules(text: str) -> HouseRules:
         raise ConfigurationError(f"the rules are not TOML: {error}") from None
     if written.get("version") != VERSION or isinstance(written["version"], bool):
         raise ConfigurationError(f"the rules must say `version = {VERSION}`, the only one that this release knows")
-    _only(written, "version", "another_person", "decision", "consequence")
+    _only(written, "version", "another_person", "decision", "consequence", "subjects")
     duties, decisions = _tables(written, "another_person"), _tables(written, "decision")
-    consequence = written.get("consequence", {})
-    if not isinstance(consequence, dict):
-        raise ConfigurationError("consequence is a table: write [consequence]")
-    _only(consequence, "operations", of="consequence")
     return HouseRules(
         another_person=tuple(_duty(each) for each in duties),
         decision=tuple(name for each in decisions for name in _decided(each)),
-        consequence=_names(consequence, "operations", "consequence"),
+        consequence=_list_in(written, "consequence", "operations"),
+        public_subjects=_list_in(written, "subjects", "public"),
     )
+
+
+def _list_in(written: Mapping[str, object], table: str, key: str) -> tuple[str, ...]:
+    """The one list that a table holds."""
+    found = written.get(table, {})
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{table} is a table: write [{table}]")
+    _only(found, key, of=table)
+    return _names(found, key, table)
 
 
 def _duty(written: Mapping[str, object]) -> Duty:

@@ -23,8 +23,8 @@ Persons and digests are written as words; `token=j1` is the token j1 of issuer `
 A citation is `name:relation`; with `?` without digest; with `~` with another digest than the event has. A name that no line
 makes is an event that is not there; `archived NAME` says that it was moved to an archive, `cut NAME` that a limit kept
 it from being fetched. `limit depth=2` bounds the questions.
-`house another_person=pay,scope:write decision=wipe consequence=send` are the house rules: operations and scopes that need another
-person, operations that need a decision, and operations of consequence.
+`house another_person=pay,scope:write decision=wipe consequence=send public_subjects=idp` are the house rules: operations and
+scopes that need another person, operations that need a decision, operations of consequence, issuers without pairwise subjects.
 Ids are drawn a second apart, in the order of the lines; after a line `drawn at` each when its event occurs.
 
     ? a2                              asks who triggered a2; the lines after it say what must be in the answer
@@ -322,6 +322,7 @@ def _house(given: Mapping[str, str]) -> HouseRules:
         another_person=(Duty(operations=operations, scopes=scopes),) if operations or scopes else (),
         decision=tuple(each for each in given.get("decision", "").split(",") if each),
         consequence=tuple(each for each in given.get("consequence", "").split(",") if each),
+        public_subjects=tuple(each for each in given.get("public_subjects", "").split(",") if each),
     )
 
 

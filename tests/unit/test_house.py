@@ -24,6 +24,8 @@ operations = ["payroll:*", "close"]
 operations = ["wipe"]
 [consequence]
 operations = ["mail:send"]
+[subjects]
+public = ["https://login.example"]
 """
 
 
@@ -35,6 +37,7 @@ def test_a_file_says_what_needs_another_person_or_a_decision_and_what_is_of_cons
         ),
         decision=("payroll:*", "close", "wipe"),
         consequence=("mail:send",),
+        public_subjects=("https://login.example",),
     )
     assert read_house_rules("version = 1") == NO_RULES
 
@@ -70,6 +73,8 @@ def test_a_star_at_the_end_stands_for_any_rest_and_nothing_else_does(
         ("version = 1\n[[another_person]]\noperations = 'a'", "list of names"),
         ("version = 1\n[[another_person]]\nscopes = ['']", "none of them empty"),
         ("version = 1\n[[another_person]]\nscopes = [1]", "list of names"),
+        ("version = 1\nsubjects = 3", "[subjects]"),
+        ("version = 1\n[subjects]\npublik = ['a']", "'publik' in subjects"),
         ("version = 1\ndecision = 3", "[[decision]]"),
         ("version = 1\n[[decision]]", "a decision covers nothing"),
         ("version = 1\n[[decision]]\nscopes = ['a']", "'scopes' in decision"),

@@ -8,7 +8,7 @@ from itertools import combinations
 from ledger.attribution.authority import party
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, are_two
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.event import COMPENSATES
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
@@ -105,7 +105,7 @@ def _subjects(case: Case, said: _Said) -> Found:
         if not node.importer and (who := party(case.names, node.header.principal)) is not None
     ]
     for (one, by, who), (other, seen_by, whom) in combinations(named, 2):
-        if by.observer != seen_by.observer and are_two(who, whom):
+        if by.observer != seen_by.observer and case.are_two(who, whom):
             yield f"{one.service} says that it was for {who.label}, {other.service} that for {whom.label}", [one, other]
             return
 

@@ -12,7 +12,7 @@ from ledger.attribution.answer import Concerns
 from ledger.attribution.authority import party
 from ledger.attribution.naming import Thing, covers, same_agent, same_operation, same_thing
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found, are_two
+from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision
@@ -130,7 +130,7 @@ def _subject_of(case: Case, node: Node, fact: PolicyDecision) -> tuple[bool | No
     people = [*done_for, *(each.who for each in case.began if each.who is not None)]
     if who.state == "named" and who.identity in {each.identity for each in people}:
         return True, ""
-    if not all(are_two(who, each) for each in done_for):
+    if not all(case.are_two(who, each) for each in done_for):
         return None, ""
     labels = ", ".join(dict.fromkeys(each.label for each in done_for))
     return False, f"is about {who.label}, and it was for {labels}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.attribution.answer import Grade, Party, Trigger
+from ledger.attribution.authority import party
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
@@ -183,6 +184,31 @@ class Case:
         """Whether somebody is known to be a workload, or is registered as an agent."""
         return who is not None and who.state == "named" and (who.kind == "workload" or bool(self.registrations(who)))
 
+    def are_two(self, one: Party, other: Party) -> bool:
+        """Whether two people are shown to be meant: both human, under two subjects of one issuer, and not of one name.
+
+        An issuer may call a person otherwise at each client (pairwise subjects, OpenID Connect Core §8.1; RFC 9068 §6), and no
+        token says whether it does. So two subjects are two people where both have a name, where both stand in tokens for one
+        client, or where the house rules say that this issuer calls a person the same everywhere.
+        """
+        human = one.kind == other.kind == "human"
+        if not human or one.issuer is None or one.issuer != other.issuer or one.subject == other.subject:
+            return False
+        if one.label == other.label:
+            return False
+        named = one.name is not None and other.name is not None
+        return (
+            named or one.issuer in self.house.public_subjects or not self._clients(one).isdisjoint(self._clients(other))
+        )
+
+    def _clients(self, who: Party) -> set[str]:
+        """The clients that got tokens in which somebody is called so."""
+        issued = [node.fact for node in self.names.graph.nodes if node.effective and node.kind == "token_issuance"]
+        named = [
+            (fact.client_id, party(self.names, fact.subject)) for fact in issued if isinstance(fact, TokenIssuance)
+        ]
+        return {client for client, each in named if client and each is not None and each.identity == who.identity}
+
     def tells_the_start(self, account: Node) -> bool:
         """Whether an account says when its action began: where an attempt is recorded, its outcome comes whenever it comes."""
         if _is_of_the_attempt(account):
@@ -203,9 +229,3 @@ def _attempt(account: Node) -> int | None:
 def _is_of_the_attempt(node: Node) -> bool:
     """Whether an event is an account of an action that was written when the call was made."""
     return isinstance(node.fact, ApiAction) and node.fact.phase != "completed"
-
-
-def are_two(one: Party, other: Party) -> bool:
-    """Whether two people are meant: both human, both known by one issuer."""
-    human = one.kind == other.kind == "human"
-    return human and one.issuer is not None and one.issuer == other.issuer and one.subject != other.subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.attribution.answer import Party
 from ledger.attribution.authority import knows, party
 from ledger.attribution.joins import token_names
-from ledger.attribution.rules.case import SKEW, Case, Found, are_two
+from ledger.attribution.rules.case import SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.attribution.withdrawal import EXCHANGES
 from ledger.format.event import AUTHORIZED_BY
@@ -15,7 +15,7 @@ _Issued = tuple[Node, TokenIssuance]
 
 
 def person_exchanged(case: Case) -> Found:
-    """A token of one person was obtained with that of another: both human, both known by one issuer.
+    """A token of one person was obtained with that of another: two people of one issuer, not one in one login session.
 
     Whose rights these are has a word in it: a grant of theirs, one that nobody recorded, their own token as the actor's, or
     `may_act` of either token.
@@ -28,7 +28,8 @@ def person_exchanged(case: Case) -> Found:
             continue
         given, parent = source
         before = party(case.names, parent.subject)
-        if before is None or not are_two(before, subject) or _may_be_one(fact, parent, before, subject):
+        one_login = fact.session is not None and fact.session == parent.session
+        if before is None or one_login or not case.are_two(before, subject):
             continue
         if not _gave(case, node, fact, subject) and not _may_act(case, fact, parent, before, subject):
             name = f"token {fact.token.jti}" if fact.token is not None and fact.token.jti is not None else "the token"
@@ -72,17 +73,6 @@ def _source(case: Case, node: Node) -> _Issued | None:
     return None
 
 
-def _may_be_one(fact: TokenIssuance, parent: TokenIssuance, before: Party, subject: Party) -> bool:
-    """Two identifiers in one login session, or of one name; or two that nothing tells apart: an issuer may call a person
-    otherwise at each client (pairwise subjects, OpenID Connect Core §8.1; RFC 9068 §6), and no token says whether it does.
-
-    Two names tell them apart, and so does it that both tokens were given to one client, where nobody has two identifiers."""
-    one_login = fact.session is not None and fact.session == parent.session
-    named = before.name is not None and subject.name is not None
-    one_client = fact.client_id is not None and fact.client_id == parent.client_id
-    return one_login or before.label == subject.label or not (named or one_client)
-
-
 def _gave(case: Case, node: Node, fact: TokenIssuance, subject: Party) -> bool:
     """Whether the person gave a grant for it, as far as is known, or was there with a token of their own."""
     cited = [edge.target.fact for edge in case.links.of(node, frozenset({AUTHORIZED_BY}))]
@@ -94,7 +84,7 @@ def _gave(case: Case, node: Node, fact: TokenIssuance, subject: Party) -> bool:
         ]
         last = {grant.issuer: grant for at, grant in said if at <= node.at + SKEW}
         grantors = [party(case.names, grant.grantor) for grant in last.values() if grant.action != "withdraw"]
-        if not said or any(each is None or not are_two(each, subject) for each in grantors):
+        if not said or any(each is None or not case.are_two(each, subject) for each in grantors):
             return True
     actors = [party(case.names, actor.subject) for _, actor in _issuances(case, node, "actor_token")]
     return any(actor is not None and actor.identity == subject.identity for actor in actors)

@@ -8,7 +8,7 @@ from typing import Final
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.rules.case import SKEW, Case, Found, are_two, ended
+from ledger.attribution.rules.case import SKEW, Case, Found, ended
 from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.withdrawal import grant_ended, token_revoked
 from ledger.format.kinds import AgentRegistration, Grant, TokenIssuance
@@ -185,7 +185,7 @@ def _local(name: str) -> str:
 
 
 def other_person(case: Case) -> Found:
-    """Somebody said to act for one person with the token of another: both human, both known by one issuer.
+    """Somebody said to act for one person with the token of another: two people of one issuer, as far as is shown.
 
     Not by an importer's word: one log may name one caller in two ways.
     """
@@ -193,5 +193,5 @@ def other_person(case: Case) -> Found:
         who = party(case.names, said.header.principal) if said.kind in ("api_action", "prompt") else None
         for issued, fact in case.presented(said) if who is not None else ():
             subject = party(case.names, fact.subject)
-            if who is not None and subject is not None and are_two(who, subject):
+            if who is not None and subject is not None and case.are_two(who, subject):
                 yield f"it was for {who.label}, the token is {subject.label}'s", [said, issued]
