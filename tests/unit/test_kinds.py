@@ -235,6 +235,9 @@ def test_a_newer_publisher_is_read_and_an_older_one_too() -> None:
     assert to_avro(read)["effect"] == "reversed"
     older = {name: value for name, value in to_avro(action()).items() if name not in ("ended_at", "oversight_ids")}
     assert from_avro("api_action", older) == action()
+    token = TokenReference(issuer="https://as", jti="t")
+    older = to_avro(action(token=token)) | {"token": {"issuer": "https://as", "jti": "t"}}
+    assert from_avro("api_action", older) == action(token=token)
 
 
 @pytest.mark.parametrize(("kind", "datum"), [("tea_break", {}), ("api_action", {"phase": "intended"})])
