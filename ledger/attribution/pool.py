@@ -286,12 +286,10 @@ def statements_of(nodes: Iterable[Node]) -> dict[bytes, list[str]]:
 
 def _cited(node: Node, statements: Mapping[bytes, Sequence[str]], known: Named | None) -> list[str]:
     """The names of what an event cites as its authority and does not name, so that nothing led to other statements of it."""
-    names = [
-        name
-        for cause in node.header.causes
-        if cause.relation == AUTHORIZED_BY
-        for name in statements.get(cause.event_id, ())
-    ]
+    names: list[str] = []
+    for event_id, _, relation in node.header.causes:
+        if relation == AUTHORIZED_BY and event_id in statements:
+            names += statements[event_id]
     if not names or not node.effective:
         return []
     follows = (known or names_of(node.header, node.payload))[1]
@@ -316,22 +314,25 @@ def surrounding(
     statements = statements_of(known) if statements is None else statements
     actions = {node.fact.action_id for node in known if node.event_id in asked and isinstance(node.fact, ApiAction)}
     for node in known:
-        if node.header.execution_id is not None:
-            names.append(f"run_state:{node.header.execution_id.hex()}")
+        header, payload = node.header, node.payload
+        kind = header.kind
+        if header.execution_id is not None:
+            names.append(f"run_state:{header.execution_id.hex()}")
         if actions:
             names += _repeated(node, actions)
-        if node.header.causes:
+        if header.causes and statements:
             names += _cited(node, statements, named.get(node.ref) if named is not None else None)
-        if node.header.agent_id is not None:
-            names.append(f"agent:{node.header.agent_id}")
-        payload = node.payload
-        if payload is not None and node.kind == "token_issuance" and payload["act"] is not None:
+        if header.agent_id is not None:
+            names.append(f"agent:{header.agent_id}")
+        if payload is None:
+            continue
+        if kind == "token_issuance" and payload["act"] is not None:
             for actor in payload["act"]["chain"]:
                 if actor["sub"] is not None:
                     names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
-        if payload is not None and node.kind == "trigger_registration":
+        elif kind == "trigger_registration":
             names.append(f"trigger:{payload['trigger_id']}")
-        if payload is not None and node.kind == "oversight":
+        elif kind == "oversight":
             names.append(f"oversight_use:{payload['oversight_id']}")
             names += relied_on([node.event_id])
             names += _approver(payload["by"], persons)

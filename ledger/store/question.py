@@ -84,6 +84,7 @@ class Question:
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self.named: Mapping[Ref, Named] = {}
         self._looked: set[str] = set()
+        self._beside: tuple[Collection[tuple[bytes, bytes]], set[str]] = (), set()
         self._met: set[bytes] = set()
         self._approved_by: dict[bytes, KnownPerson] = {}
         self._aside: list[Row] = []
@@ -229,7 +230,7 @@ class Question:
         asked about, and one more: then it is known that there were more."""
         names: dict[int, list[str]] = {}
         for node in self.decoded.values():
-            fact = node.fact if node.effective else None
+            fact = node.fact if node.kind == "oversight" and node.effective else None
             most = self.limits.uses(fact.uses_allowed) if isinstance(fact, Oversight) else 0
             if isinstance(fact, Oversight) and most > self.limits.beside:
                 names.setdefault(most, []).append(f"oversight_use:{fact.oversight_id}")
@@ -239,7 +240,11 @@ class Question:
 
     def _names_beside(self, near: bytes) -> set[str]:
         """The names that surround what was fetched, each once; who relies on an approval is looked for when all are known."""
-        new = set(surrounding(self.decoded.values(), {near}, self._approvers())) - self._looked
+        of, names = self._beside
+        if self.decoded.keys() != of:
+            names = set(surrounding(self.decoded.values(), {near}, self._approvers()))
+            self._beside = frozenset(self.decoded), names
+        new = names - self._looked
         self._looked |= {each for each in new if not each.startswith(RELIED)}
         return new
 
