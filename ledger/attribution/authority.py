@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from ledger.attribution.answer import Actor, Authority, Grade, MoreUses, Party
@@ -271,6 +271,25 @@ def uses_of(index: Index, approval: Node) -> dict[str, list[Node]]:
     return uses
 
 
+def use_of(uses: Mapping[str, Sequence[Node]], action: str) -> int:
+    """Which use of an approval an action is, of those that ``uses_of`` gives. One before it that came to nothing, as its accounts
+    say, used nothing up: whoever tries again after a failure has the same consent still."""
+    before = list(uses)[: list(uses).index(action)]
+    return 1 + sum(not _came_to_nothing(uses[each]) for each in before)
+
+
+def _came_to_nothing(accounts: Iterable[Node]) -> bool:
+    """By the word of whoever was called, where they tell."""
+    facts = [each.fact for each in accounts if isinstance(each.fact, ApiAction)]
+    told = [each for each in facts if each.outcome is not None or each.effect is not None]
+    said = [each for each in told if each.observer in CALLED] or told
+    return bool(said) and all(each.effect == "none" or (each.effect, each.outcome) == (None, "denied") for each in said)
+
+
+CALLED: Final = frozenset({"resource", "intermediary"})
+"""Observers who got the call, and so know what became of it."""
+
+
 def more_uses(index: Index, approval: Node) -> MoreUses | None:
     """Whether more relied on an approval than is looked at, before or after what was asked about."""
     limits, asked = index.graph.limits, index.graph.asked
@@ -299,6 +318,7 @@ def authenticated(how: Authentication | None) -> tuple[str, ...]:
 
 
 __all__ = [
+    "CALLED",
     "authenticated",
     "authorizing",
     "knows",
@@ -308,5 +328,6 @@ __all__ = [
     "read_authority",
     "taken_by_others",
     "token_text",
+    "use_of",
     "uses_of",
 ]

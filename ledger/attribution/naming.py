@@ -96,6 +96,32 @@ def same_operation(one: str, other: str) -> bool | None:
     return first.text == second.text
 
 
+def is_for(audience: str, called: str) -> bool:
+    """Whether an audience is whoever is called, or has it below its path (RFC 8707 §2). How a URI is written makes no other
+    (RFC 3986 §6.2); names that are none are compared letter by letter (RFC 7519 §2, StringOrURI)."""
+    if audience == called:
+        return True
+    if "://" not in audience or _authority(audience) != _authority(called) or _query(audience) != _query(called):
+        return False
+    return _path(called) == _path(audience) or _lies_in(_path(called), _path(audience))
+
+
+def covers_scope(given: str, asked: str) -> bool:
+    """Whether a scope is another, or stands for it: by a star at its end, as all that was consented to (`RESOURCE/.default`), or
+    written with the resource that it is of (`RESOURCE/Mail.Read` and `Mail.Read`). Other words are opaque (RFC 6749 §3.3)."""
+    if fits((given,), asked):
+        return True
+    (resource, name), (of, wanted) = _scope(given), _scope(asked)
+    alike = None in (resource, of) or resource == of
+    return alike and (name == ".default" or name == wanted)
+
+
+def _scope(scope: str) -> tuple[str | None, str]:
+    """The resource that a scope is written with, if it is, and the rest of it."""
+    resource, _, name = scope.rpartition("/")
+    return (resource, name) if "://" in resource and name else (None, scope)
+
+
 def _authority(name: str) -> tuple[str, ...]:
     """Who gave a name: scheme and authority of a URI, partition and service of an ARN, what stands before a `#`."""
     scheme, found, rest = name.partition("://")

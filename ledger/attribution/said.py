@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.attribution.answer import Approval, Compared, Decision
-from ledger.attribution.authority import authenticated, more_uses, party, uses_of
+from ledger.attribution.authority import authenticated, more_uses, party, use_of, uses_of
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.observed import compare
 from ledger.attribution.rules.bindings import concerns
@@ -70,8 +70,8 @@ def read_approvals(case: Case) -> tuple[Approval, ...]:
             external_system=fact.external_system,
             external_id=fact.external_id,
             uses_allowed=fact.uses_allowed,
-            uses=len(uses := list(uses_of(index, node))),
-            use=uses.index(action) + 1 if action in uses else None,
+            uses=len(uses := uses_of(index, node)),
+            use=use_of(uses, action) if action in uses else None,
             more_uses=more_uses(index, node),
             expires_at=fact.expires_at,
             at=node.at,

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.attribution.naming import Thing, agents_named, covers, keys_of_agent, same_agent, same_operation, same_thing
+from ledger.attribution.naming import (
+    Thing,
+    agents_named,
+    covers,
+    covers_scope,
+    is_for,
+    keys_of_agent,
+    same_agent,
+    same_operation,
+    same_thing,
+)
 
 HOST = "https://h.example"
 
@@ -111,3 +121,44 @@ def test_what_is_about_a_folder_covers_what_is_in_it_and_not_the_reverse() -> No
 def test_whoever_would_be_registered_under_a_name_is_found_by_it(issuer: str, subject: str, names: list[str]) -> None:
     assert agents_named(issuer, subject) == names
     assert all(f"{issuer}#{subject}" in keys_of_agent(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("audience", "called", "fits"),
+    [
+        ("flights", "flights", True),
+        ("flights", "Flights", False),
+        ("https://api.example", "https://API.example:443/", True),
+        ("https://api.example", "https://api.example/v1", True),
+        ("https://api.example/v1", "https://api.example", False),
+        ("https://api.example/v1", "https://api.example/v10", False),
+        ("https://api.example/v1?x=1", "https://api.example/v1", False),
+        ("https://api.example", "http://api.example", False),
+        ("https://api.example", "https://api.example.evil.test", False),
+        ("https://api.example", "api.example", False),
+    ],
+)
+def test_an_audience_is_whoever_is_called_or_has_it_below_its_path(audience: str, called: str, fits: bool) -> None:
+    assert is_for(audience, called) == fits
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "covered"),
+    [
+        ("book", "book", True),
+        ("book", "booking", False),
+        ("flight:*", "flight:book", True),
+        ("flight:*", "flights", False),
+        ("https://mail.example/.default", "Mail.Read", True),
+        ("https://mail.example/.default", "https://mail.example/Mail.Read", True),
+        ("https://mail.example/.default", "https://files.example/Files.Read", False),
+        ("https://mail.example/Mail.Read", "Mail.Read", True),
+        ("Mail.Read", "https://mail.example/Mail.Read", True),
+        ("https://mail.example/Mail.Read", "https://files.example/Mail.Read", False),
+        ("https://mail.example/Mail.Read", "Mail.Send", False),
+        ("https://mail.example/", "Mail.Send", False),
+        ("", "book", False),
+    ],
+)
+def test_a_scope_stands_for_another_only_where_its_words_say_so(given: str, asked: str, covered: bool) -> None:
+    assert covers_scope(given, asked) == covered

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import Final
 
 from ledger.attribution.authority import party
 from ledger.attribution.joins import token_names
@@ -170,9 +172,10 @@ def _opposed(asked: Node, what: str, yes: list[Node], no: list[Node]) -> Found:
 
 
 def _past_the_gate(case: Case) -> Found:
-    """Whoever stood between refused it, each time it was asked, and whoever was called by another service did it."""
+    """Whoever stood between refused it, each time it was asked, and whoever was called by another service did it. Who asks for
+    credentials, or for patience, refuses nothing: such a gate may record no more of the try that it lets through."""
     between = [(node, fact) for node, fact in case.accounts if fact.observer == "intermediary" and not node.importer]
-    refused = [node for node, fact in between if fact.outcome == "denied"]
+    refused = [node for node, fact in between if fact.outcome == "denied" and not _asks_again(fact)]
     if not refused or len(refused) < sum(fact.outcome is not None for _, fact in between):
         return
     done = [
@@ -183,6 +186,14 @@ def _past_the_gate(case: Case) -> Found:
     tries = {fact.attempt for node, fact in case.accounts if node in (*refused, *done)}
     if len(tries) == 1 and (by := [node for node in done if node.service not in {each.service for each in refused}]):
         yield f"{_services(refused)} refused it, {_services(by)} carried it out", [*refused, *by]
+
+
+_AGAIN: Final = re.compile(r"(?<!\d)(401|407|429)(?!\d)|UNAUTHENTICATED|RESOURCE_EXHAUSTED")
+"""Statuses that ask to come again: with credentials (RFC 9110 §15.5.2, §15.5.8), or later (RFC 6585 §4); and those of gRPC."""
+
+
+def _asks_again(fact: ApiAction) -> bool:
+    return fact.status is not None and _AGAIN.search(fact.status) is not None
 
 
 def completed_twice(case: Case) -> Found:

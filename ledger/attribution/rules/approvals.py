@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from ledger.attribution.authority import more_uses, party, uses_of
+from ledger.attribution.authority import more_uses, party, use_of, uses_of
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
 from ledger.attribution.subgraph import Node
+from ledger.format.event import COMPENSATES
 from ledger.format.kinds import ApiAction, Oversight
 
 
 def approval_reused(case: Case) -> Found:
-    """An approval that allows so many uses was relied on by more actions; the latest of them are the ones too many."""
+    """An approval that allows so many uses was relied on by more actions; the latest of them are the ones too many. So is one
+    action that whoever was called carried out wholly in more tries than are left."""
     own = {fact.action_id for _, fact in case.accounts}
+    tries = _tries_done(case)
     for approval, fact in case.oversights:
         if fact.uses_allowed is None:
             continue
         uses = uses_of(case.names, approval)
-        number = next((place for place, action in enumerate(uses, 1) if action in own), 0)
+        number = next((use_of(uses, action) for action in uses if action in own), 0)
+        allows = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}"
         if number > fact.uses_allowed:
-            detail = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}, and this is use {number}"
-            detail += " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
-            yield detail, [approval, *(nodes[0] for nodes in uses.values())]
+            more = " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
+            yield f"{allows}, and this is use {number}{more}", [approval, *(nodes[0] for nodes in uses.values())]
+        elif number and number - 1 + len(tries) > fact.uses_allowed:
+            yield f"{allows}, and {tries[0].service} carried this out {len(tries)} times", [approval, *tries]
+
+
+def _tries_done(case: Case) -> list[Node]:
+    """Of the service that wholly carried it out most often, by its own word, the tries in which it did; without those that were
+    undone."""
+    undone = {edge.target.ref for edge in case.links.edges() if edge.relation == COMPENSATES}
+    done: dict[str, dict[int, Node]] = {}
+    for node, fact in case.accounts:
+        own = fact.observer == "resource" and fact.effect == "full" and not node.importer
+        if own and fact.attempt is not None and node.ref not in undone:
+            done.setdefault(node.service, {}).setdefault(fact.attempt, node)
+    return list(max(done.values(), key=len, default={}).values())
 
 
 def approval_expired(case: Case) -> Found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.attribution.answer import Grade, Party, Trigger
-from ledger.attribution.authority import party
+from ledger.attribution.authority import CALLED, party
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
@@ -209,6 +209,15 @@ class Case:
         ]
         return {client for client, each in named if client and each is not None and each.identity == who.identity}
 
+    def was_refused(self, account: Node) -> bool:
+        """Whether the call that an account tells of was refused, with the token that it presented: by the word of whoever was
+        called, where they tell how it ended. Another try, or the same with another token, is another call."""
+        mine = _attempt(account), _token_of(account)
+        call = [(node, fact) for node, fact in self.accounts if _one_call(mine, (fact.attempt, _token_of(node)))]
+        told = [fact for _, fact in call if fact.outcome is not None]
+        said = [fact for fact in told if fact.observer in CALLED] or told
+        return bool(said) and all(fact.outcome == "denied" and fact.effect in (None, "none") for fact in said)
+
     def tells_the_start(self, account: Node) -> bool:
         """Whether an account says when its action began: where an attempt is recorded, its outcome comes whenever it comes."""
         if _is_of_the_attempt(account):
@@ -224,6 +233,19 @@ def ended(account: Node) -> int:
 
 def _attempt(account: Node) -> int | None:
     return account.fact.attempt if isinstance(account.fact, ApiAction) else None
+
+
+def _token_of(account: Node) -> tuple[str, ...] | None:
+    """The names of the token that an account says was presented; None where it names none."""
+    named = account.payload["token"] if account.payload is not None else None
+    return tuple(token_names(named)) or None
+
+
+def _one_call(*calls: tuple[int | None, tuple[str, ...] | None]) -> bool:
+    """Whether two accounts may be of one call: nothing that both state of try and token differs."""
+    (attempt, token), (other, presented) = calls
+    same_token = token is None or presented is None or not set(token).isdisjoint(presented)
+    return same_token and (None in (attempt, other) or attempt == other)
 
 
 def _is_of_the_attempt(node: Node) -> bool:

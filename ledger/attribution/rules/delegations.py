@@ -8,6 +8,7 @@ from typing import Final
 from ledger.attribution.authority import knows
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
+from ledger.attribution.naming import covers_scope, is_for
 from ledger.attribution.rules.case import SKEW, Case, Found
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Grant, TokenIssuance
@@ -48,7 +49,8 @@ def _than_grant(
     given, grant = found
     own |= {grant.delegate, *(each.rpartition("#")[2] for each in (grant.delegate, *own) if each is not None)}
     beyond = [*_scopes(fact.scopes, grant.scopes), *_later(fact.expires_at, grant.expires_at)]
-    if grant.audiences and (more := set(fact.audiences) - set(grant.audiences) - own):
+    more = {each for each in fact.audiences if not any(is_for(given, each) for given in grant.audiences)} - own
+    if grant.audiences and more:
         beyond.append(f"audience {' '.join(sorted(more))}")
     if beyond:
         yield f"{_named(fact)} goes beyond grant {grant_id}: {'; '.join(beyond)}", [given, node]
@@ -91,8 +93,10 @@ def _named(fact: TokenIssuance | Grant) -> str:
 
 
 def _scopes(own: tuple[str, ...], of_parent: tuple[str, ...]) -> Iterator[str]:
-    if of_parent and (more := set(own) - set(of_parent) - _OF_OPENID):
-        yield f"scope {' '.join(sorted(more))}"
+    asked = {*own} - {*of_parent} - _OF_OPENID
+    more = [each for each in sorted(asked) if not any(covers_scope(given, each) for given in of_parent)]
+    if of_parent and more:
+        yield f"scope {' '.join(more)}"
 
 
 def _later(own: int | None, of_parent: int | None) -> Iterator[str]:

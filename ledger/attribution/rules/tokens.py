@@ -8,6 +8,7 @@ from typing import Final
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
+from ledger.attribution.naming import is_for
 from ledger.attribution.rules.case import SKEW, Case, Found, ended
 from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.withdrawal import grant_ended, token_revoked
@@ -48,17 +49,22 @@ def other_audience(case: Case) -> Found:
         (account, said.target_system, stated)
         for account, said in case.accounts
         if (stated := case.presented(account))
-        and all(fact.audiences and said.target_system not in fact.audiences for _, fact in stated)
+        and said.target_system is not None
+        and all(fact.audiences and not _is_for(fact.audiences, said.target_system) for _, fact in stated)
     ]
     if not elsewhere or not case.took_effect:
         return
     known = {each for node in case.names.graph.nodes if node.effective for each in _audiences(node)}
     wrong: dict[Ref, tuple[Node, list[Node]]] = {}
     for account, target, stated in elsewhere:
-        for node, _ in stated if target in known else ():
+        for node, _ in stated if any(is_for(each, target) and is_for(target, each) for each in known) else ():
             wrong.setdefault(node.ref, (node, []))[1].append(account)
     for node, accounts in wrong.values():
         yield f"the token is for {', '.join(_audiences(node))}, and was used elsewhere", [node, *accounts]
+
+
+def _is_for(audiences: tuple[str, ...], called: str) -> bool:
+    return any(is_for(each, called) for each in audiences)
 
 
 def _audiences(node: Node) -> tuple[str, ...]:
@@ -66,8 +72,8 @@ def _audiences(node: Node) -> tuple[str, ...]:
 
 
 def expired_token(case: Case) -> Found:
-    """By the latest end that anybody states of the token."""
-    for account, _ in case.accounts:
+    """By the latest end that anybody states of the token. Whoever was called and refused it looked at the time."""
+    for account in _not_refused(case):
         ends = [(fact.expires_at, node) for node, fact in case.presented(account) if fact.expires_at is not None]
         last, issued = max(ends, key=lambda each: each[0], default=(None, account))
         if last is not None and case.tells_the_start(account) and account.at > last + SKEW:
@@ -76,7 +82,7 @@ def expired_token(case: Case) -> Found:
 
 def token_not_yet_valid(case: Case) -> Found:
     """By the earliest beginning that anybody states of the token; over before that, so that no clock excuses it."""
-    for account, _ in case.accounts:
+    for account in _not_refused(case):
         begins = [
             (begin, node)
             for node, fact in case.presented(account)
@@ -91,8 +97,9 @@ def token_not_yet_valid(case: Case) -> Found:
 
 
 def revoked_token(case: Case) -> Found:
-    """Presented, or exchanged for another, after it was revoked. What was exchanged from it before may still be good."""
-    for account, _ in case.accounts:
+    """Presented, or exchanged for another, after it was revoked. What was exchanged from it before may still be good, and
+    where it was refused its holder was stopped."""
+    for account in _not_refused(case):
         for issued, fact in case.presented(account):
             revoked = token_revoked(case.names, issued, fact)
             if revoked is not None and case.tells_the_start(account) and account.at > revoked.since + SKEW:
@@ -107,6 +114,12 @@ def revoked_token(case: Case) -> Found:
                         f"the token was exchanged from one that was revoked at {rfc3339(was.since)}",
                         [was.node, source, node],
                     )
+
+
+def _not_refused(case: Case) -> list[Node]:
+    """The accounts of calls that were not refused with the token that they presented: an agent may well find out by trying that
+    its token is over, and get another."""
+    return [account for account, _ in case.accounts if not case.was_refused(account)]
 
 
 def refused_token(case: Case) -> Found:
