@@ -6,7 +6,7 @@ Every function takes a connection whose search path is the schema to read; a dri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 
@@ -26,6 +26,16 @@ _LATEST_SEALS: Final = 1000
 _WITHOUT: Final = """
 select count(*) filter (where id <= (select max(seal) from rights_since)),
        count(*) filter (where id <= (select max(seal) from values_since)) from seals"""
+_FATES: Final = """
+select case when c.digest is not null then 'kept' when x.swept is null then 'not read'
+            when x.swept then 'erased' else 'to be erased' end
+  from unnest(%(tenants)s::text[], %(digests)s::bytea[]) with ordinality w (tenant, digest, place)
+  left join names t on t.name = w.tenant
+  left join contents c on c.tenant = t.id and c.digest = w.digest
+  left join lateral (
+           select bool_and(e.swept) as swept from erasures e
+            where not e.is_event and e.tenant = t.id and e.digest = w.digest) x on true
+ order by w.place"""
 _TRUST: Final = "select line from trust order by number"
 _FINDINGS_COUNT: Final = """
 select f.name, count(*) from findings f left join names t on t.id = f.tenant
@@ -120,6 +130,17 @@ def oldest_unswept(connection: psycopg.Connection) -> int | None:
     """The append time of the oldest erasure that has not taken effect; None where all have."""
     ((oldest,),) = _rows(connection, "select min(append_time) from erasures where not swept")
     return None if oldest is None else int(oldest)
+
+
+Fate = Literal["kept", "erased", "to be erased", "not read"]
+"""What became of a content. ``erased``: it is gone from the store, and its tombstones are in the log."""
+
+
+def fates(connection: psycopg.Connection, contents: Sequence[tuple[str, bytes]]) -> list[Fate]:
+    """What the store made of contents, by tenant and digest."""
+    given = {"tenants": [tenant for tenant, _ in contents], "digests": [digest for _, digest in contents]}
+    with translated():
+        return [fate for (fate,) in connection.execute(_FATES, given)]
 
 
 def trust_lines(connection: psycopg.Connection) -> list[bytes]:

@@ -20,7 +20,7 @@ from ledger.cli.doctor import placement
 from ledger.cli.doctor import spool as spool_checks
 from ledger.cli.doctor.check import Check, Here, Topics
 from ledger.cli.doctor.examine import examine
-from ledger.format.content import record_key
+from ledger.format.content import Content, encode_content, record_key
 from ledger.ports import CONTENTS, EVENTS, Log, Outgoing, partition_of, record_digest
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.inventory import spools_below, unwritable
@@ -134,8 +134,11 @@ def test_records_that_retention_dropped_unread_are_found(bench: Bench) -> None:
     assert found.detail == "retention dropped unread records of partitions [0]"
 
 
-def placed(log: Log) -> list[Check]:
-    return list(placement.placed(Topics(here=here(), log=log, reached=None)))
+def placed(log: Log, store: str | None = None) -> list[Check]:
+    """What is found of the places of contents, where the store says what it made of them, or does not."""
+    if store is None:
+        return list(placement.placed(Topics(here=here(), log=log, reached=None)))
+    return list(placement.placed(Topics(here=here(store_url=store), log=log, reached=[])))
 
 
 def contents(count: int, partitions: int = PARTITIONS) -> list[Outgoing]:
@@ -161,6 +164,40 @@ def test_partitions_that_were_added_to_the_contents_are_found(bench: Bench) -> N
     assert found.detail.startswith(f"{strays} of 12 contents of {CONTENTS}")
     assert "partitions were added" in found.detail
     assert "answerable rebuild" in found.remedy
+
+
+def test_contents_that_lie_elsewhere_are_no_fault_once_the_store_has_all_of_them(postgres: Databases) -> None:
+    database = postgres.fresh(migrated)
+    log = MemoryLog(SystemClock(), partitions=2)
+    made = [encode_content(load_schemas(), Content("acme", bytes(16), "text/plain", [], b"%d" % n)) for n in range(9)]
+    keys = {record_key("acme", digest): value for value, digest in made}
+    kept, erased = [key for key in keys if partition_of(key, 2) == 0][:2]
+    log.append([Outgoing(CONTENTS, 1, key, keys[key]) for key in (kept, erased)], timeout=TIMEOUT)
+    records = [*log.read(CONTENTS, 1, 0, 2)]
+    with (
+        closing(PostgresContents(database, load_schemas())) as store,
+        psycopg.connect(database, autocommit=True) as owner,
+    ):
+        store.claim(CONTENTS, log.identity(CONTENTS), [1])
+        for part, told in ((records[:1], "1 kept, 1 not read"), (records[1:], "2 kept")):
+            store.commit(store.prepare(part))
+            (found,) = placed(log, database)
+            assert found.detail.endswith(f"by the store they are: {told}")
+            assert found.status == ("wrong" if "not read" in told else "note")
+        owner.execute(
+            "insert into erasures (tenant, digest, event_id, event_digest, append_time, is_event)"
+            " select id, %s, gen_random_uuid(), '', 0, false from names where name = 'acme'",
+            [erased[-32:]],
+        )
+        gone = store.sweep()
+        (found,) = placed(log, database)
+        assert (found.status, "1 kept, 1 to be erased" in found.detail) == ("wrong", True)
+        assert "1/1" in found.remedy
+        store.swept(gone)
+    (found,) = placed(log, database)
+    assert (found.status, "1 erased, 1 kept" in found.detail) == ("note", True)
+    assert "nothing is lost" in found.remedy
+    postgres.drop(database)
 
 
 def test_of_many_contents_the_first_and_the_last_are_looked_at() -> None:
