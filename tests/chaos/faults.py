@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
+from ledger.ports import EVENTS
 from ledger.recorder.journal import FRAME, HEAD, MAGIC
 from tests.chaos.network import MODES, Link
 from tests.chaos.stage import Stage
@@ -27,6 +28,8 @@ from tests.crash.trials import FILES
 
 DAY: Final = 86_400
 _FRAME: Final = Struct("<IIQ")
+_COPY_SECONDS: Final = 5.0
+"""How long a COPY is waited for."""
 _FILES: Final[dict[str, list[str]]] = {
     **FILES,
     "sentinel": [
@@ -115,11 +118,12 @@ def _stop(stage: Stage, chance: Random) -> Iterator[Trouble]:
 
 @fault("zombie", "process", "materializers", seconds=(13, 15))
 def _zombie(stage: Stage, chance: Random) -> Iterator[Trouble]:
-    """A materializer is stopped beyond its session, others take its partitions, and it wakes."""
+    """A materializer is stopped beyond its session, in the middle of a COPY, others take its partitions, and it wakes."""
     name = chance.choice(stage.named("materializer"))
-    stage.signal(name, signal.SIGSTOP)
+    inside = _stop_in_copy(stage, name)
     stage.count("zombies")
-    yield Trouble(f"{name} stopped beyond its session time-out")
+    stage.count("zombies in the middle of a COPY", int(inside))
+    yield Trouble(f"{name} stopped {'in the middle of a COPY, ' if inside else ''}beyond its session time-out")
     stage.signal(name, signal.SIGCONT)
 
 
@@ -402,6 +406,37 @@ def _await_copy(stage: Stage) -> bool:
             if row and row[0]:
                 return True
     return False
+
+
+def _stop_in_copy(stage: Stage, name: str) -> bool:
+    """SIGSTOP of a materializer, in the middle of a COPY of its own if that comes about soon; whether it did."""
+    deadline = time.monotonic() + _COPY_SECONDS
+    try:
+        with psycopg.connect(stage.postgres.url, dbname=stage.database(name), autocommit=True) as connection:
+            while time.monotonic() < deadline:
+                held = list(stage.status(name).get("partitions", ()))
+                if not any(_copies(connection, held) for _ in range(100)):
+                    continue
+                stage.signal(name, signal.SIGSTOP)
+                time.sleep(0.05)  # what is on its way arrives
+                if _copies(connection, held):
+                    return True
+                stage.signal(name, signal.SIGCONT)
+    except psycopg.OperationalError:
+        pass  # Postgres is away as well
+    stage.signal(name, signal.SIGSTOP)
+    return False
+
+
+def _copies(connection: psycopg.Connection, held: list[int]) -> bool:
+    """Whether the session that owns these partitions is in a COPY now."""
+    time.sleep(0.0002)
+    return connection.execute(_COPIES, [EVENTS, held]).fetchone() is not None
+
+
+_COPIES: Final = """
+select from positions p join pg_stat_progress_copy c on c.pid = p.owner_pid
+ where p.topic = %s and p.partition = any(%s) limit 1"""
 
 
 def _waiting(stage: Stage) -> frozenset[str]:

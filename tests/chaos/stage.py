@@ -128,6 +128,10 @@ class Stage:
         assert self.to_postgres is not None
         return f"postgresql://postgres@{HOST}:{self.to_postgres.port}/{name}"
 
+    def database(self, name: str) -> str:
+        """The database of a process's store."""
+        return urlsplit(self.parties[name].task.store).path.removeprefix("/")
+
     def start_postgres(self) -> None:
         self.postgres.start()
         assert self.to_postgres is not None
