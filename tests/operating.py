@@ -18,6 +18,7 @@ from ledger.cli.workers import contents_worker, materializer
 from ledger.embedded.postgres import _programs
 from ledger.recorder.recorder import Recorder
 from ledger.settings import Settings, load_settings
+from tests.commands import commands
 
 WRONG = "select name from findings where closed_at is null union all select reason from rejected"
 
@@ -45,7 +46,7 @@ class Ledger:
     def run(self, script: str, **variables: str) -> str:
         """What a block of commands printed; every one of them must succeed."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERABLE_")}
-        programs = [Path(sys.executable).parent, self.home / "bin", _programs()]
+        programs = [commands(), Path(sys.executable).parent, self.home / "bin", _programs()]
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             env=plain | self.environment | variables | {"PATH": ":".join([*map(str, programs), os.environ["PATH"]])},

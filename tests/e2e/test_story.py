@@ -30,6 +30,7 @@ from examples.flight_booking.story import (
 )
 from ledger.attribution.inventory import REMARKS
 from ledger.format.ids import parse
+from tests.commands import commands
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -236,13 +237,11 @@ def asking(story: Played) -> Mapping[str, str]:
     return {**os.environ, **story.environment, **given, "api": story.api_url}
 
 
-@pytest.mark.parametrize(("commands", "answer"), ASKED, ids=[each[0].splitlines()[0] for each in ASKED])
-def test_each_question_of_the_page_is_answered_as_it_says(
-    asking: Mapping[str, str], commands: str, answer: str
-) -> None:
-    environment = {**asking, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+@pytest.mark.parametrize(("script", "answer"), ASKED, ids=[each[0].splitlines()[0] for each in ASKED])
+def test_each_question_of_the_page_is_answered_as_it_says(asking: Mapping[str, str], script: str, answer: str) -> None:
+    environment = {**asking, "PATH": f"{commands()}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-ec", commands], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        ["bash", "-ec", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     for line in answer.splitlines():
