@@ -132,7 +132,15 @@ NO_WAIT = {
         "BEHIND_SECONDS",
         "LATE_SECONDS",
     ),
-    *("SILENT_SECONDS", "QUIET_SECONDS", "SLOW_SECONDS", "COUNT_SECONDS", "OVERDUE_SECONDS", "PARTITION_SECONDS"),
+    *(
+        "SILENT_SECONDS",
+        "QUIET_SECONDS",
+        "SLOW_SECONDS",
+        "LONG_SECONDS",
+        "COUNT_SECONDS",
+        "OVERDUE_SECONDS",
+        "PARTITION_SECONDS",
+    ),
     *("CLOCK_MICROSECONDS", "_MICROSECONDS", "_KNOCK_MS"),
 }
 """Constants that are called as time-outs are: how often something is looked at, and from when on it counts as late."""
