@@ -143,7 +143,7 @@ class Figures(Shown):
 
 
 class TokenLife(Shown):
-    """One token against its task: the run in which it was issued."""
+    """One token against its task: the run in which it was issued, or, where nobody says which, the runs in which it was used."""
 
     event_id: EventId
     right: Right
@@ -154,11 +154,14 @@ class TokenLife(Shown):
     first_use: Time | None
     last_use: Time | None
     expires_at: Time | None
+    revoked_at: Time | None = Field(description="alone or with others, or its grant withdrawn")
     uses: int
     task_ended: Time | None
-    outlived_seconds: int | None = Field(description="how long it was good after its task ended")
+    outlived_seconds: int | None = Field(
+        description="how long it was good after its task ended, until it expired or was revoked"
+    )
     uses_after_task: int
-    scopes: list[str]
+    scopes: list[str] = Field(description="its own, or those of its grant where it states none")
     scopes_used: list[str]
     not_stated: int = Field(description="uses looked at that state no scope")
     looked_at: int

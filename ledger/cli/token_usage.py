@@ -11,6 +11,7 @@ from rich.text import Text
 from ledger import wiring
 from ledger.attribution.json_form import to_json
 from ledger.attribution.tokens.usage import By, TokenLife, TokenUsage, UsageGroup
+from ledger.cli.ask import AsOf
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time
 from ledger.errors import ConfigurationError
@@ -29,7 +30,8 @@ def usage(
     ctx: typer.Context,
     by: Annotated[str, typer.Option(help="agent, client or grant.")] = "agent",
     since: Annotated[str | None, typer.Option(help="Issued at or after; a day before --until.")] = None,
-    until: Annotated[str | None, typer.Option(help="Issued before; now.")] = None,
+    until: Annotated[str | None, typer.Option(help="Issued before; --as-of, or now.")] = None,
+    as_of: AsOf = None,
     tenant: Tenant = None,
     as_json: Json = False,
     utc: Utc = False,
@@ -39,14 +41,15 @@ def usage(
     if wanted is None:
         raise ConfigurationError(f"{by!r} is nothing to put tokens together by: choose agent, client or grant")
     settings = settings_of(ctx, tenant=tenant, utc=utc)
-    now = wiring.CLOCK.now()
+    time = None if as_of is None else read_time(as_of)
+    now = wiring.CLOCK.now() if time is None else time
     last = now if until is None else read_time(until)
     span = Span(last - DAY if since is None else read_time(since), last)
     if span.since >= span.until:
         raise ConfigurationError("--since is not before --until")
     with wiring.running(settings), wiring.reading(settings) as connection:
         reading = wiring.open_reading(settings)
-        found = token_usage(connection, reading, settings.tenant, span, by=wanted, now=now)
+        found = token_usage(connection, reading, settings.tenant, span, by=wanted, now=now, as_of=time)
     if as_json:
         emit(to_json(found))
     else:

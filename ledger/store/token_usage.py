@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from ledger.attribution.joins import key_of, names_of
+from ledger.attribution.joins import key_of, names_of, wide_names
 from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
 from ledger.attribution.tokens.above import names_of_token
 from ledger.attribution.tokens.usage import By, TokenUsage, UsesOf, judge_usage
@@ -56,8 +56,9 @@ def token_usage(
         issued, until, truncated = fetch.issued(span, bounds)
         uses, cut = fetch.uses(issued, bounds)
         seen = [node for each in uses.values() for node in each.seen]
-        runs = {each.header.execution_id for each in issued if each.header.execution_id is not None}
-        grants = {fact.grant_id for each in issued if isinstance(fact := each.fact, TokenIssuance) and fact.grant_id}
+        stated = [*issued, *fetch.answering(_around(issued))]
+        runs = {each.header.execution_id for each in (*stated, *seen) if each.header.execution_id is not None}
+        grants = {fact.grant_id for each in stated if isinstance(fact := each.fact, TokenIssuance) and fact.grant_id}
         decisions = {fact.decision_id for each in seen if isinstance(fact := each.fact, ApiAction) and fact.decision_id}
         around = fetch.answering(
             [
@@ -66,7 +67,8 @@ def token_usage(
                 *(f"decision:{decision}" for decision in sorted(decisions)),
             ]
         )
-        index = Index(Subgraph(asked=START, nodes=tuple(around)))
+        nodes = {each.ref: each for each in (*stated, *around)}
+        index = Index(Subgraph(asked=START, nodes=tuple(nodes.values())))
         return judge_usage(
             index,
             issued,
@@ -77,6 +79,18 @@ def token_usage(
             truncated=[*truncated, *cut],
             now=now,
         )
+
+
+def _around(issued: Iterable[Node]) -> list[str]:
+    """The names of other statements of tokens, of those that they were made from, and of what revokes them."""
+    found = [(node, node.fact) for node in issued if isinstance(node.fact, TokenIssuance)]
+    return list(
+        dict.fromkeys(
+            name
+            for node, fact in found
+            for name in (*names_of_token(fact.token), *names_of_token(fact.subject_token), *wide_names(node.payload))
+        )
+    )
 
 
 class _Fetch:

@@ -39,6 +39,24 @@ e2 agent execution_control action=end outcome=success run=r3 at=120
 e3 agent execution_control action=resume run=r3 at=130
 t4 issuer {ISSUED} token=j4 client_id=other agent=late run=r3 at=115 expires_at=500
 """,
+    "ended": f"""
+person alice Alice
+drawn at
+g0 consent grant grant_id=G action=give grantor=alice method=explicit scopes=mail.read,mail.send at=0
+t1 as {ISSUED} token=j1 client_id=app run=r1 agent=neat expires_at=3600 at=0
+e1 agent execution_control action=end outcome=success run=r1 at=60
+x1 as token_revocation extent=token token=j1 issuer=as derived_tokens=revoked at=65
+c2 client token_issuance status=issued token=j2 client_id=app verification=none observer=client agent=two run=r2 at=0
+t2 as {ISSUED} token=j2 client_id=app scopes=mail.read session=S expires_at=3660 at=1
+e2 agent execution_control action=end outcome=success run=r2 at=60
+t3 as {ISSUED} token=j3 client_id=app grant_id=G expires_at=660 at=2
+a3 agent {ACTION} operation=mail.read action_id=x token=j3 agent=three run=r3 at=10
+e3 agent execution_control action=end outcome=success run=r3 at=60
+t4 as token_issuance status=refused token=j4 client_id=app verification=issuer observer=issuer agent=four at=3
+t5 as {ISSUED} token=j5 client_id=app session=S agent=five run=r5 expires_at=3600 at=4
+e5 agent execution_control action=end outcome=success run=r5 at=60
+x5 as token_revocation extent=session session=S issuer=as derived_tokens=revoked at=90
+""",
     "busy": "drawn at\n"
     f"t1 issuer {ISSUED} token=j1 client_id=app at=0\n"
     + "\n".join(f"a{i} agent {ACTION} operation=op{i} action_id=x{i} token=j1 at={i + 1}" for i in range(60))
@@ -94,6 +112,39 @@ def test_a_token_that_was_good_for_59_minutes_after_its_task_is_told_with_its_fi
 
 def test_a_run_that_went_on_after_its_end_has_not_ended(connection: psycopg.Connection, url: str) -> None:
     assert group(usage(connection, url), "late").outlived.of == 0
+
+
+def test_a_token_that_was_revoked_with_its_task_did_not_outlive_it(connection: psycopg.Connection, url: str) -> None:
+    found = usage(connection, url, "ended")
+    assert group(found, "neat").outlived.most == 5
+    assert group(found, "five").outlived.most == 30, "revoked with its session"
+    assert {each.right.id: each.revoked_at for each in found.outlived_longest} == {
+        "j3": None,
+        "j5": START + 90 * SECOND,
+        "j2": START + 90 * SECOND,
+        "j1": START + 65 * SECOND,
+    }
+
+
+def test_what_one_statement_of_a_token_does_not_know_another_tells(connection: psycopg.Connection, url: str) -> None:
+    two = group(usage(connection, url, "ended"), "two")
+    assert (two.tokens, two.lifetime.most, two.scopes_granted) == (1, 3660, ("mail.read",))
+    assert two.outlived.most == 30, "the run as its client knows it, the end as its issuer does"
+    late = usage(connection, url, "ended", since=1)
+    assert group(late, "two").tokens == 1, "one statement in the window is enough to know all of them"
+
+
+def test_where_nobody_says_in_which_run_a_token_was_issued_its_task_is_what_it_was_used_in(
+    connection: psycopg.Connection, url: str
+) -> None:
+    three = group(usage(connection, url, "ended"), "three")
+    assert three.outlived.most == 600
+    assert three.scopes_granted == ("mail.read", "mail.send"), "a token that states no scope has those of its grant"
+    assert three.scopes_used == ("mail.read",)
+
+
+def test_a_token_that_was_refused_is_none(connection: psycopg.Connection, url: str) -> None:
+    assert "four" not in {each.name for each in usage(connection, url, "ended").groups}
 
 
 def test_a_scope_is_used_where_a_use_states_it_and_never_by_a_guess(connection: psycopg.Connection, url: str) -> None:

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from ledger.attribution.answer import Grade
+from ledger.attribution.authority import knows
 from ledger.attribution.grades import grade_of_claim
 from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.tokens.above import names_of_token, right_of
 from ledger.attribution.tokens.values import Right
-from ledger.format.kinds import ApiAction, ExecutionControl, Grant, PolicyDecision, TokenIssuance
+from ledger.attribution.withdrawal import grants_of, token_revoked
+from ledger.format.kinds import ApiAction, ExecutionControl, Grant, PolicyDecision, TokenIssuance, TokenReference
 
+V = TypeVar("V")
+_Issued = tuple[Node, TokenIssuance]
 By = Literal["agent", "client", "grant"]
 SECOND: Final = 1_000_000
 WORST: Final = 20
@@ -34,8 +38,10 @@ class UsesOf(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLife:
-    """One token. ``task_ended`` is when the run that it was issued in ended; ``outlived_seconds`` how long it was good after
-    that, None where either is not known. ``uses_after_task`` counts among the uses looked at."""
+    """One token. ``task_ended`` is when the run that it was issued in ended, or where nobody says in which, the runs that it was
+    used in; ``outlived_seconds`` how long it was good after that, until it expired or was revoked, None where either is not
+    known. ``uses_after_task`` counts among the uses looked at. ``scopes`` are its own, or those of its grant where it states
+    none."""
 
     event_id: bytes
     right: Right
@@ -46,6 +52,7 @@ class TokenLife:
     first_use: int | None
     last_use: int | None
     expires_at: int | None
+    revoked_at: int | None
     uses: int
     task_ended: int | None
     outlived_seconds: int | None
@@ -121,7 +128,7 @@ def judge_usage(
     now: int,
 ) -> TokenUsage:
     """The usage of the tokens whose issuances are ``issued``; ``uses`` are by the names of tokens. Several statements of one
-    token are one token: the earliest is the one that is read."""
+    token are one token, of which each may know what others do not; whoever knows it best comes first."""
     lives = list(_lives(index, issued, uses))
     groups: dict[str | None, list[TokenLife]] = {}
     for life in lives:
@@ -149,12 +156,21 @@ def _lives(index: Index, issued: Sequence[Node], uses: Mapping[str, UsesOf]) -> 
     known: set[str] = set()
     for node in sorted(issued, key=lambda each: (each.at, each.event_id, each.digest)):
         fact = node.fact
-        if not isinstance(fact, TokenIssuance) or fact.token is None or not node.effective:
+        if not isinstance(fact, TokenIssuance) or fact.token is None or not node.effective or fact.status == "refused":
             continue
-        names = names_of_token(fact.token)
+        stated = _stated(index, node, fact.token)
+        names = dict.fromkeys(name for _, each in stated for name in names_of_token(each.token))
         if known.isdisjoint(names):
-            yield _life(index, node, fact, _uses_of(names, uses))
+            yield _life(index, stated, _uses_of(names, uses))
         known.update(names)
+
+
+def _stated(index: Index, node: Node, token: TokenReference) -> list[_Issued]:
+    """What is stated of a token that was issued, by whoever knows it best first. One statement may know what another does not:
+    its issuer how long it is good, whoever asked for it in which run."""
+    alike = {each.ref: each for name in names_of_token(token) for each in index.answer_to(name, "token_issuance")}
+    found = [(each, each.fact) for each in {node.ref: node, **alike}.values() if isinstance(each.fact, TokenIssuance)]
+    return sorted((each for each in found if each[1].status != "refused"), key=lambda each: knows(each[0]))
 
 
 def _uses_of(names: Iterable[str], uses: Mapping[str, UsesOf]) -> UsesOf:
@@ -163,44 +179,75 @@ def _uses_of(names: Iterable[str], uses: Mapping[str, UsesOf]) -> UsesOf:
     return UsesOf(sum(each.many for each in found), sorted(seen.values(), key=lambda node: (node.at, node.event_id)))
 
 
-def _life(index: Index, node: Node, fact: TokenIssuance, uses: UsesOf) -> TokenLife:
-    ended = _task_ended(index, node)
-    agents = {each.header.agent_id for each in uses.seen} - {None}
-    stated = [_scopes_stated(index, each, fact.scopes) for each in uses.seen]
-    issued_at = node.at if fact.issued_at is None else fact.issued_at
-    outlived = None if ended is None or fact.expires_at is None else max(fact.expires_at - ended, 0) // SECOND
-    assert fact.token is not None  # noqa: S101 - whoever calls has looked
+def _life(index: Index, stated: Sequence[_Issued], uses: UsesOf) -> TokenLife:
+    (node, best), facts = stated[0], [fact for _, fact in stated]
+    assert best.token is not None  # noqa: S101 - whoever calls has looked
+    named = {each.header.agent_id for each, _ in stated} - {None} or {each.header.agent_id for each in uses.seen} - {
+        None
+    }
+    grant = _first(fact.grant_id for fact in facts)
+    issued_at = _first(fact.issued_at for fact in facts) or min(each.at for each, _ in stated)
+    expires_at = _first(fact.expires_at for fact in facts)
+    revoked_at = _revoked(index, stated, grant, issued_at)
+    good_until = min((each for each in (expires_at, revoked_at) if each is not None), default=None)
+    in_runs = [each for each, _ in stated if each.header.execution_id is not None]
+    ended = _task_ended(index, in_runs or uses.seen)
+    scopes = next((fact.scopes for fact in facts if fact.scopes), ())
+    allowed = scopes or _granted(index, grant, best.token.issuer)
+    said = [_scopes_stated(index, each, allowed) for each in uses.seen]
     return TokenLife(
         event_id=node.event_id,
-        right=right_of(fact.token),
-        agent_id=node.header.agent_id or (agents.pop() if len(agents) == 1 else None),
-        client_id=fact.client_id,
-        grant_id=fact.grant_id,
+        right=right_of(best.token),
+        agent_id=named.pop() if len(named) == 1 else None,
+        client_id=_first(fact.client_id for fact in facts),
+        grant_id=grant,
         issued_at=issued_at,
         first_use=uses.seen[0].at if uses.seen else None,
         last_use=uses.seen[-1].at if uses.seen else None,
-        expires_at=fact.expires_at,
+        expires_at=expires_at,
+        revoked_at=revoked_at,
         uses=uses.many,
         task_ended=ended,
-        outlived_seconds=outlived,
+        outlived_seconds=None if ended is None or good_until is None else max(good_until - ended, 0) // SECOND,
         uses_after_task=sum(1 for each in uses.seen if ended is not None and each.at > ended),
-        scopes=fact.scopes,
-        scopes_used=tuple(sorted(set().union(*stated))),
-        not_stated=sum(1 for each in stated if not each),
+        scopes=allowed,
+        scopes_used=tuple(sorted(set().union(*said))),
+        not_stated=sum(1 for each in said if not each),
         looked_at=len(uses.seen),
         grade=grade_of_claim(node),
     )
 
 
-def _task_ended(index: Index, node: Node) -> int | None:
-    """When the run that a token was issued in ended for good; None where it has no run, or the run has no recorded end."""
-    if node.header.execution_id is None:
-        return None
-    said = index.answer_to(f"run_state:{node.header.execution_id.hex()}", "execution_control")
-    last = next((each for each in reversed(said) if isinstance(each.fact, ExecutionControl)), None)
-    return (
-        last.at if last is not None and isinstance(last.fact, ExecutionControl) and last.fact.action == "end" else None
-    )
+def _first(stated: Iterable[V | None]) -> V | None:
+    return next((each for each in stated if each is not None), None)
+
+
+def _revoked(index: Index, stated: Sequence[_Issued], grant: str | None, issued_at: int) -> int | None:
+    """When it was revoked, alone or with others, or its grant withdrawn."""
+    found = [over.since for node, fact in stated if (over := token_revoked(index, node, fact)) is not None]
+    issuer = stated[0][1].token.issuer if stated[0][1].token is not None else None
+    said = grants_of(index, grant, issuer) if grant is not None else ()
+    found += [node.at for node, fact in said if fact.action == "withdraw" and node.at >= issued_at]
+    return min(found, default=None)
+
+
+def _granted(index: Index, grant: str | None, issuer: str | None) -> tuple[str, ...]:
+    """What a token may do that states no scope: what its grant allows."""
+    said = grants_of(index, grant, issuer) if grant is not None else ()
+    return tuple(dict.fromkeys(scope for _, fact in said if fact.action != "withdraw" for scope in fact.scopes))
+
+
+def _task_ended(index: Index, nodes: Iterable[Node]) -> int | None:
+    """When the runs that events stand in ended for good, the last of them; None where there is no run, or one has no recorded
+    end."""
+    ends = []
+    for run in {node.header.execution_id for node in nodes} - {None}:
+        said = index.answer_to(f"run_state:{run.hex()}", "execution_control") if run is not None else []
+        last = next((each for each in reversed(said) if isinstance(each.fact, ExecutionControl)), None)
+        if last is None or not isinstance(last.fact, ExecutionControl) or last.fact.action != "end":
+            return None
+        ends.append(last.at)
+    return max(ends, default=None)
 
 
 def _scopes_stated(index: Index, use: Node, granted: Sequence[str]) -> set[str]:
