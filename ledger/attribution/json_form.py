@@ -5,12 +5,12 @@ Event ids are UUID text, digests and other bytes lower-case hex, times RFC 3339 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from types import NoneType
-from typing import Any, Final
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 _TIMES: Final = frozenset(
     {
@@ -75,36 +75,54 @@ class _Writers(dict[type[Any], Callable[[Any], Any]]):
         return made
 
     def _make(self, cls: type[Any]) -> Callable[[Any], Any]:
-        if is_dataclass(cls):
-            return self._of_fields([each.name for each in fields(cls)])
-        if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-            return self._of_fields(list(cls._fields))
+        if _has_fields(cls):
+            return self._of_fields(cls, [each.name for each in fields(cls)] if is_dataclass(cls) else cls._fields)
         if issubclass(cls, bytes):
             return _bytes
         return _items if issubclass(cls, (tuple, list, frozenset)) else _same
 
-    def _of_fields(self, names: list[str]) -> Callable[[Any], Any]:
-        """Written out as one expression: what is asked of each field in turn costs more than to write it."""
-        special = {name: _SPECIAL[name] for name in names if name in _SPECIAL}
-        fields_ = (
-            f"{name.removesuffix('_')!r}: special[{name!r}](value.{name})"
-            if name in special
-            else f"{name.removesuffix('_')!r}: held if (cls := (held := value.{name}).__class__) in plain else writers[cls](held)"
-            for name in names
-        )
-        known: dict[str, Any] = {"special": special, "plain": _PLAIN, "writers": self}
-        exec(f"def write(value): return {{{', '.join(fields_)}}}", known)  # noqa: S102 - of names of fields alone
+    def _of_fields(self, cls: type[Any], names: Iterable[str]) -> Callable[[Any], Any]:
+        """Written out as one expression by what the class says of its fields: what is asked of each value costs more than to
+        write it."""
+        hints = get_type_hints(cls)
+        known: dict[str, Any] = {"plain": _PLAIN, "writers": self, "text": _bytes, "time": rfc3339, "hex": _hex}
+        shown = (f"{name.removesuffix('_')!r}: {self._field(name, hints[name], known)}" for name in names)
+        exec(f"def write(value): return {{{', '.join(shown)}}}", known)  # noqa: S102 - of names of fields alone
         write: Callable[[Any], Any] = known["write"]
         return write
 
+    def _field(self, name: str, hint: Any, known: dict[str, Any]) -> str:
+        """What writes a field, as an expression; ``known`` gets what it calls."""
+        value = f"value.{name}"
+        if name == "chain_id":
+            return f"hex({value})"
+        if name in _TIMES:
+            return f"time(held) if (held := {value}).__class__ is int else writers[held.__class__](held)"
+        items = get_args(hint)
+        if get_origin(hint) is tuple and len(items) == 2 and items[1] is Ellipsis:
+            return f"[{one} for held in {value}]" if (one := self._one(name, items[:1], known)) else f"[*{value}]"
+        one = self._one(name, items if get_origin(hint) in (Union, UnionType) else (hint,), known)
+        return f"None if (held := {value}) is None else {one}" if one else value
 
-def _time(value: object) -> Any:
-    return rfc3339(value) if isinstance(value, int) else to_json(value)
+    def _one(self, name: str, hints: Sequence[Any], known: dict[str, Any]) -> str:
+        """What writes ``held``, which is of one of these types and not None; empty where it is written as it is."""
+        told = [each for each in hints if each is not NoneType]
+        if all(each in _PLAIN or get_origin(each) is Literal for each in told):
+            return ""
+        if told == [bytes]:
+            return "text(held)"
+        if len(told) == 1 and _has_fields(told[0]) and not told[0].__subclasses__():
+            known[f"write_{name}"] = self[told[0]]
+            return f"write_{name}(held)"
+        return "held if (cls := held.__class__) in plain else writers[cls](held)"
+
+
+def _has_fields(cls: Any) -> bool:
+    return is_dataclass(cls) or (isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields"))
 
 
 def _hex(value: object) -> Any:
     return value.hex() if isinstance(value, bytes) else to_json(value)
 
 
-_SPECIAL: Final = dict.fromkeys(_TIMES, _time) | {"chain_id": _hex}
 _WRITERS: Final = _Writers()
