@@ -6,7 +6,7 @@ A rule accuses only where the events themselves state both sides: what is not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -15,6 +15,7 @@ from ledger.attribution.rules import (
     accounts,
     approvals,
     bindings,
+    clashes,
     delegations,
     duties,
     exchanges,
@@ -30,7 +31,8 @@ from ledger.attribution.rules.case import Case, Found
 
 class Rule(NamedTuple):
     """``why`` is the reason for the severity, ``closes`` what would settle it, ``source`` where both sides are defined.
-    ``needs`` are marks of which some event must bear one, and ``also`` those that must all be borne, else it finds nothing."""
+    ``needs`` are marks of which some event must bear one, and ``also`` those that must all be borne, else it finds nothing; nor
+    does it without its ``clash``, where it has one."""
 
     name: str
     severity: Severity
@@ -41,6 +43,7 @@ class Rule(NamedTuple):
     find: Callable[[Case], Found]
     needs: int
     also: int = 0
+    clash: int = 0
 
 
 SEVERITIES: Final[dict[Severity, str]] = {
@@ -94,6 +97,7 @@ RULES: Final = (
         approvals.other_than_approved,
         marks.APPROVAL,
         marks.ACTION,
+        clash=clashes.OTHER_APPROVED,
     ),
     Rule(
         "other_than_decided",
@@ -105,6 +109,7 @@ RULES: Final = (
         policies.other_than_decided,
         marks.DECIDED_PARAMETERS,
         marks.ACTION,
+        clash=clashes.OTHER_DECIDED,
     ),
     Rule(
         "meant_for_another",
@@ -116,6 +121,7 @@ RULES: Final = (
         bindings.meant_for_another,
         marks.ABOUT | marks.APPROVAL,
         marks.ACTION,
+        clash=clashes.MEANT_FOR_ANOTHER,
     ),
     Rule(
         "undecided",
@@ -127,6 +133,7 @@ RULES: Final = (
         duties.undecided,
         marks.ALWAYS,
         marks.ACTION,
+        clash=clashes.UNDECIDED,
     ),
     Rule(
         "approval_reused",
@@ -137,6 +144,7 @@ RULES: Final = (
         "schemas/oversight: uses_allowed",
         approvals.approval_reused,
         marks.APPROVAL,
+        clash=clashes.REUSED,
     ),
     Rule(
         "obligation_unmet",
@@ -158,6 +166,7 @@ RULES: Final = (
         "RFC 8693 §1.1 (impersonation and delegation)",
         tokens.other_person,
         marks.SUBJECT,
+        clash=clashes.OTHER_PERSON,
     ),
     Rule(
         "actor_mismatch",
@@ -169,6 +178,7 @@ RULES: Final = (
         tokens.actor_mismatch,
         marks.REGISTERED,
         marks.ACTION | marks.ACTOR,
+        clash=clashes.OTHER_ACTOR,
     ),
     Rule(
         "ended_grant",
@@ -180,6 +190,7 @@ RULES: Final = (
         tokens.ended_grant,
         marks.GRANT,
         marks.ACTION,
+        clash=clashes.GRANT_OVER,
     ),
     Rule(
         "accounts_disagree",
@@ -191,6 +202,7 @@ RULES: Final = (
         accounts.accounts_disagree,
         marks.SEEN | marks.PARAMETERS,
         marks.ACTION,
+        clash=clashes.DISAGREE,
     ),
     Rule(
         "vouched_and_denied",
@@ -211,6 +223,7 @@ RULES: Final = (
         "schemas/oversight: by; EU AI Act Art. 14",
         approvals.agent_approved,
         marks.APPROVAL,
+        clash=clashes.BY_AGENT,
     ),
     Rule(
         "one_person_alone",
@@ -222,6 +235,7 @@ RULES: Final = (
         duties.one_person_alone,
         marks.ALWAYS,
         marks.ACTION,
+        clash=clashes.ALONE,
     ),
     Rule(
         "delegation_wider",
@@ -232,6 +246,7 @@ RULES: Final = (
         "RFC 8693 §1.1, §4.1, §4.4; schemas/grant: parent_grant_id",
         delegations.delegation_wider,
         marks.HANDED_DOWN | marks.GRANT,
+        clash=clashes.WIDER,
     ),
     Rule(
         "person_exchanged",
@@ -242,6 +257,7 @@ RULES: Final = (
         "RFC 8693 §1.1, §4.4; schemas/token_issuance: subject_token",
         exchanges.person_exchanged,
         marks.EXCHANGED,
+        clash=clashes.EXCHANGED,
     ),
     Rule(
         "untrusted_influence",
@@ -263,6 +279,7 @@ RULES: Final = (
         "schemas/execution_control: action; oversight: action (stop)",
         order.run_ended,
         marks.RUN,
+        clash=clashes.RUN_OVER,
     ),
     Rule(
         "agent_suspended",
@@ -294,6 +311,7 @@ RULES: Final = (
         accounts.completed_twice,
         marks.KEYED,
         marks.ACTION,
+        clash=clashes.TWICE,
     ),
     Rule(
         "other_audience",
@@ -305,6 +323,7 @@ RULES: Final = (
         tokens.other_audience,
         marks.SEEN | marks.AUDIENCE,
         marks.ACTION,
+        clash=clashes.TOKEN_STRAYED,
     ),
     Rule(
         "expired_token",
@@ -316,6 +335,7 @@ RULES: Final = (
         tokens.expired_token,
         marks.TOKEN_ENDS,
         marks.ACTION,
+        clash=clashes.TOKEN_OVER,
     ),
     Rule(
         "token_not_yet_valid",
@@ -327,6 +347,7 @@ RULES: Final = (
         tokens.token_not_yet_valid,
         marks.TOKEN_BEGINS,
         marks.ACTION,
+        clash=clashes.TOKEN_EARLY,
     ),
     Rule(
         "approval_expired",
@@ -338,6 +359,7 @@ RULES: Final = (
         approvals.approval_expired,
         marks.APPROVAL,
         marks.ACTION,
+        clash=clashes.APPROVAL_OVER,
     ),
     Rule(
         "decision_expired",
@@ -349,6 +371,7 @@ RULES: Final = (
         policies.decision_expired,
         marks.DECISION_ENDS,
         marks.ACTION,
+        clash=clashes.DECISION_OVER,
     ),
     Rule(
         "decision_missing",
@@ -360,6 +383,7 @@ RULES: Final = (
         policies.decision_missing,
         marks.RELIES,
         marks.ACTION,
+        clash=clashes.DECISION_MISSING,
     ),
     Rule(
         "effect_before_cause",
@@ -370,6 +394,7 @@ RULES: Final = (
         "schemas/event_header: causes, occurred_at",
         order.effect_before_cause,
         marks.ALWAYS,
+        clash=clashes.BEFORE_CAUSE,
     ),
     Rule(
         "scope_missing",
@@ -381,6 +406,7 @@ RULES: Final = (
         tokens.scope_missing,
         marks.SEEN,
         marks.ACTION,
+        clash=clashes.SCOPELESS,
     ),
 )
 """Every rule, the worst first."""
@@ -389,13 +415,18 @@ BY_NAME: Final = {rule.name: rule for rule in RULES}
 
 
 @lru_cache(maxsize=1024)
-def asked(borne: int) -> tuple[Rule, ...]:
-    """The rules that may find something where events bear these marks."""
-    return tuple(rule for rule in RULES if rule.needs & borne and rule.also & borne == rule.also)
+def asked(borne: int, met: int = clashes.ANY) -> tuple[Rule, ...]:
+    """The rules that may find something where events bear these marks, and these clashes are met."""
+    return tuple(
+        rule
+        for rule in RULES
+        if rule.needs & borne and rule.also & borne == rule.also and (rule.clash & met or not rule.clash)
+    )
 
 
-def contradictions(case: Case) -> tuple[Contradiction, ...]:
-    """What the rules find, in their order: the worst first. What two events of the case lead to is said once."""
+def contradictions(case: Case, rules: Iterable[Rule] | None = None) -> tuple[Contradiction, ...]:
+    """What the rules find, in their order: the worst first. What two events of the case lead to is said once. ``rules`` are those
+    that may find something, where that is known."""
     found = (
         Contradiction(
             rule=rule.name,
@@ -404,7 +435,7 @@ def contradictions(case: Case) -> tuple[Contradiction, ...]:
             evidence=tuple(dict.fromkeys(node.event_id for node in evidence)),
             closes=rule.closes,
         )
-        for rule in asked(case.marks)
+        for rule in (asked(case.marks) if rules is None else rules)
         for detail, evidence in rule.find(case)
     )
     return tuple(dict.fromkeys(found))

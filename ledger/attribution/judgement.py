@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Contradiction, Party, Trigger
-from ledger.attribution.contradictions import contradictions
+from ledger.attribution.contradictions import Rule, asked, contradictions
 from ledger.attribution.explain import Verdict, case_of, class_of, judge
 from ledger.attribution.grades import weakest
 from ledger.attribution.house import NO_RULES, HouseRules
@@ -18,6 +18,7 @@ from ledger.attribution.links import Links
 from ledger.attribution.path import read_owners
 from ledger.attribution.pool import Extent, Pool
 from ledger.attribution.rules.case import Case
+from ledger.attribution.rules.clashes import clashes_of
 from ledger.attribution.subgraph import Index, Node, Subgraph
 from ledger.attribution.triggers import beginnings
 from ledger.format.kinds import ApiAction
@@ -72,6 +73,7 @@ class Bench:
     def __init__(self, pool: Pool, house: HouseRules = NO_RULES) -> None:
         self._pool, self._house = pool, house
         self.whole = Links(Index(pool.whole(), pool.names))
+        self._clashes = clashes_of(self.whole.index)
         self._parts: dict[Extent, Links] = {}
 
     def judge(self, event_id: bytes) -> Judgement:
@@ -95,19 +97,26 @@ class Bench:
         """What contradicts an event, from when on and until when: the answer at each append time at which it may have changed."""
         case = verdict.case
         nodes = case.names.graph.nodes
+        rules = self.rules(event_id, case)
+        if not rules:
+            return ()
         first = min(node.append_time for node in verdict.asked)
         moments = sorted({node.append_time for node in nodes if node.append_time > first})[-MOMENTS:]
         held: dict[str, Accusation] = {}
         over: list[Accusation] = []
         for moment in (first, *moments):
             last = moment == (moments[-1] if moments else first)
-            found = contradictions(case if last else self._before(event_id, moment))
+            found = contradictions(case if last else self._before(event_id, moment), rules)
             now = {each.rule: each for each in reversed(found)}
             over += [each._replace(closed_at=moment) for rule, each in held.items() if rule not in now]
             held = {
                 rule: _accusation(each, held[rule].opened_at if rule in held else moment) for rule, each in now.items()
             }
         return tuple(sorted((*over, *held.values()), key=lambda each: (each.opened_at, each.rule)))
+
+    def rules(self, event_id: bytes, case: Case, /) -> tuple[Rule, ...]:
+        """The rules that may find something about an event, now or at any earlier time."""
+        return asked(case.marks, self._clashes.met(event_id, case.names.graph.nodes, self._house))
 
     def _before(self, event_id: bytes, moment: int) -> Case:
         before = self._pool.part_as_of(event_id, moment)

@@ -10,8 +10,9 @@ from typing import Final
 from ledger.attribution.authority import party
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found
-from ledger.attribution.subgraph import Node
+from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, may_be_two
+from ledger.attribution.rules.things import Told, answering
+from ledger.attribution.subgraph import Index, Node
 from ledger.format.event import COMPENSATES
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
@@ -28,6 +29,41 @@ def accounts_disagree(case: Case) -> Found:
         yield from _parameters(case, said)
         yield from _subjects(case, said)
         yield from _times(said)
+
+
+def may_disagree(index: Index, told: Told) -> bool:
+    """Whether any two accounts that may be of one thing do not agree."""
+    if len(told.accounts) < 2:
+        return False
+    said = [(node, fact) for node, fact, _ in told.accounts]
+    seen = [fact for _, fact in said if fact.observer != "agent"]
+    called = [fact for _, fact in said if fact.observer == "agent"]
+    done = any(fact.outcome == "success" or fact.effect in ("partial", "full") for _, fact in said)
+    failed = any(fact.outcome in ("denied", "failure") or fact.effect == "none" for _, fact in said)
+    wrote = any(fact.activity in ("update", "delete") for fact in seen)
+    return (
+        (bool(seen) and done and failed)
+        or (wrote and any(fact.activity == "read" for fact in called))
+        or len({fact.parameter_digest for _, fact in said} - {None}) > 1
+        or (bool(seen) and (_may_be_of_two(index, said) or _may_be_apart(said)))
+    )
+
+
+def _may_be_of_two(index: Index, said: _Said) -> bool:
+    people = {node.header.principal for node, _ in said}
+    named = [who for each in people if (who := party(index, each)) is not None] if len(people) > 1 else []
+    return any(may_be_two(*each) for each in combinations(named, 2))
+
+
+def _may_be_apart(said: _Said) -> bool:
+    """Whether who was called was done with it before it was called, or got it after it was done."""
+    received = [node for node, fact in said if fact.observer == "resource"]
+    called = [(node.at, fact) for node, fact in said if fact.observer == "agent"]
+    return any(
+        _end(node) < at - SKEW or (fact.ended_at is not None and node.at > fact.ended_at + SKEW)
+        for node in received
+        for at, fact in called
+    )
 
 
 def _outcomes(said: _Said) -> Found:
@@ -214,6 +250,22 @@ def completed_twice(case: Case) -> Found:
             told.add(key)
             detail = f"{account.service} carried out {said.operation} a second time under idempotency key {said.idempotency_key}"
             yield detail, [first, account]
+
+
+def may_be_second(index: Index, told: Told) -> bool:
+    """Whether an account is of the whole effect of what the same service may have carried out before under the same key."""
+    for account, said, _ in told.accounts:
+        if said.idempotency_key is None or said.effect != "full" or said.observer != "resource" or account.importer:
+            continue
+        name = f"idempotency:{said.target_system or ''}\0{said.idempotency_key}"
+        if any(
+            isinstance(fact := each.fact, ApiAction)
+            and (fact.effect, fact.observer, each.service) == ("full", "resource", account.service)
+            and (fact.action_id, fact.attempt) != (said.action_id, said.attempt)
+            for each in answering(index, [name], "api_action")
+        ):
+            return True
+    return False
 
 
 def _first_under(case: Case, account: Node, said: ApiAction) -> Node | None:

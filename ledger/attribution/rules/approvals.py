@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ledger.attribution.authority import more_uses, party, use_of, uses_of
 from ledger.attribution.json_form import rfc3339
+from ledger.attribution.naming import agents_named
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
-from ledger.attribution.subgraph import Node
+from ledger.attribution.rules.things import Told, answering
+from ledger.attribution.subgraph import Index, Node
 from ledger.format.event import COMPENSATES
 from ledger.format.kinds import ApiAction, Oversight
 
@@ -39,6 +41,41 @@ def _tries_done(case: Case) -> list[Node]:
         if own and fact.attempt is not None and node.ref not in undone:
             done.setdefault(node.service, {}).setdefault(fact.attempt, node)
     return list(max(done.values(), key=len, default={}).values())
+
+
+def may_be_reused(index: Index, approval: Node) -> bool:
+    """Whether more actions may have relied on an approval than it allows."""
+    allowed = approval.fact.uses_allowed if isinstance(approval.fact, Oversight) else None
+    return allowed is not None and len(uses_of(index, approval)) > allowed
+
+
+def may_be_done_again(told: Told) -> bool:
+    """Whether whoever was called may have wholly carried a thing out in more than one try."""
+    tries = [(node.service, fact.attempt) for node, fact, _ in told.accounts if fact.effect == "full"]
+    return len({each for each in tries if each[1] is not None}) > 1
+
+
+def may_be_no_persons(index: Index, approval: Node) -> bool:
+    """Whether an approval is by a workload, or by whom anybody registered as an agent."""
+    fact = approval.fact
+    who = party(index, fact.by) if isinstance(fact, Oversight) and fact.action in APPROVES else None
+    if who is None or who.state != "named":
+        return False
+    names = [f"agent:{each}" for each in agents_named(who.issuer or "", who.subject or "")]
+    return who.kind == "workload" or bool(answering(index, names, "agent_registration"))
+
+
+def may_be_late(account: Node, approval: Oversight) -> bool:
+    ends = approval.expires_at if approval.action in APPROVES else None
+    return ends is not None and account.at > ends + SKEW
+
+
+def may_differ(account: ApiAction, approval: Oversight) -> bool:
+    """Whether an account states other parameters than an approval is bound to."""
+    if approval.binding != "digest" or approval.action not in APPROVES:
+        return False
+    bound = approval.edited_digest or approval.bound_digest
+    return bound is not None and account.parameter_digest not in (None, bound)
 
 
 def approval_expired(case: Case) -> Found:

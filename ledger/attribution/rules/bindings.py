@@ -5,17 +5,19 @@ Only what both sides state in one scheme of names is compared (``ledger.attribut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from ledger.attribution.answer import Concerns
 from ledger.attribution.authority import party
 from ledger.attribution.naming import Thing, covers, same_agent, same_operation, same_thing
 from ledger.attribution.observed import comparable
-from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found
-from ledger.attribution.subgraph import Node
+from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found, may_be_two
+from ledger.attribution.rules.things import Told
+from ledger.attribution.subgraph import Index, Node
 from ledger.format.event import AUTHORIZED_BY
-from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision
+from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision, TokenIssuance
 
 
 def meant_for_another(case: Case) -> Found:
@@ -40,6 +42,42 @@ def meant_for_another(case: Case) -> Found:
         why = _other_approved(case, node, said) if accounts else None
         if why is not None and all(_other_approved(case, *other) for other in approved):
             yield f"approval {said.oversight_id} {why[0]}", [node, *accounts, *why[1]]
+
+
+def may_be_for_another(index: Index, told: Told) -> bool:
+    """Whether any decision or approval that may be cited is about something else than any account states."""
+    for decision in told.decisions:
+        if any(_is_of_another(index, decision, *each) for each in told.accounts):
+            return True
+    given = [each for each in told.oversights if each.action in APPROVES]
+    return any(
+        (said.operation is not None and same_operation(said.operation, fact.operation) is False)
+        or (said.binding == "reference" and said.reference not in (None, fact.action_id))
+        for said in given
+        for _, fact, _ in told.accounts
+    )
+
+
+def _is_of_another(
+    index: Index, decision: PolicyDecision, account: Node, fact: ApiAction, issued: Sequence[TokenIssuance]
+) -> bool:
+    if decision.action_id not in (None, fact.action_id):
+        return True
+    asked, doer = decision.subject_agent, account.header.agent_id
+    if asked is not None and doer is not None and same_agent(asked, doer) is False:
+        return True
+    who = party(index, decision.subject)
+    people = {account.header.principal, *(each.subject for each in issued)} - {decision.subject}
+    if who is not None and any((other := party(index, each)) is not None and may_be_two(who, other) for each in people):
+        return True
+    if decision.resource is None or fact.resource is None:
+        return False
+    return _is_of_two(decision.resource_type, decision.resource, fact.resource_type, fact.resource)
+
+
+@lru_cache(maxsize=4096)
+def _is_of_two(type_: str | None, name: str, other_type: str | None, other: str) -> bool:
+    return same_thing(Thing(type_, name), Thing(other_type, other)) is False
 
 
 def is_allowed(case: Case, account: Node | None = None) -> bool:

@@ -191,10 +191,7 @@ class Case:
         token says whether it does. So two subjects are two people where both have a name, where both stand in tokens for one
         client, or where the house rules say that this issuer calls a person the same everywhere.
         """
-        human = one.kind == other.kind == "human"
-        if not human or one.issuer is None or one.issuer != other.issuer or one.subject == other.subject:
-            return False
-        if one.label == other.label:
+        if not may_be_two(one, other):
             return False
         named = one.name is not None and other.name is not None
         return (
@@ -233,6 +230,13 @@ def ended(account: Node) -> int:
 
 def _attempt(account: Node) -> int | None:
     return account.fact.attempt if isinstance(account.fact, ApiAction) else None
+
+
+def may_be_two(one: Party, other: Party) -> bool:
+    """Whether two people may be meant: both human, under two subjects of one issuer, and not of one name."""
+    human = one.kind == other.kind == "human"
+    two = human and one.issuer is not None and one.issuer == other.issuer and one.subject != other.subject
+    return two and one.label != other.label
 
 
 def _token_of(account: Node) -> tuple[str, ...] | None:

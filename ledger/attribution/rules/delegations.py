@@ -10,7 +10,8 @@ from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import covers_scope, is_for
 from ledger.attribution.rules.case import SKEW, Case, Found
-from ledger.attribution.subgraph import Node
+from ledger.attribution.rules.things import answering
+from ledger.attribution.subgraph import Index, Node
 from ledger.format.kinds import Grant, TokenIssuance
 
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -39,6 +40,25 @@ def _issuer(fact: TokenIssuance) -> str | None:
     return fact.token.issuer if fact.token is not None else None
 
 
+def may_be_wider(index: Index, node: Node) -> bool:
+    """Whether a token or grant goes beyond anything that is stated of the grant or token that it may be derived from."""
+    fact = node.fact
+    if node.importer:
+        return False
+    if isinstance(fact, TokenIssuance):
+        grant_id, own = fact.grant_id, {fact.client_id, _issuer(fact)}
+        names = token_names(node.payload["subject_token"]) if node.payload is not None else []
+        sources = answering(index, names, "token_issuance") if fact.grant_type == _EXCHANGE else []
+        if any(isinstance(each.fact, TokenIssuance) and _beyond_token(fact, each.fact) for each in sources):
+            return True
+    elif isinstance(fact, Grant):
+        grant_id, own = fact.parent_grant_id, {fact.delegate}
+    else:
+        return False
+    given = answering(index, [f"grant:{grant_id}"], "grant") if grant_id is not None else []
+    return any(isinstance(each.fact, Grant) and _beyond_grant(fact, each.fact, own) for each in given)
+
+
 def _than_grant(
     case: Case, node: Node, fact: TokenIssuance | Grant, grant_id: str | None, own: set[str | None]
 ) -> Found:
@@ -47,13 +67,18 @@ def _than_grant(
     if found is None or found[0].ref == node.ref:
         return
     given, grant = found
-    own |= {grant.delegate, *(each.rpartition("#")[2] for each in (grant.delegate, *own) if each is not None)}
-    beyond = [*_scopes(fact.scopes, grant.scopes), *_later(fact.expires_at, grant.expires_at)]
-    more = {each for each in fact.audiences if not any(is_for(given, each) for given in grant.audiences)} - own
-    if grant.audiences and more:
-        beyond.append(f"audience {' '.join(sorted(more))}")
-    if beyond:
+    if beyond := _beyond_grant(fact, grant, own):
         yield f"{_named(fact)} goes beyond grant {grant_id}: {'; '.join(beyond)}", [given, node]
+
+
+def _beyond_grant(fact: TokenIssuance | Grant, grant: Grant, own: set[str | None]) -> list[str]:
+    beyond = [*_scopes(fact.scopes, grant.scopes), *_later(fact.expires_at, grant.expires_at)]
+    more = {each for each in fact.audiences if not any(is_for(given, each) for given in grant.audiences)}
+    if grant.audiences and more:
+        own = {*own, grant.delegate}
+        if more := more - own - {each.rpartition("#")[2] for each in own if each is not None}:
+            beyond.append(f"audience {' '.join(sorted(more))}")
+    return beyond
 
 
 def _as_of(case: Case, grant_id: str, node: Node) -> tuple[Node, Grant] | None:
@@ -79,11 +104,14 @@ def _than_token(case: Case, node: Node, fact: TokenIssuance) -> Found:
     if fact.grant_type != _EXCHANGE or not stated:
         return
     source, parent = min(stated, key=lambda each: knows(each[0]))
+    if beyond := _beyond_token(fact, parent):
+        yield f"{_named(fact)} goes beyond the token that it was exchanged from: {'; '.join(beyond)}", [source, node]
+
+
+def _beyond_token(fact: TokenIssuance, parent: TokenIssuance) -> list[str]:
     elsewhere = fact.audiences and parent.audiences and set(fact.audiences).isdisjoint(parent.audiences)
     scopes = () if elsewhere else _scopes(fact.scopes, parent.scopes)
-    beyond = [*scopes, *_later(fact.expires_at, parent.expires_at), *_actors(fact, parent)]
-    if beyond:
-        yield f"{_named(fact)} goes beyond the token that it was exchanged from: {'; '.join(beyond)}", [source, node]
+    return [*scopes, *_later(fact.expires_at, parent.expires_at), *_actors(fact, parent)]
 
 
 def _named(fact: TokenIssuance | Grant) -> str:

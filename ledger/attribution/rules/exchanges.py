@@ -5,8 +5,9 @@ from __future__ import annotations
 from ledger.attribution.answer import Party
 from ledger.attribution.authority import knows, party
 from ledger.attribution.joins import token_names
-from ledger.attribution.rules.case import SKEW, Case, Found
-from ledger.attribution.subgraph import Node
+from ledger.attribution.rules.case import SKEW, Case, Found, may_be_two
+from ledger.attribution.rules.things import answering
+from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.withdrawal import EXCHANGES
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import Actor, Grant, TokenIssuance
@@ -34,6 +35,26 @@ def person_exchanged(case: Case) -> Found:
         if not _gave(case, node, fact, subject) and not _may_act(case, fact, parent, before, subject):
             name = f"token {fact.token.jti}" if fact.token is not None and fact.token.jti is not None else "the token"
             yield f"{name} is {subject.label}'s, and was obtained with a token of {before.label}", [given, node]
+
+
+def may_be_anothers(index: Index, node: Node) -> bool:
+    """Whether a token that an issuance may come from, however far back, is stated to be another person's."""
+    fact = node.fact
+    if not isinstance(fact, TokenIssuance) or node.importer or fact.subject is None or node.payload is None:
+        return False
+    subject = party(index, fact.subject)
+    ahead, passed = token_names(node.payload["subject_token"]), set[str]()
+    while subject is not None and ahead:
+        passed.update(ahead)
+        issued = answering(index, ahead, "token_issuance")
+        if len(passed) > EXCHANGES:
+            return True
+        people = [party(index, each.fact.subject) for each in issued if isinstance(each.fact, TokenIssuance)]
+        if any(each is not None and may_be_two(each, subject) for each in people):
+            return True
+        sources = [name for each in issued if each.payload for name in token_names(each.payload["subject_token"])]
+        ahead = [name for name in dict.fromkeys(sources) if name not in passed]
+    return False
 
 
 def _issuances(case: Case, near: Node, field: str) -> list[_Issued]:

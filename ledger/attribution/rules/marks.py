@@ -2,6 +2,7 @@
 
 Each mark is a necessary condition, and stays one whatever is left out: a rule whose marks no event of a question bears
 finds nothing in it, nor in what was there of it at an earlier time. Most questions ask few rules.
+What two events must say beside each other for a rule to speak is in ``rules.clashes``.
 """
 
 from __future__ import annotations

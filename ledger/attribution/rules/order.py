@@ -8,7 +8,7 @@ from uuid import UUID
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import SAME, Edge
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended
-from ledger.attribution.subgraph import Node
+from ledger.attribution.subgraph import Index, Node
 from ledger.format.event import CONTINUES, SCHEDULED_BY, STARTED_BY
 from ledger.format.kinds import ApiAction, ExecutionControl, Oversight, Prompt
 
@@ -40,6 +40,18 @@ def effect_before_cause(case: Case) -> Found:
         yield f"by {clocks} the {edge.source.kind} was over {apart_by}", [edge.target, edge.source]
 
 
+def may_precede(index: Index, node: Node) -> bool:
+    """Whether an event may have been over before one that it states as its cause."""
+    if node.importer:
+        return False
+    for cause in node.header.causes:
+        for each in index.by_id.get(cause.event_id, ()):
+            if each.at > node.at + SKEW and not each.importer and cause.relation not in SAME:
+                until = _until(node) if cause.relation not in _BEGINS else node.at
+                return until is not None and each.at > until + SKEW
+    return False
+
+
 def _until(node: Node) -> int | None:
     """When an event was over; None where it lasts and does not say."""
     if isinstance(node.fact, ApiAction):
@@ -63,6 +75,17 @@ def run_ended(case: Case) -> Found:
                 f"its run {_WAS[_state(end)]} at {rfc3339(end.at)}, and the {node.kind} came at {rfc3339(node.at)}",
                 [end, node],
             )
+
+
+def may_be_late(index: Index, node: Node) -> bool:
+    """Whether an event may have come after the end of its run."""
+    run = node.header.execution_id
+    if run is None or node.importer or node.kind not in _OF_A_RUN:
+        return False
+    return any(
+        each.at < node.at - SKEW and _state(each) not in ("start", "resume")
+        for each in index.answering.get(f"run_state:{run.hex()}", ())
+    )
 
 
 def _end(case: Case, run: bytes, node: Node) -> Node | None:

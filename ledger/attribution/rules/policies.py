@@ -8,8 +8,9 @@ from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.bindings import concerns, is_allowed, is_meant_for_this, is_of_others, relying
 from ledger.attribution.rules.case import APPROVES, OVERRIDES, SKEW, Case, Found
-from ledger.attribution.subgraph import Node
-from ledger.format.kinds import Oversight, PolicyDecision
+from ledger.attribution.rules.things import Told, answering
+from ledger.attribution.subgraph import Index, Node
+from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
 
 DEMANDS_APPROVAL: Final = frozenset(
     {"approval", "approve", "approval_required", "human_approval", "require_approval", "requires_approval"}
@@ -91,6 +92,12 @@ def other_than_decided(case: Case) -> Found:
             yield f"decision {fact.decision_id or ''} was about other parameters".replace("  ", " "), [node, *differ]
 
 
+def may_differ(account: ApiAction, decision: PolicyDecision) -> bool:
+    """Whether an account states other parameters than a decision allows."""
+    allowed = _parameters(decision)
+    return allowed is not None and account.parameter_digest not in (None, allowed)
+
+
 def _is_decided(case: Case, parameters: bytes, account: Node) -> bool:
     """Whether some decision, taken before it was over, allows what an account states."""
     return any(
@@ -149,6 +156,23 @@ def decision_missing(case: Case) -> Found:
         return
     for node, decision in missing:
         yield f"it relies on decision {decision}, which nobody recorded", [node]
+
+
+def may_be_missing(index: Index, told: Told) -> bool:
+    """Whether at any time an account may have been there and the decision that it names was not."""
+    for node, fact, _ in told.accounts:
+        if fact.decision_id is None or node.importer:
+            continue
+        known = answering(index, [f"decision:{fact.decision_id}"], "policy_decision")
+        came = min((each.append_time for each in known), default=None)
+        if came is None or came > node.append_time or len(known) > index.graph.limits.candidates:
+            return True
+    return False
+
+
+def may_be_late(account: Node, decision: PolicyDecision) -> bool:
+    ends = decision.expires_at if decision.decision != "deny" else None
+    return ends is not None and account.at > ends + SKEW
 
 
 def decision_expired(case: Case) -> Found:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import is_for
-from ledger.attribution.rules.case import SKEW, Case, Found, ended
-from ledger.attribution.subgraph import Node, Ref
+from ledger.attribution.rules.case import SKEW, Case, Found, ended, may_be_two
+from ledger.attribution.rules.things import Told, answering
+from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.withdrawal import grant_ended, token_revoked
-from ledger.format.kinds import AgentRegistration, Grant, TokenIssuance
+from ledger.format.kinds import AgentRegistration, ApiAction, Grant, TokenIssuance
 
 _SCOPE: Final = frozenset({"insufficient_scope", "invalid_scope", "wrong_scope", "missing_scope"})
 _AUDIENCE: Final = frozenset({"invalid_audience", "wrong_audience", "invalid_target"})
@@ -20,13 +21,79 @@ _AUDIENCE: Final = frozenset({"invalid_audience", "wrong_audience", "invalid_tar
 
 def _refused_for(case: Case, errors: frozenset[str]) -> list[Node]:
     """Accounts of whoever received the call that say that it was refused for one of ``errors``."""
-    return [
-        node
-        for node, fact in case.accounts
-        if fact.observer in ("resource", "intermediary")
-        and fact.outcome == "denied"
-        and errors & {fact.error_type, fact.status}
-    ]
+    return [node for node, fact in case.accounts if _is_refused_for(fact, errors)]
+
+
+def _is_refused_for(fact: ApiAction, errors: frozenset[str]) -> bool:
+    if fact.outcome != "denied" or fact.observer not in ("resource", "intermediary"):
+        return False
+    return bool(errors & {fact.error_type, fact.status})
+
+
+def may_lack_scope(told: Told) -> bool:
+    return any(_is_refused_for(fact, _SCOPE) for _, fact, _ in told.accounts)
+
+
+def may_have_strayed(told: Told, known: Collection[str]) -> bool:
+    """Whether an account says so, or of a token that it may have presented somebody states another audience than who was called,
+    who is one of ``known``."""
+    return any(
+        _is_refused_for(fact, _AUDIENCE)
+        or (
+            (called := fact.target_system) is not None
+            and any(each.audiences and not _is_for(each.audiences, called) for each in issued)
+            and (called in known or ("://" in called and any(is_for(each, called) for each in known)))
+        )
+        for _, fact, issued in told.accounts
+    )
+
+
+def may_be_late(account: Node, issued: Iterable[TokenIssuance]) -> bool:
+    return any(each.expires_at is not None and account.at > each.expires_at + SKEW for each in issued)
+
+
+def may_be_early(account: Node, issued: Iterable[TokenIssuance]) -> bool:
+    begins = [each.issued_at if each.not_before is None else each.not_before for each in issued]
+    return any(begin is not None and ended(account) < begin - SKEW for begin in begins)
+
+
+def may_be_over(grant: Node, latest: int) -> bool:
+    """Whether a grant may be over when something was done, the ``latest`` of all then."""
+    fact = grant.fact
+    if not isinstance(fact, Grant):
+        return False
+    return fact.action == "withdraw" or (fact.expires_at is not None and fact.expires_at <= latest)
+
+
+def may_be_anothers(index: Index, said: Node, issued: Iterable[TokenIssuance]) -> bool:
+    """Whether an event is said to be for another person than a token that it may have presented."""
+    who = party(index, said.header.principal) if not said.importer else None
+    if who is None:
+        return False
+    subjects = [party(index, each.subject) for each in issued]
+    return any(each is not None and may_be_two(who, each) for each in subjects)
+
+
+def may_be_other_actors(index: Index, told: Told) -> bool:
+    """Whether any registration of an agent by itself has not the actor of a token that it may have presented: there may have been
+    no other one yet."""
+    for account, said, issued in told.accounts:
+        agent = account.header.agent_id
+        if agent is None or said.observer != "agent" or not issued:
+            continue
+        for each in answering(index, [f"agent:{agent}"], "agent_registration"):
+            names = {agent, *(each.fact.client_ids if isinstance(each.fact, AgentRegistration) else ())}
+            if any(_is_of_none(token, names) for token in issued):
+                return True
+    return False
+
+
+def _is_of_none(token: TokenIssuance, names: set[str]) -> bool:
+    """Whether a token names who acts with it, and by none of these names."""
+    if token.act is None or token.act.malformed or not token.act.chain:
+        return False
+    actor = token.act.chain[0]
+    return actor.sub is not None and not {actor.sub, f"{actor.iss}#{actor.sub}"} & {*names, *map(_local, names)}
 
 
 def scope_missing(case: Case) -> Found:
@@ -42,8 +109,8 @@ def scope_missing(case: Case) -> Found:
 def other_audience(case: Case) -> Found:
     """Whoever was called refused it as for somebody else; or took it, being one whom tokens here name and this one does not."""
     if refused := _refused_for(case, _AUDIENCE):
-        audiences = ", ".join(dict.fromkeys(each for _, fact in case.tokens for each in fact.audiences))
-        yield f"the token is for {audiences or 'another audience'}", [*refused, *(node for node, _ in case.tokens)]
+        named = ", ".join(dict.fromkeys(each for _, fact in case.tokens for each in fact.audiences))
+        yield f"the token is for {named or 'another audience'}", [*refused, *(node for node, _ in case.tokens)]
         return
     elsewhere = [
         (account, said.target_system, stated)
@@ -54,20 +121,20 @@ def other_audience(case: Case) -> Found:
     ]
     if not elsewhere or not case.took_effect:
         return
-    known = {each for node in case.names.graph.nodes if node.effective for each in _audiences(node)}
+    known = {each for node in case.names.graph.nodes if node.effective for each in audiences(node)}
     wrong: dict[Ref, tuple[Node, list[Node]]] = {}
     for account, target, stated in elsewhere:
         for node, _ in stated if any(is_for(each, target) and is_for(target, each) for each in known) else ():
             wrong.setdefault(node.ref, (node, []))[1].append(account)
     for node, accounts in wrong.values():
-        yield f"the token is for {', '.join(_audiences(node))}, and was used elsewhere", [node, *accounts]
+        yield f"the token is for {', '.join(audiences(node))}, and was used elsewhere", [node, *accounts]
 
 
 def _is_for(audiences: tuple[str, ...], called: str) -> bool:
     return any(is_for(each, called) for each in audiences)
 
 
-def _audiences(node: Node) -> tuple[str, ...]:
+def audiences(node: Node) -> tuple[str, ...]:
     return node.fact.audiences if isinstance(node.fact, TokenIssuance) else ()
 
 
@@ -183,12 +250,9 @@ def actor_mismatch(case: Case) -> Found:
         known = any(each.at <= account.at + SKEW for each, _ in registered)
         names = {name for _, fact in registered for name in (agent, *fact.client_ids)}
         for issued, token in case.presented(account):
-            if token.act is None or token.act.malformed or not token.act.chain or not known:
-                continue
-            actor = token.act.chain[0]
-            if actor.sub is not None and not {actor.sub, f"{actor.iss}#{actor.sub}"} & {*names, *map(_local, names)}:
+            if known and token.act is not None and _is_of_none(token, names):
                 yield (
-                    f"the token's actor is {actor.sub}, the agent is {agent}",
+                    f"the token's actor is {token.act.chain[0].sub}, the agent is {agent}",
                     [issued, account, *(each for each, _ in registered)],
                 )
 

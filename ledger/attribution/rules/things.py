@@ -1,0 +1,116 @@
+"""Which accounts may be of one thing, and which tokens, decisions and approvals they may rely on, whatever is left out of what is
+known: more than an answer finds, for what ``rules.clashes`` looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from ledger.attribution.joins import statement_names, token_names
+from ledger.attribution.links import SAME
+from ledger.attribution.subgraph import Index, Node
+from ledger.format.event import AUTHORIZED_BY, RESULT_OF, Cause
+from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
+
+_NAMED: Final = ("action:", "correlation:tool_call:", "correlation:request:")
+"""Names that join accounts, and what was observed, to an action."""
+_SAID: Final = ("action:", "decision:", "oversight:")
+_JOINED: Final = frozenset({"api_action", "observation"})
+
+
+class Told(NamedTuple):
+    """Events that may be of one thing: their ids, and of the accounts among them each with the tokens that it may have
+    presented; the decisions and approvals that any may cite."""
+
+    ids: Sequence[bytes]
+    accounts: Sequence[tuple[Node, ApiAction, Sequence[TokenIssuance]]]
+    decisions: Sequence[PolicyDecision]
+    oversights: Sequence[Oversight]
+
+
+def things_of(index: Index) -> Iterator[Told]:
+    """Each thing that there are accounts of."""
+    for ids in _together(index):
+        nodes = [node for each in ids for node in index.by_id[each] if node.effective]
+        accounts = [(node, node.fact, presented(index, node)) for node in nodes if isinstance(node.fact, ApiAction)]
+        if accounts:
+            facts = [each.fact for each in _cited(index, [node for node, _, _ in accounts])]
+            decisions = [fact for fact in facts if isinstance(fact, PolicyDecision)]
+            yield Told(ids, accounts, decisions, [fact for fact in facts if isinstance(fact, Oversight)])
+
+
+def _together(index: Index) -> Iterable[list[bytes]]:
+    """The ids of events that a name or a cause may make accounts of one thing; each id is in one set."""
+    sets: dict[bytes, list[bytes]] = {}
+    first: dict[str, bytes] = {}
+    for event_id, nodes in index.by_id.items():
+        for node in nodes:
+            if not node.effective:
+                continue
+            for name in _joining(index, node):
+                _unite(sets, event_id, first.setdefault(name, event_id))
+            for cause in node.header.causes:
+                if _is_of_one(node, cause) and cause.event_id in index.by_id:
+                    _unite(sets, event_id, cause.event_id)
+    return {id(each): each for each in sets.values()}.values()
+
+
+def _joining(index: Index, node: Node) -> list[str]:
+    """The names by which an event and another one may be accounts of one thing, or tell what came of it."""
+    if node.kind in _JOINED:
+        answers, follows = index.named[node.ref]
+        return [name for names in (answers, follows) for name in names if name.startswith(_NAMED)]
+    return statement_names(node.kind, node.payload) if node.kind == "token_issuance" else []
+
+
+def _is_of_one(node: Node, cause: Cause) -> bool:
+    return cause.relation in SAME or (cause.relation == RESULT_OF and node.kind == "observation")
+
+
+def _unite(sets: dict[bytes, list[bytes]], one: bytes, other: bytes) -> None:
+    into, gone = sets.setdefault(one, [one]), sets.setdefault(other, [other])
+    if into is gone:
+        return
+    if len(into) < len(gone):
+        into, gone = gone, into
+    into += gone
+    for each in gone:
+        sets[each] = into
+
+
+def presented(index: Index, node: Node) -> list[TokenIssuance]:
+    """What is stated of the token that an event presented, or of those that it cites where it names none."""
+    named = token_names(node.payload["token"]) if node.payload is not None else []
+    names = named or [
+        name
+        for cause in node.header.causes
+        if cause.relation == AUTHORIZED_BY
+        for each in index.by_id.get(cause.event_id, ())
+        if each.kind == "token_issuance" and each.payload is not None
+        for name in token_names(each.payload["token"])
+    ]
+    return [fact for each in answering(index, names, "token_issuance") if isinstance(fact := each.fact, TokenIssuance)]
+
+
+def answering(index: Index, names: Iterable[str], kind: str) -> list[Node]:
+    """The effective events of a kind that answer to one of ``names``."""
+    return [node for name in names for node in index.answering.get(name, ()) if node.kind == kind]
+
+
+def _cited(index: Index, accounts: Iterable[Node]) -> Iterable[Node]:
+    """What may be cited by a cause, or by its id, or is about the action."""
+    found: dict[object, Node] = {}
+    for account in accounts:
+        cited = [node for cause in account.header.causes for node in index.by_id.get(cause.event_id, ())]
+        for name in index.follows(account):
+            if name.startswith(_SAID):
+                cited += index.answering.get(name, ())
+        found.update((node.ref, node) for node in cited if node.kind in _RULED)
+    return found.values()
+
+
+_RULED: Final = frozenset({"policy_decision", "oversight"})
+
+
+__all__ = ["Told", "answering", "presented", "things_of"]
