@@ -23,6 +23,7 @@ from ledger.store.inventory import agent_by_id, list_agents
 from ledger.store.runs import difference_of
 from ledger.store.touched import STARTS, What, touched
 from ledger.touched_view import touched_json
+from ledger.wiring import CLOCK
 
 router = APIRouter(prefix="/v1", tags=["questions"])
 
@@ -80,6 +81,7 @@ def agents(
             wanted=wanted.fits,
             after=after,
             limit=limit,
+            now=CLOCK.now(),
             as_of=time,
         )
     more = None if page.next is None else write_cursor(scope, (page.next,))
@@ -97,7 +99,7 @@ def agent(request: Request, caller: Reader, agent_id: AgentId, as_of: AsOf = Non
     """Owner, purpose, model, version, scopes, state, configuration, what does not fit, and how it came to be so."""
     wanted, time = read_text(agent_id, "agent id") or "", read_time(as_of)
     with request.app.state.store.connection() as connection:
-        found = agent_by_id(connection, request.app.state.reading, caller.tenant, wanted, as_of=time)
+        found = agent_by_id(connection, request.app.state.reading, caller.tenant, wanted, now=CLOCK.now(), as_of=time)
     return JsonBody({**agent_json(found), "history": history_json(found)})
 
 

@@ -293,8 +293,8 @@ class Influence:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """Who was accountable for an agent when it acted; None where nothing was registered by then. Several for one agent where
-    services register different people: the last registration comes last. ``state`` is ``expired``, without an owner, since the
-    last of every service ran out."""
+    services register different people: the last that names one comes last, in the ``state`` by the last registration of all;
+    ``expired``, without an owner, since the last of every service ran out."""
 
     agent_id: str
     name: str | None

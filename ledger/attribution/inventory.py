@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ledger.attribution.answer import Party
 from ledger.attribution.authority import party
 from ledger.attribution.joins import agents_of, token_names
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.owning import owning, since
+from ledger.attribution.owning import in_force, last_words, owning, since
 from ledger.attribution.subgraph import Index, KnownPerson, Node, Subgraph
 from ledger.errors import InvalidEvent
 from ledger.format import ids
@@ -23,10 +23,13 @@ from ledger.format.content import named_person
 from ledger.format.kinds import AgentRegistration, Configuration, ReasoningStep, TokenIssuance
 from ledger.wording import no_such
 
+V = TypeVar("V")
+
 REMARKS: Final[Mapping[str, str]] = {
     "never_registered": "It acted, or tokens name it, and nobody registered it: find out who runs it, and register or stop it.",
     "never_seen": "It is registered as active and was never seen: retire it, or find out why it does not record.",
     "owner_missing": "Its registration names no owner: nobody answers for it.",
+    "owner_expired": "Every registration that names its owner has run out: register it anew under somebody, or retire it.",
     "owner_ambiguous": "Services register different people as its owner: settle who answers for it, and say so everywhere.",
     "owner_erased": "Its owner was erased: register it anew under somebody who answers for it.",
     "owner_unresolved": "Who its owner is has not arrived or does not verify.",
@@ -195,11 +198,12 @@ def credentials_of(sighted: Sighted, known: Mapping[str, str]) -> dict[str, byte
 
 
 def make_agent(
-    sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Mapping[str, str], users: Users, at: int | None
+    sighted: Sighted, persons: Mapping[bytes, KnownPerson], known: Mapping[str, str], users: Users, at: int
 ) -> Agent:
-    """The record of one agent; ``users`` tells of its credentials who else used them.
+    """The record of one agent at a time; ``users`` tells of its credentials who else used them.
 
-    As of a time (``at``) whoever let their registration run out by then owns it no more.
+    What takes effect only later is told in its history alone, and whoever let their registration run out owns it no more. Of each
+    property the last registration counts that states one: a service that leaves it out takes back nothing that another says.
     """
     index = Index(Subgraph(asked=b"", nodes=(), persons=persons))
     registered = [
@@ -208,40 +212,43 @@ def make_agent(
     configured = [
         (node, node.fact) for node in _in_order(sighted.configurations) if isinstance(node.fact, Configuration)
     ]
-    last = registered[-1][1] if registered else None
+    held = [each for each in registered if since(each[0]) <= at]
+    words = last_words(held)
+    said = [fact for _, fact in reversed(words)]
+    last = said[0] if said else None
     events = [node for node in sighted.events if node.effective and node.header.agent_id == sighted.agent_id]
     tokens = [node for node in sighted.tokens if sighted.agent_id in named_by(node, known)]
-    owning_ = owning(index, [each for each in registered if at is None or since(each[0]) <= at], at)
+    owning_ = owning(index, held, at)
     owners = tuple(who for _, fact in owning_ if (who := party(index, fact.owner)) is not None)
     made = credentials_of(sighted, known)
     own = [node for node in events if node.kind not in ("agent_registration", "configuration")]
     remarks = [
-        *_registration_remarks(registered, own, tokens, owners),
+        *_registration_remarks(registered, words, own, tokens, owners, at),
         *(
             [Remark("owner_ambiguous", _services(owning_), _evidence([node for node, _ in owning_]))]
             if len(owners) > 1
             else []
         ),
         *_credential_remarks(sighted.agent_id, made, users),
-        *_unregistered(registered, configured, own),
+        *_unregistered(held, configured, own),
     ]
     times = [node.at for node in (*own, *tokens)]
     return Agent(
         agent_id=sighted.agent_id,
-        registered=bool(registered),
+        registered=bool(held),
         seen_as=tuple(name for name, seen in (("agent", own), ("token", tokens)) if seen),
-        name=last.name if last else None,
+        name=_last_of(each.name for each in said),
         state=last.state if last else None,
         owner=owners[0] if len(owners) == 1 else None,
         owners=owners,
-        purpose=last.purpose if last else None,
-        provider=last.provider if last else None,
-        model=last.model if last else None,
-        version=last.version if last else None,
-        scopes=last.scopes if last else (),
-        risk_class=last.risk_class if last else None,
-        client_ids=last.client_ids if last else (),
-        parent_agent=last.parent_agent if last else None,
+        purpose=_last_of(each.purpose for each in said),
+        provider=_last_of(each.provider for each in said),
+        model=_last_of(each.model for each in said),
+        version=_last_of(each.version for each in said),
+        scopes=_last_of(each.scopes or None for each in said) or (),
+        risk_class=_last_of(each.risk_class for each in said),
+        client_ids=_last_of(each.client_ids or None for each in said) or (),
+        parent_agent=_last_of(each.parent_agent for each in said),
         expires_at=last.expires_at if last else None,
         configuration=_says(configured[-1][0]) if configured else None,
         credentials=tuple(sorted(each for each in made if each.startswith("client:"))),
@@ -251,6 +258,10 @@ def make_agent(
         remarks=tuple(remarks),
         truncated=sighted.truncated,
     )
+
+
+def _last_of(stated: Iterable[V | None]) -> V | None:
+    return next((each for each in stated if each is not None), None)
 
 
 def agent_json(agent: Agent) -> dict[str, Any]:
@@ -323,25 +334,36 @@ _Registered = Sequence[tuple[Node, AgentRegistration]]
 
 
 def _registration_remarks(
-    registered: _Registered, own: Sequence[Node], tokens: Sequence[Node], owners: Sequence[Party]
+    registered: _Registered,
+    words: _Registered,
+    own: Sequence[Node],
+    tokens: Sequence[Node],
+    owners: Sequence[Party],
+    at: int,
 ) -> Iterable[Remark]:
+    """``words`` are the last that each service said of it."""
     seen = [*own, *tokens]
-    if not registered:
+    if not words:
         if seen:
             yield Remark("never_registered", (), _evidence(seen))
         return
-    node, last = registered[-1]
+    node, last = words[-1]
     if not seen and last.state == "active":
         yield Remark("never_seen", (), (node.event_id,))
     owner = owners[0] if owners else None
     if last.state != "retired" and (owner is None or owner.state not in ("named", "erased_since")):
-        yield Remark(f"owner_{owner.state}" if owner else "owner_missing", (), (node.event_id,))
+        over = [each for each, fact in words if fact.owner is not None and not in_force((each, fact), at)]
+        missing = "owner_expired" if over else "owner_missing"
+        by = over[-1] if owner is None and over else node
+        yield Remark(f"owner_{owner.state}" if owner else missing, (), (by.event_id,))
     late = [(each, *held) for each in own if (held := _held_at(registered, each.at)) is not None]
     stopped = [(each, by, fact) for each, by, fact in late if fact.state != "active"]
     if stopped:
         states = tuple(sorted({fact.state for _, _, fact in stopped}))
         yield Remark("acted_while_not_active", states, _evidence([stopped[0][1], *(each for each, _, _ in stopped)]))
-    expired = [(each, by) for each, by, fact in late if fact.expires_at is not None and fact.expires_at < each.at]
+    expired = [
+        (each, by) for each, by, fact in late if not in_force((by, fact), each.at) and not _holds(registered, each.at)
+    ]
     if expired:
         yield Remark("registration_expired", (), _evidence([expired[0][1], *(each for each, _ in expired)]))
 
@@ -396,13 +418,24 @@ def _other_than(name: str, ran: Sequence[tuple[Node, str]], registered: _Registe
     """Values other than the registration in force then named. A dated name of a model is that model."""
     found: list[tuple[Node, Node, str]] = []
     for node, value in ran:
-        held = _held_at(registered, node.at)
-        stated = getattr(held[1], field) if held is not None else None
-        if held is not None and stated is not None and value != stated and not value.startswith(f"{stated}-"):
-            found.append((held[0], node, value))
+        stated = _stated_at(registered, node.at, field)
+        if stated is not None and value != stated[1] and not value.startswith(f"{stated[1]}-"):
+            found.append((stated[0], node, value))
     if found:
         about = tuple(dict.fromkeys(value for _, _, value in found))
         yield Remark(name, about, _evidence([found[0][0], *(node for _, node, _ in found)]))
+
+
+def _holds(registered: _Registered, at: int) -> bool:
+    """Whether the last registration of any service was in force."""
+    return any(in_force(each, at) for each in last_words([each for each in registered if since(each[0]) <= at]))
+
+
+def _stated_at(registered: _Registered, at: int, field: str) -> tuple[Node, str] | None:
+    """The last registration that stated something, of those that were the last of their service."""
+    words = last_words([each for each in registered if since(each[0]) <= at])
+    said = ((node, getattr(fact, field)) for node, fact in reversed(words))
+    return next((each for each in said if each[1] is not None), None)
 
 
 def _held_at(registered: _Registered, at: int) -> tuple[Node, AgentRegistration] | None:
@@ -422,16 +455,17 @@ def _in_order(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _history(index: Index, entries: Iterable[tuple[Node, AgentRegistration | Configuration]]) -> list[Change]:
-    """What each said that the one before of its kind did not."""
-    before: dict[str, Mapping[str, Any]] = {}
+    """What each said that the one before of its kind by the same service did not."""
+    before: dict[tuple[str, str], Mapping[str, Any]] = {}
     changes = []
     for node, fact in sorted(entries, key=lambda each: (since(each[0]), each[0].event_id, each[0].digest)):
         says = _says(node)
-        held = before.get(node.kind, {})
+        whose = node.kind, node.service
+        held = before.get(whose, {})
         anew = {name: value for name, value in says.items() if name not in held or held[name] != value}
-        if node.kind not in before:
+        if whose not in before:
             anew = {name: value for name, value in anew.items() if value not in (None, [])}
-        before[node.kind] = says
+        before[whose] = says
         changes.append(
             Change(
                 since(node), node.append_time, node.event_id, node.kind, node.service, anew, _people(index, fact, anew)

@@ -10,7 +10,7 @@ from ledger.attribution.answer import Actor, Influence, Owner, PathStep, Trigger
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.links import Links
-from ledger.attribution.owning import owning, since
+from ledger.attribution.owning import last_words, owning, since
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.walk import Walk, is_idle
 from ledger.format.event import INFORMED_BY, RESULT_OF, STEERED_BY
@@ -195,12 +195,13 @@ def _owners(index: Index, agent: str, at: int) -> list[Owner]:
             grade=grade,
         )
         return [ended]
+    last = [fact for _, fact in last_words(held)][-1]
     return [
         Owner(
             agent_id=agent,
             name=fact.name,
             owner=party(index, fact.owner),
-            state=fact.state,
+            state=last.state if node is found[-1][0] else fact.state,
             since=since(node),
             event_id=node.event_id,
             grade=grade_of_claim(node),

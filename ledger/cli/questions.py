@@ -75,7 +75,9 @@ def agents(
     with wiring.running(settings), wiring.reading(settings) as connection:
         rows = wiring.open_reading(settings)
         if agent is not None:
-            page = Agents([agent_by_id(connection, rows, settings.tenant, agent, as_of=time)], None, ())
+            page = Agents(
+                [agent_by_id(connection, rows, settings.tenant, agent, now=wiring.CLOCK.now(), as_of=time)], None, ()
+            )
         else:
             page = _listed(connection, rows, settings.tenant, wanted, limit, time)
     if as_json and agent is not None:
@@ -101,7 +103,14 @@ def _listed(
     after, cut = "", dict[str, None]()
     while True:
         page = list_agents(
-            connection, rows, tenant, wanted=wanted.fits, after=after, limit=limit - len(found), as_of=as_of
+            connection,
+            rows,
+            tenant,
+            wanted=wanted.fits,
+            after=after,
+            limit=limit - len(found),
+            now=wiring.CLOCK.now(),
+            as_of=as_of,
         )
         found += page.agents
         cut |= dict.fromkeys(each for each in page.truncated if each != "scan")

@@ -55,8 +55,9 @@ class Agents(NamedTuple):
 class _Asking:
     """One question: its connection, and what is known of all agents of the tenant."""
 
-    def __init__(self, connection: Connection, reading: Reading, tenant: str, as_of: int | None) -> None:
+    def __init__(self, connection: Connection, reading: Reading, tenant: str, as_of: int | None, now: int) -> None:
         self.connection, self.reading, self.tenant, self.as_of = connection, reading, tenant, as_of
+        self.at = now if as_of is None else as_of
 
     def nodes(self, file: str, **given: object) -> list[Node]:
         query = query_events(file, self.as_of is not None)
@@ -84,11 +85,12 @@ def list_agents(
     wanted: Callable[[Agent], bool] = lambda _: True,
     after: str = "",
     limit: int = 50,
+    now: int,
     as_of: int | None = None,
 ) -> Agents:
-    """Those of the tenant's agents that are wanted, after ``after``, in order of agent id."""
+    """Those of the tenant's agents that are wanted as they stand at ``now``, after ``after``, in order of agent id."""
     with translated():
-        asking = _Asking(connection, reading, tenant, as_of)
+        asking = _Asking(connection, reading, tenant, as_of, now)
         listed = asking.answering(["listed:agent_registration"], REGISTRATIONS)["listed:agent_registration"]
         tokens = asking.answering(["listed:token_issuance"], TOKENS)["listed:token_issuance"]
         seen = connection.execute(query_file("inventory_agents.sql"), {"tenant": tenant, "agents": AGENTS}).fetchall()
@@ -104,7 +106,7 @@ def list_agents(
             part = ordered[looked : looked + _BATCH]
             made = _agents(asking, part, known)
             # Names of columns are hints: one that no verified event or registration bears is no agent.
-            found += [each for each in made if (each.registered or each.seen_as) and wanted(each)]
+            found += [each for each in made if _is_known(each) and wanted(each)]
             looked += len(part)
     shown = found[:limit]
     if len(found) > limit:
@@ -114,17 +116,22 @@ def list_agents(
 
 
 def agent_by_id(
-    connection: Connection, reading: Reading, tenant: str, agent_id: str, *, as_of: int | None = None
+    connection: Connection, reading: Reading, tenant: str, agent_id: str, *, now: int, as_of: int | None = None
 ) -> Agent:
     """One agent with its history, by its id or by a name under which it stands in tokens; raises ``NotFound``."""
     with translated():
-        asking = _Asking(connection, reading, tenant, as_of)
+        asking = _Asking(connection, reading, tenant, as_of, now)
         name = f"agent:{agent_id}"
         known = aliases(asking.answering([name], EVENTS)[name])
         (agent,) = _agents(asking, [agent_named(agent_id, known) if agent_id in known else agent_id], known)
-    if not agent.registered and not agent.seen_as:
+    if not _is_known(agent):
         raise NotFound(f"this ledger knows no agent {agent_id!r}{by_then(as_of)}")
     return agent
+
+
+def _is_known(agent: Agent) -> bool:
+    """Whether it is registered, perhaps from later on, or was seen."""
+    return agent.registered or bool(agent.seen_as) or any(each.kind == "agent_registration" for each in agent.history)
 
 
 def _agents(asking: _Asking, agents: Sequence[str], known: dict[str, str]) -> list[Agent]:
@@ -158,7 +165,7 @@ def _agents(asking: _Asking, agents: Sequence[str], known: dict[str, str]) -> li
         if node.payload is not None and node.payload["owner"] is not None
     }
     persons = persons_named(asking.connection, asking.reading, asking.tenant, people, as_of=asking.as_of)
-    return [make_agent(each, persons, known, users, asking.as_of) for each in sighted]
+    return [make_agent(each, persons, known, users, asking.at) for each in sighted]
 
 
 def _sighted(

@@ -18,6 +18,7 @@ from tests.services.databases import Databases
 from tests.services.forge import START
 
 A = "https://a.example/"
+NOW = START + 3600 * 1_000_000
 HOSTILE = "https://a.example/'; drop table events; --%/../\u202e\U0001f600"
 W = f"agent_id={A}whole name=whole state=active owner=olga client_ids=as#whole model=m-1 version=1.0"
 TEXT = f"""
@@ -55,6 +56,10 @@ sb drift reasoning_step status=completed visibility=full request_model=m-2 agent
 cb drift configuration agent={A}drift software_version=1.1 system_prompt_digest=Q
 rc platform agent_registration agent_id={A}torn state=active owner=olga
 rd hr agent_registration agent_id={A}torn state=active owner=pia
+re hr agent_registration agent_id={A}split state=active owner=olga purpose=book model=m-1 scopes=a
+rf market agent_registration agent_id={A}split state=active risk_class=low
+rg hr agent_registration agent_id={A}later state=retired owner=olga effective_at=999999
+sg later reasoning_step status=completed visibility=full agent={A}later
 """
 
 
@@ -76,14 +81,14 @@ def url(postgres: Databases, story: Story) -> Iterator[str]:
 
 def listed(url: str, tenant: str = "acme", **given: Any) -> dict[str, Agent]:
     with psycopg.connect(url, autocommit=True) as connection:
-        page = list_agents(connection, reading(url), tenant, **{"limit": 500, **given})
+        page = list_agents(connection, reading(url), tenant, **{"limit": 500, "now": NOW, **given})
     assert page.next is None
     return {each.agent_id: each for each in page.agents}
 
 
 def one(url: str, agent_id: str, tenant: str = "acme", **given: Any) -> Agent:
     with psycopg.connect(url, autocommit=True) as connection:
-        return agent_by_id(connection, reading(url), tenant, agent_id, **given)
+        return agent_by_id(connection, reading(url), tenant, agent_id, **{"now": NOW, **given})
 
 
 def remarks(agent: Agent) -> dict[str, tuple[str, ...]]:
@@ -118,7 +123,9 @@ def test_an_honest_agent_has_no_remark_and_says_what_it_is(url: str) -> None:
         (f"{A}nobody", {"never_seen": (), "owner_missing": ()}, ["r5", "r5"]),
         (f"{A}unknown", {"never_seen": (), "owner_unresolved": ()}, ["r6", "r6"]),
         (f"{A}stopped", {"acted_while_not_active": ("suspended",)}, ["r7", "s7"]),
-        (f"{A}old", {"registration_expired": ()}, ["r8", "s8"]),
+        (f"{A}old", {"owner_expired": (), "registration_expired": ()}, ["r8", "r8", "s8"]),
+        (f"{A}split", {"never_seen": ()}, ["rf"]),
+        (f"{A}later", {"never_registered": ()}, ["sg"]),
         (
             f"{A}one",
             {"shared_credential": (f"{A}two",), "many_credentials": ("as#one", "as#two")},
@@ -193,7 +200,7 @@ def test_pages_go_on_where_they_ended_and_filters_look_further(url: str, monkeyp
     found, after = [], ""
     with psycopg.connect(url, autocommit=True) as connection:
         while True:
-            page = list_agents(connection, reading(url), "acme", after=after, limit=3)
+            page = list_agents(connection, reading(url), "acme", after=after, limit=3, now=NOW)
             assert len(page.agents) <= 3
             found += [each.agent_id for each in page.agents]
             if page.next is None:
@@ -202,7 +209,7 @@ def test_pages_go_on_where_they_ended_and_filters_look_further(url: str, monkeyp
         assert found == whole
         monkeypatch.setattr(inventory, "SCAN", 4)
         monkeypatch.setattr(inventory, "_BATCH", 4)
-        cut = list_agents(connection, reading(url), "acme", wanted=Wanted(remark="never_seen").fits)
+        cut = list_agents(connection, reading(url), "acme", wanted=Wanted(remark="never_seen").fits, now=NOW)
     assert cut.truncated == ("scan",)
     assert cut.next == whole[3]
 
@@ -213,7 +220,7 @@ def test_a_row_that_was_changed_registers_nobody(url: str, postgres: Databases) 
             "update events set header = set_byte(header, 40, get_byte(header, 40) # 1)"
             " where kind = (select id from names where name = 'agent_registration')"
         )
-        page = list_agents(connection, reading(url), "acme", limit=500)
+        page = list_agents(connection, reading(url), "acme", limit=500, now=NOW)
     changed = {each.agent_id: each for each in page.agents}
     assert not any(each.registered for each in changed.values())
     assert f"{A}idle" not in changed
@@ -235,7 +242,26 @@ def test_an_agent_of_which_there_is_more_than_was_looked_at_says_of_what(
 def test_as_of_a_time_at_which_its_registration_had_run_out_nobody_owns_an_agent(url: str, story: Story) -> None:
     then = one(url, f"{A}old", as_of=story.node("cb").append_time)
     assert (then.owner, then.registered, then.expires_at) == (None, True, START + 1_000_000)
-    assert {each.name for each in then.remarks} == {"owner_missing", "registration_expired"}
+    assert {each.name for each in then.remarks} == {"owner_expired", "registration_expired"}
+
+
+def test_what_takes_effect_later_is_told_in_the_history_alone(url: str, story: Story) -> None:
+    later = one(url, f"{A}later")
+    assert (later.registered, later.state, later.owner) == (False, None, None)
+    assert [story.name_of(each.event_id) for each in later.history] == ["rg"]
+    assert one(url, f"{A}later", now=START + 1_000_000 * 1_000_000).state == "retired"
+
+
+def test_a_service_that_leaves_something_out_takes_back_nothing_that_another_says(url: str, story: Story) -> None:
+    split = one(url, f"{A}split")
+    assert (split.owner and split.owner.name, split.purpose, split.model, split.scopes) == (
+        "Olga",
+        "book",
+        "m-1",
+        ("a",),
+    )
+    assert split.risk_class == "low"
+    assert [dict(each.says) for each in split.history][1] == {"risk_class": "low", "state": "active"}
 
 
 def test_as_of_a_time_before_an_erasure_the_owner_is_nameless_and_was_not_erased(url: str, story: Story) -> None:

@@ -66,7 +66,7 @@ def inventory(data: bytes) -> None:
         users = {
             name: {agent: event_id, "another": event_id} for name, event_id in credentials_of(sighted, known).items()
         }
-        made = make_agent(sighted, {}, known, users, None)
+        made = make_agent(sighted, {}, known, users, START)
         json.dumps([agent_json(made), history_json(made)])
 
 
