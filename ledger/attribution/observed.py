@@ -8,7 +8,7 @@ from typing import Final
 from ledger.attribution.answer import Account, Compared, Grade, Seen
 from ledger.attribution.authority import party
 from ledger.attribution.grades import grade_of_claims
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.format.kinds import ApiAction
 
 
@@ -57,13 +57,22 @@ _ALONE: Final[dict[str, Seen]] = {
 
 
 def read_outcome(group: Sequence[Node]) -> tuple[str | None, Grade | None]:
-    """How it ended, as whoever received the call says, else as the caller does; graded by all who say the same."""
-    said = [(node, fact.outcome, fact.observer) for node in group if isinstance(fact := node.fact, ApiAction)]
-    known = sorted((observer != "resource", outcome) for _, outcome, observer in said if outcome is not None)
-    if not known:
+    """How it ended, as whoever received the call says, else as the caller does; graded by all who say the same.
+
+    What succeeded once was done, whichever try it was and whatever came of those before and after it; of what never did, the last
+    try tells whose end is known.
+    """
+    said = [(node, fact) for node in group if isinstance(fact := node.fact, ApiAction) and fact.outcome is not None]
+    if not said:
         return None, None
-    outcome = known[0][1]
-    return outcome, grade_of_claims(node for node, stated, _ in said if stated == outcome)
+    _, told = max(said, key=lambda each: _tells(*each))
+    return told.outcome, grade_of_claims(node for node, fact in said if fact.outcome == told.outcome)
+
+
+def _tells(node: Node, fact: ApiAction) -> tuple[bool, bool, bool, int, int, Ref]:
+    """Orders accounts by what they tell of how it ended."""
+    ended = fact.outcome == "success", fact.outcome != "unknown"
+    return fact.observer == "resource", *ended, fact.attempt or 0, node.at, node.ref
 
 
 def compare(authority: Node, authorized: bytes | None, group: Sequence[Node]) -> Compared:
