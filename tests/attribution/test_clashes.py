@@ -71,3 +71,18 @@ def test_asking_only_the_rules_that_have_their_clash_finds_what_asking_all_finds
             accused.update(each.rule for each in found.accusations)
     assert silent > 500
     assert len(accused) > 20
+
+
+def test_a_cause_that_came_too_late_is_found_behind_one_that_may_be_late() -> None:
+    """What lasts may have come to its decision midway, and not to what began it."""
+    story = read_scenario(
+        """
+        person alice Alice
+        d1 policy policy_decision decision=allow at=500
+        p1 portal prompt by=alice at=600
+        a1 agent api_action action_id=x phase=completed at=10 <- d1:authorized_by p1:started_by
+        """
+    )
+    pool = Pool([story.node(name) for name in story.events], {})
+    found = Bench(pool).judge(story.events["a1"].made.event_id)
+    assert [each.rule for each in found.accusations] == ["effect_before_cause"]

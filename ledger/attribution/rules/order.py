@@ -44,19 +44,23 @@ def may_precede(index: Index, node: Node) -> bool:
     """Whether an event may have been over before one that it states as its cause."""
     if node.importer:
         return False
+    until = _until(node)
     for cause in node.header.causes:
-        for each in index.by_id.get(cause.event_id, ()):
-            if each.at > node.at + SKEW and not each.importer and cause.relation not in SAME:
-                until = _until(node) if cause.relation not in _BEGINS else node.at
-                return until is not None and each.at > until + SKEW
+        over = node.at if cause.relation in _BEGINS else until
+        if over is None or cause.relation in SAME:
+            continue
+        if any(each.at > over + SKEW and not each.importer for each in index.by_id.get(cause.event_id, ())):
+            return True
     return False
 
 
 def _until(node: Node) -> int | None:
     """When an event was over; None where it lasts and does not say."""
-    if isinstance(node.fact, ApiAction):
+    if node.kind == "reasoning_step" or node.payload is None:
+        return None
+    if node.kind == "api_action" and isinstance(node.fact, ApiAction):
         return ended(node) if node.fact.ended_at is not None or node.fact.phase == "intended" else None
-    return None if node.kind == "reasoning_step" or node.payload is None else node.at
+    return node.at
 
 
 def run_ended(case: Case) -> Found:
