@@ -14,6 +14,7 @@ from ledger.format.kinds import Kind
 from ledger.format.kinds.encode import WRITERS
 from ledger.format.kinds.judge import strings_of
 from ledger.format.kinds.plan import PLANS, digests_in
+from ledger.format.kinds.shape import Part
 from ledger.format.limits import CAUSES, HEADER_BYTES, PAYLOAD_BYTES
 from ledger.recorder.randomness import Randomness
 from ledger.recorder.secrets import fault_of_text
@@ -42,12 +43,31 @@ class About(NamedTuple):
     contents: Sequence[bytes] = ()
 
 
+class _Frames(dict[type[Part], bytes]):
+    """The frame of each class: that of the newest schema of its kind. Raises ``InvalidEvent`` where that has other fields: the
+    bytes would be signed, and nobody could read them.
+    """
+
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+
+    def __missing__(self, cls: type[Part]) -> bytes:
+        kind = cls.KIND if issubclass(cls, Kind) else ""
+        schema = self._schemas.by_name[kind]
+        if PLANS[cls].names != tuple(each["name"] for each in schema.parsed["fields"]):
+            raise InvalidEvent(
+                f"{kind}: this release does not write the newest schema; install the one that came with it"
+            )
+        frame = self[cls] = schema.frame
+        return frame
+
+
 class Encoder:
     """Encodes the events of one ledger, tenant and service."""
 
     def __init__(self, schemas: Schemas, ledger: str, tenant: str, service: str, randomness: Randomness) -> None:
         self._schemas = schemas
-        self._frames = {name: schema.frame for name, schema in schemas.by_name.items()}
+        self._frames = _Frames(schemas)
         self._prefix = event_prefix(ledger, tenant, service)
         self._draw = randomness.draw
 
@@ -61,7 +81,7 @@ class Encoder:
         values = plan.values(payload)
         strings = strings_of(plan, payload, values)
         try:
-            body = self._frames[kind] + WRITERS[plan.cls](values)
+            body = self._frames[plan.cls] + WRITERS[plan.cls](values)
             if len(body) > PAYLOAD_BYTES:
                 raise too_long(
                     kind, "payload", len(body), PAYLOAD_BYTES, "give long texts as contents, or their digests"

@@ -275,9 +275,9 @@ def watch(task: Task, stop: threading.Event) -> int:
     @contextmanager
     def opened() -> Iterator[Sentinel]:
         with closing(PostgresSentinel(task.store, schemas, LEDGER, trust)) as store:
-            yield Sentinel(store, clock, health=health, pace=SMALL)
+            yield Sentinel(store, clock, health=health, pace=LARGE)
 
-    run_opened(opened, health, stop, SMALL.retry_seconds)
+    run_opened(opened, health, stop, LARGE.retry_seconds)
     told.set()
     return 0
 

@@ -11,16 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ledger.format.codec import Schemas
-from ledger.schema_files import directory, load_schemas
 from ledger.store import migrations
 from ledger.store.digest import state_digest
 from ledger.store.migrations import check_migrated, migrate
 from tests.operating import Ledger, Load
 from tests.services import Databases
-from tests.services.forge import EMPTY, Forge, Trust, signer
 from tests.services.postgres_secure import SecurePostgres
-from tests.services.stand import Stand, migrated
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -165,29 +161,6 @@ def test_the_store_is_rebuilt_while_events_flow(ledger: Ledger) -> None:
     assert "was not what the log says" not in told
     until(ledger.materialized)
     assert ledger.wrong() == []
-
-
-def test_a_new_schema_comes_to_readers_first(postgres: Databases) -> None:
-    """And to publishers last; the other way round it is kept, and read by the first worker that can."""
-    texts = [path.read_bytes() for path in sorted(directory().glob("*.avsc"))]
-    first = next(text for text in texts if b'"name": "prompt"' in text)
-    added = b'{"name": "mood", "type": ["null", "string"], "default": null, "doc": "Added."},'
-    second = first.replace(b'"fields": [', b'"fields": [' + added, 1)
-    newer, trust = Schemas([*texts, second]), Trust().key(signer("alpha"))
-    payload = {**EMPTY["prompt"], "mood": "calm"}
-    for readers_first in (True, False):
-        url = postgres.fresh(migrated)
-        stand = Stand(url, trust.bundle, schemas=newer if readers_first else load_schemas())
-        old, new = Forge(), Forge(service="new", schemas=newer)
-        stand.put(old, old.seal(old.make()))
-        stand.put(new, new.seal(new.make(payload=payload)))
-        assert stand.findings() == ([] if readers_first else ["schema_unknown"])
-        if not readers_first:
-            stand.close()
-            stand = Stand(url, trust.bundle, schemas=newer)
-        assert (stand.findings(), stand.rejected(), stand.count("events")) == ([], [], 4)
-        stand.close()
-        postgres.drop(url)
 
 
 def test_the_sizes_on_the_page_are_those_that_were_measured() -> None:
