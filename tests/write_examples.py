@@ -179,6 +179,7 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield "/v1/events", "prompt", of(f"/v1/events?{found}")
     yield "/v1/events", "by-value", of("/v1/events?value=UA-101&limit=2")
     yield "/v1/events", "by-resource", of("/v1/events?resource=flight:UA-101&limit=1")
+    yield "/v1/events", "by-class", of("/v1/events?class=unattributed&reason=no_trigger")
     yield "/v1/events", "invalid-request", of("/v1/events?since=yesterday")
     action = "/v1/actions/{action_id}"
     yield action, "accounts", of("/v1/actions/book-1")

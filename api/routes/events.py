@@ -19,7 +19,7 @@ from api.routes.answers import Graph, Nodes
 from ledger.attribution.graph import graph_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Node
 from ledger.event_view import matched, people_of, show_event
-from ledger.store import queries
+from ledger.store import judged, queries
 from ledger.store.persons import persons_listed
 
 router = APIRouter(prefix="/v1", tags=["events"])
@@ -52,6 +52,19 @@ Resource = Annotated[
 ]
 KindName = Annotated[str | None, Query(max_length=64, description="The kind of event.", examples=["api_action"])]
 ExecutionQuery = Annotated[str | None, Query(max_length=64, description="Of this execution.")]
+ClassName = Annotated[
+    str | None,
+    Query(
+        alias="class",
+        max_length=64,
+        description=f"Judged as, by the sentinel, as `/v1/coverage` counts: {', '.join(judged.CLASSES)}.",
+        examples=["unattributed"],
+    ),
+]
+Reason = Annotated[
+    str | None,
+    Query(max_length=64, description="Attributed to nobody for this reason.", examples=["no_trigger"]),
+]
 Since = Annotated[str | None, Query(max_length=40, description="Occurred at or after: RFC 3339.")]
 Until = Annotated[str | None, Query(max_length=40, description="Occurred before: RFC 3339.")]
 
@@ -69,6 +82,8 @@ def find(
     execution: ExecutionQuery = None,
     since: Since = None,
     until: Until = None,
+    class_: ClassName = None,
+    reason: Reason = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:
@@ -83,8 +98,9 @@ def find(
         execution=None if execution is None else read_id(execution, "execution"),
         since=read_time(since, "since"),
         until=read_time(until, "until"),
+        judged=judged.Judged(read_text(class_, "class"), read_text(reason, "reason")),
     )
-    scope = ("events", caller.tenant, *search)
+    scope = ("events", caller.tenant, *search[:-1], *search.judged)
     after = read_place(scope, cursor)
     with request.app.state.store.connection() as connection:
         reading = request.app.state.reading

@@ -21,7 +21,7 @@ from ledger.errors import ConfigurationError
 from ledger.event_view import matched, people_of, show_event
 from ledger.format import ids
 from ledger.settings import Settings
-from ledger.store import queries
+from ledger.store import judged, queries
 from ledger.store.nodes import Reading
 from ledger.store.persons import persons_listed
 
@@ -144,6 +144,12 @@ def find(
     kind: Annotated[str | None, typer.Option(help="The kind of event.")] = None,
     execution: Annotated[str | None, typer.Option(help="Of this run.")] = None,
     action: Annotated[str | None, typer.Option(help="All accounts of this action; alone.")] = None,
+    class_: Annotated[
+        str | None, typer.Option("--class", help=f"Judged as, by the sentinel: {', '.join(judged.CLASSES)}.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Attributed to nobody for this reason, such as no_trigger: see coverage.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Occurred at or after.")] = None,
     until: Annotated[str | None, typer.Option(help="Occurred before.")] = None,
     limit: Limit = 50,
@@ -165,8 +171,9 @@ def find(
         execution=None if execution is None else event_id(execution, "execution"),
         since=None if since is None else read_time(since),
         until=None if until is None else read_time(until),
+        judged=judged.Judged(class_, reason),
     )
-    if action is not None and any(each is not None for each in search):
+    if action is not None and not search.is_empty:
         raise ConfigurationError("--action is asked alone: it finds every account of one action")
     with wiring.running(settings), wiring.reading(settings) as connection:
         rows = wiring.open_reading(settings)

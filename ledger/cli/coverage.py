@@ -89,6 +89,8 @@ def _print(covered: store.Covered, by: str | None, *, utc: bool) -> None:
     when = "" if covered.since is None else f", behind since {show_time(covered.since, utc=utc)}"
     again = f"; {covered.stale} are judged again" if covered.stale else ""
     out.print(f"not judged yet: {bound}{covered.not_judged}{again}{when}", markup=False)
+    if whole.classes["unattributed"]:
+        tell("which they are: answerable find --class unattributed, or --reason; of each: answerable who-triggered ID")
 
 
 def _by(covered: store.Covered, by: str) -> Table:

@@ -18,6 +18,7 @@ from ledger.format.content import is_digest, named_person
 from ledger.format.kinds import KINDS
 from ledger.store.absent import no_event, no_run
 from ledger.store.connect import translated
+from ledger.store.judged import ANY, Judged
 from ledger.store.nodes import Reading, Row, query_bounded, query_events, query_file
 from ledger.store.seals import CHANGED
 from ledger.wording import no_such
@@ -46,7 +47,7 @@ class Page(NamedTuple):
 
 class Search(NamedTuple):
     """What events must match, all of it. ``value`` stands in any field that is searched (``attribution.findable``); ``principal``
-    is `issuer#subject` or a digest in hex; since ≤ occurred_at < until."""
+    is `issuer#subject` or a digest in hex; since ≤ occurred_at < until; ``judged`` is what the sentinel judged them as."""
 
     value: str | None = None
     correlation: str | None = None
@@ -57,6 +58,12 @@ class Search(NamedTuple):
     execution: bytes | None = None
     since: int | None = None
     until: int | None = None
+    judged: Judged = ANY
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return self == Search()
 
 
 def find_events(
@@ -76,6 +83,7 @@ def find_events(
     """
     if search.correlation is not None and ":" not in search.correlation:
         raise InvalidEvent("a correlation is namespace:value, such as trace:0af7651916cd43dd8448eb211c80319c")
+    judged = search.judged.checked()
     with translated():
         people, truncated = pseudonyms(connection, tenant, search.principal)
         sets = [
@@ -94,6 +102,7 @@ def find_events(
             "since": search.since,
             "until": search.until,
             "limit": limit + 1,
+            **judged.given(),
         }
         given |= {f"keys{i}": [key_of(tenant, name) for name in each] for i, each in enumerate(names)}
         if search.value is not None and connection.execute(_UNFILLED).fetchone() is not None:
@@ -166,8 +175,15 @@ def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | N
         conditions.append("e.occurred_at < %(until)s")
     if after is not None:
         conditions.append("(e.event_id, e.digest) < (%(after_id)s::uuid, %(after_digest)s)")
-    where = "\n   and ".join(conditions)
     of = "events e"
+    if judged := search.judged.conditions():
+        own = "(j.event_id, j.tenant) = (e.event_id, e.tenant)"
+        if names:
+            conditions.append(f"exists (select 1 from judgements j where {' and '.join((own, *judged))})")  # noqa: S608
+        else:
+            of = f"judgements j join events e on {own}"
+            conditions += [conditions[0].replace("e.tenant", "j.tenant"), *judged]
+    where = "\n   and ".join(conditions)
     if names:
         one = f"select * from events e where e.event_id = w.id and {where} offset 0"  # noqa: S608
         of = f"unnest(%(window)s::uuid[]) w (id)\n cross join lateral ({one}) e"

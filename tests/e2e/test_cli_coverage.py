@@ -40,6 +40,16 @@ def test_the_table_counts_each_class_its_share_and_why_the_rest_is_attributed_to
     assert "not judged yet: 0\n" in text
 
 
+def test_the_events_that_a_number_counts_are_found_by_what_coverage_names(run: Run, url: str) -> None:
+    judge(url)
+    assert "answerable find --class unattributed" in run("coverage", status=1).stderr
+    (found,) = json.loads(run("find", "--class", "unattributed", "--reason", "no_trigger", "--json").stdout)["items"]
+    assert run("find", "--class", "unattributed").stdout.splitlines()[1].strip().startswith(found["event_id"])
+    run("who-triggered", found["event_id"], status=1)
+    run("find", "--class", "archived", status=1)
+    assert "there is no class 'nobody'" in run("find", "--class", "nobody", status=2).stderr
+
+
 def test_what_no_sentinel_has_judged_is_said_and_is_exit_1(run: Run) -> None:
     text = run("coverage", "--utc", status=1).stdout
     assert "0 judged; by grade of the weakest link: none" in text

@@ -1,0 +1,50 @@
+"""Which events the sentinel judged so: the rows behind the numbers of ``ledger.store.coverage``. Who triggered one is always
+answered anew, from the events."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from ledger.attribution.answer import REASONS
+from ledger.errors import InvalidEvent
+from ledger.wording import no_such
+
+CLASSES: Final = (
+    "attributed", "unattended", "unattended_alone", "external", "erased_principal", "archived", "unattributed",
+)  # fmt: skip
+"""As coverage counts them: ``unattended_alone`` are those of a schedule or webhook for which nobody is known to answer."""
+
+
+class Judged(NamedTuple):
+    """What events must have been judged as, all of it; ``reason`` is that of what is attributed to nobody."""
+
+    class_: str | None = None
+    reason: str | None = None
+
+    def checked(self) -> Judged:
+        """Itself; raises ``InvalidEvent`` for a class or reason of which there is none."""
+        if self.class_ is not None and self.class_ not in CLASSES:
+            raise InvalidEvent(no_such("class", self.class_, CLASSES))
+        if self.reason is not None and self.reason not in REASONS:
+            raise InvalidEvent(no_such("reason", self.reason, list(REASONS)))
+        return self
+
+    def conditions(self) -> list[str]:
+        """SQL on a row ``j`` of judgements, with the parameters of ``given``. The index leaves out what is attributed."""
+        found = []
+        if self.class_ is not None:
+            found.append("j.class = %(class)s")
+        if self.class_ in ("unattended", "unattended_alone"):
+            found.append("j.responsible" if self.class_ == "unattended" else "not j.responsible")
+        if self.reason is not None:
+            found.append("j.reason = %(reason)s")
+        if found and self.class_ != "attributed":
+            found.append("j.class <> 'attributed'")
+        return found
+
+    def given(self) -> dict[str, Any]:
+        """The parameters of ``conditions``."""
+        return {"class": "unattended" if self.class_ == "unattended_alone" else self.class_, "reason": self.reason}
+
+
+ANY: Final = Judged()
