@@ -174,8 +174,8 @@ def _is_known(people: Iterable[Party | None]) -> bool:
 def _owners(links: Links, agent: str | None, accounts: Sequence[Node]) -> Iterator[Party | None]:
     """Whoever was accountable for the agent when it last acted."""
     own = [node for node in accounts if node.header.agent_id == agent] if agent is not None else []
-    for each in read_owners(links.index, own, ()):
-        yield each.owner
+    if own and f"agent:{agent}" in links.index.answering:
+        yield from (each.owner for each in read_owners(links.index, own, ()))
 
 
 def _is_first(event_id: bytes, verdict: Verdict) -> bool:

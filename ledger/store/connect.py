@@ -56,6 +56,15 @@ _WORKERS: Final = (
 )
 
 
+@contextmanager
+def unflushed(connection: psycopg.Connection) -> Iterator[None]:
+    """A transaction that does not wait for the disk. A server that crashes may lose it, whole and with what came after it: for
+    what is made again from what the store holds."""
+    with connection.transaction():
+        connection.execute("set local synchronous_commit = off")
+        yield
+
+
 class Link(NamedTuple):
     """How a connection reaches its server. ``remote``: over a network; ``verified``: we know whom we speak to."""
 

@@ -269,7 +269,7 @@ class Question:
             name
             for node in self.decoded.values()
             if _surrounds(node, names)
-            for name in names_of(node.header, node.payload)[0]
+            for name in (self.named.get(node.ref) or names_of(node.header, node.payload))[0]
         )
         actions = [node for node in self.decoded.values() if node.kind == "api_action" and node.effective]
         counts.update(relied_on(cause.event_id for node in actions for cause in node.header.causes))

@@ -12,7 +12,7 @@ from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.judgement import KINDS, Judgement
 from ledger.format.codec import Schemas
 from ledger.ports import EVENTS
-from ledger.store.connect import connect, translated
+from ledger.store.connect import connect, translated, unflushed
 from ledger.store.criteria import adopt, again, criteria_of, hold
 from ledger.store.decoded import KEPT, Decoder
 from ledger.store.judging import BATCH, judge, judgements, ready
@@ -68,7 +68,7 @@ class PostgresSentinel:
                 adopt(self._connection, self._criteria, first=not self._begun)
                 self._begun = True
                 swept = self._sweep(limit)
-                with self._connection.transaction():
+                with unflushed(self._connection):
                     hold(self._connection, self._criteria)
                     judged = judge(self._connection, self._reading, self._house, limit=limit)
                 queued = not swept.more and not judged.taken and again(self._connection)

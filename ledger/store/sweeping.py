@@ -22,6 +22,7 @@ from ledger.format.content import PRINCIPAL
 from ledger.format.event import AUTHORIZED_BY, EventHeader
 from ledger.ports import CONTENTS, EVENTS
 from ledger.store.arrays import of_plain
+from ledger.store.connect import unflushed
 from ledger.store.criteria import all_again
 from ledger.store.decoded import Decoder
 from ledger.trust.bundle import TrustBundle, prefix_of
@@ -48,7 +49,7 @@ class NotReady(BackendError):
 def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle, decoder: Decoder | None = None) -> Swept:
     """One step, in a transaction; nothing is done where another sentinel is at it."""
     decoder = decoder or Decoder(schemas)
-    with connection.transaction():
+    with unflushed(connection):
         row = connection.execute(
             "select wave, lines, schemas, contents from sentinel for update skip locked"
         ).fetchone()
@@ -217,13 +218,18 @@ class _Hints:
         self.all: set[tuple[bytes, int]] = set()
         self.since = 0
         self.answers: dict[int, int] = {}
-        self.looks: list[tuple[int, str]] = []
+        self.looks: list[str] = []
+        """Lines for a copy: a key and an id in hex need no quotes."""
         self.agents: dict[str, int] = {}
         self.runs: dict[str, int] = {}
         self.erased: list[tuple[int, bytes, int]] = []
         self.accounts: dict[str, int] = {}
         self.relied: dict[str, int] = {}
         self.forgotten: dict[int, int] = {}
+
+    def look(self, tenant: str, event_id: str, *names: str) -> None:
+        """An event looks for whatever answers to names."""
+        self.looks += [f"{key_of(tenant, name)}\t{event_id}\n" for name in names]
 
 
 def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[Sequence[Any]]) -> None:
@@ -235,8 +241,7 @@ def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[S
     hints.since = min(row[6] for row in rows)
     cursor = connection.cursor()
     with cursor.copy("copy sentinel_looks (key, event_id) from stdin") as copy:
-        for look in hints.looks:
-            copy.write_row(look)
+        copy.write("".join(hints.looks))
     if hints.erased:
         cursor.executemany("insert into sentinel_erasures values (%s, %s, %s) on conflict do nothing", hints.erased)
     ids, tenants, sinces = zip(*hints.judged, strict=True) if hints.judged else ((), (), ())
@@ -275,14 +280,15 @@ def _of_approvers(connection: Connection, wave: int, agents: dict[str, int]) -> 
 def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
     """One event; one that cannot be read tells nothing, and is judged by what verifies."""
     event_id, tenant, name, data, payload, follows, since = row
+    id_ = event_id.hex
     hints.all.add((event_id.bytes, tenant))
-    hints.looks += [(key, event_id.hex) for key in follows or ()]
+    hints.looks += [f"{key}\t{id_}\n" for key in follows or ()]
     read = _decoded(decoder, data, payload)
     if read is None:
         return
     header, said = read
     if header.kind in KINDS:
-        hints.judged.append((event_id.hex, tenant, since))
+        hints.judged.append((id_, tenant, since))
     hints.accounts |= dict.fromkeys(_accounts(header), since)
     if header.kind == "api_action":
         hints.relied |= {each.event_id.hex(): since for each in header.causes if each.relation == AUTHORIZED_BY}
@@ -291,20 +297,20 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
     if said is None:
         return
     if header.kind in _STATEMENTS:
-        hints.looks += [(key_of(name, each), event_id.hex) for each in statement_names(header.kind, said)]
+        hints.look(name, id_, *statement_names(header.kind, said))
     if header.kind == "oversight":
-        hints.looks.append((key_of(name, f"oversight_use:{said['oversight_id']}"), event_id.hex))
+        hints.look(name, id_, f"oversight_use:{said['oversight_id']}")
         if said["binding"] == "reference":
-            hints.looks.append((key_of(name, f"action:{said['reference']}"), event_id.hex))
+            hints.look(name, id_, f"action:{said['reference']}")
         if said["action"] == "stop" and header.execution_id is not None:
             hints.runs.setdefault(header.execution_id.hex(), since)
     elif header.kind == "api_action" and said["idempotency_key"] is not None:
         own = f"idempotency:{said['target_system'] or ''}\0{said['idempotency_key']}"
-        hints.looks.append((key_of(name, own), event_id.hex))
+        hints.look(name, id_, own)
     elif header.kind == "execution_control" and header.execution_id is not None:
         hints.runs.setdefault(header.execution_id.hex(), since)
     elif header.kind == "trigger_registration":
-        hints.looks.append((key_of(name, f"trigger:{said['trigger_id']}"), event_id.hex))
+        hints.look(name, id_, f"trigger:{said['trigger_id']}")
     elif header.kind == "agent_registration":
         hints.agents |= dict.fromkeys((said["agent_id"], *said["client_ids"]), since)
     elif header.kind == "content_erasure":

@@ -20,7 +20,7 @@ from ledger.store.judging import judge
 from ledger.store.migrations import migrate
 from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
-from ledger.store.sentinel import check
+from ledger.store.sentinel import PostgresSentinel, check
 from ledger.store.sentinel_digest import sentinel_digest
 from ledger.store.survey import Asked, survey
 from ledger.store.sweeping import sweep
@@ -147,6 +147,32 @@ def _contents_came(connection: psycopg.Connection[Any]) -> None:
         "insert into positions (topic, partition, identity, next_offset) values ('ledger.contents', 0, 'topic', 1)"
         " on conflict (topic, partition) do update set next_offset = positions.next_offset + 1"
     )
+
+
+_WAITS = """
+create function waits_for_the_disk() returns trigger language plpgsql as $$
+begin
+    if current_setting('synchronous_commit') <> 'off' then raise exception '% waits', tg_table_name; end if;
+    return null;
+end $$;
+create trigger t after insert or update or delete on sentinel_stale execute function waits_for_the_disk();
+create trigger t after insert or update on judgements execute function waits_for_the_disk()"""
+
+
+def test_no_sweep_and_no_judgement_waits_for_the_disk(postgres: Databases) -> None:
+    """What a crash of the server takes away is made again."""
+    url = postgres.fresh()
+    story = read_scenario(
+        "person alice Alice\np1 portal prompt by=alice\na1 agent api_action action_id=x <- p1:started_by"
+    )
+    bundle = store(url, story)
+    with connected(url) as connection:
+        connection.execute(_WAITS)
+        assert connection.execute("show synchronous_commit").fetchone() == ("on",)
+    with closing(PostgresSentinel(url, load_schemas(), LEDGER, lambda: bundle)) as opened:
+        step = opened.step()
+    assert (step.swept > 0, step.judged) == (True, 1)
+    postgres.drop(url)
 
 
 def test_contradictions_are_findings_with_severity_sentence_and_evidence(told: Told) -> None:
