@@ -13,7 +13,7 @@ from ledger.store.digest import digest_of, state_digest
 from ledger.store.migrations import migrate
 from ledger.store.natural import ROWS
 from ledger.store.rebuild import rebuild
-from tests.contract.test_store_compare import LOGS, prepared, trust
+from tests.contract.test_store_compare import LOGS, known, prepared
 from tests.older import make_older
 from tests.services import Databases
 from tests.services.forge import LEDGER, Forge
@@ -58,12 +58,12 @@ def test_it_goes_on_as_one_that_was_never_older(older: str, url: str) -> None:
     forge = Forge(name="beta", tenant="other")
     later = [forge.record(forge.seal(forge.make())) for _ in range(2)]
     for each in (older, url):
-        with closing(Stand(each, trust().bundle)) as stand:
+        with closing(Stand(each, known().bundle)) as stand:
             stand.take(*(record._replace(partition=2) for record in later))
     assert digest_of(older, KEPT) == digest_of(url, KEPT)
 
 
 def test_a_rebuilt_one_has_the_whole_state(older: str, url: str, postgres: Databases) -> None:
     migrate(older)
-    rebuild(older, [LOGS["log"]], load_schemas(), LEDGER, trust().bundle)
+    rebuild(older, [LOGS["log"]], load_schemas(), LEDGER, known().bundle)
     assert state_digest(older) == state_digest(url)
