@@ -1,7 +1,7 @@
 """The processes of the stage: services that record, workers, sentinels, the server. ``python -m tests.chaos.parties TASK``.
 
 Made as a deployment makes them, with smaller batches and shorter patience, so that a short run meets every step many times.
-SIGTERM ends each in its own order.
+SIGTERM ends each in its own order. What one sort alone needs is imported by it: a process that was killed is to be back soon.
 """
 
 from __future__ import annotations
@@ -19,17 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
-
-from api.access import Tokens
-from api.app import create_app
-from api.sockets import listen
-from api.store import Store
 from consumers.contents import contents_worker
 from consumers.health import Health
 from consumers.materializer import materializer
 from consumers.running import run_opened, stop_on_signals
-from consumers.sentinel import Sentinel
 from consumers.worker import Pace
 from ledger import Person
 from ledger.errors import BackendError, LedgerError, SpoolFailed
@@ -39,7 +32,6 @@ from ledger.recorder.recorder import Recorder
 from ledger.schema_files import load_schemas
 from ledger.store.contents import PostgresContents
 from ledger.store.projection import PostgresProjection
-from ledger.store.sentinel import PostgresSentinel
 from ledger.trust.bundle import TrustBundle, read_bundle
 from tests.chaos.task import CANNOT_START, LEFT_BEHIND, SEGMENT_BYTES, JumpingClock, Notes, Task, tell_status
 from tests.crash.tracing import Place, kill_at
@@ -267,6 +259,9 @@ def _when_there(connect: Callable[[], Any], health: Health, stop: threading.Even
 
 def watch(task: Task, stop: threading.Event) -> int:
     """A sentinel, until SIGTERM."""
+    from consumers.sentinel import Sentinel
+    from ledger.store.sentinel import PostgresSentinel
+
     health = Health(task.role)
     told = threading.Event()
     tell_status(task.status, lambda: asdict(health.snapshot), told)
@@ -284,6 +279,13 @@ def watch(task: Task, stop: threading.Event) -> int:
 
 def serve(task: Task, stop: threading.Event) -> int:
     """The HTTP server; its port stands in its status."""
+    import uvicorn
+
+    from api.access import Tokens
+    from api.app import create_app
+    from api.sockets import listen
+    from api.store import Store
+
     trust = _Trust(task.trust)
     app = create_app(
         store=Store(task.store),

@@ -34,6 +34,8 @@ ASK_SECONDS: Final = 10.0 + 12.0 + 1.0
 """What a question to the API may take at most, whatever is wrong: to connect to the store, and for it to answer (section 19 of
 ``docs/format.md``). While the server itself is stopped nothing counts."""
 HANG_SECONDS: Final = ASK_SECONDS + 10.0
+KEYS: Final = {"travel-agent": "service", "best-effort": "service", "newcomer": "newcomer"}
+"""The services, and their keys."""
 
 Tell = Callable[[str], None]
 
@@ -221,12 +223,16 @@ def heal(stage: Stage, tell: Tell) -> None:
     deadline = time.monotonic() + WELL_SECONDS
     stage.supervise()
     _until(lambda: _all_well(stage), WELL_SECONDS, "not everybody says again that all is well")
-    for name in stage.named("recorder"):
-        if (code := stage.stop(name)) not in (0, LEFT_BEHIND):
+    for name, code in stage.stop_all(stage.named("recorder")).items():
+        if code not in (0, LEFT_BEHIND):
             stage.amiss.append(f"{name} ended with {code}")
-    for service, key in (("travel-agent", "service"), ("best-effort", "service"), ("newcomer", "newcomer")):
-        name = f"adopter of {service}"
-        stage.add(stage.task(role="recorder", name=name, service=service, key=key, adopts=True))
+    adopters = [
+        stage.task(role="recorder", name=f"adopter of {each}", service=each, key=KEYS[each], adopts=True)
+        for each in KEYS
+    ]
+    for task in adopters:
+        stage.add(task)
+    for name in (task.name for task in adopters):
         party = stage.parties[name]
         assert party.process is not None
         if (code := party.process.wait(WELL_SECONDS)) != 0:
@@ -236,8 +242,8 @@ def heal(stage: Stage, tell: Tell) -> None:
     stage.counts["seconds until all was well"] = int(WELL_SECONDS - (deadline - time.monotonic()))
     if rest := _behind(stage):
         stage.amiss.append(f"the stores stand at {rest}")
-    for name in stage.named(*WORKERS):
-        if (code := stage.stop(name, 30)) != 0:
+    for name, code in stage.stop_all(stage.named(*WORKERS), 30).items():
+        if code != 0:
             stage.amiss.append(f"{name} ended with {code}")
     tell("  healed")
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -244,12 +244,21 @@ class Stage:
 
     def stop(self, name: str, patience: float = 90.0) -> int | None:
         """SIGTERM; the exit code, None where it had ended or did not end in time, which is amiss."""
-        process, party = self.parties[name].process, self.parties[name]
-        party.process, party.held = None, True
+        return self.stop_all([name], patience)[name]
+
+    def stop_all(self, names: Sequence[str], patience: float = 90.0) -> dict[str, int | None]:
+        """SIGTERM to several at once."""
+        ending = {name: self.parties[name].process for name in names}
+        for name, process in ending.items():
+            self.parties[name].process, self.parties[name].held = None, True
+            if process is not None:
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGTERM)
+        return {name: self._ended(name, process, patience) for name, process in ending.items()}
+
+    def _ended(self, name: str, process: subprocess.Popen[bytes] | None, patience: float) -> int | None:
         if process is None:
             return None
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGTERM)
         try:
             return process.wait(patience)
         except subprocess.TimeoutExpired:

@@ -219,8 +219,9 @@ def test_one_byte_changed_in_a_copy_of_the_log_is_named(
 
 
 def answerable(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ledger.cli", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    return subprocess.run(
+        [commands() / "answerable", *arguments], cwd=ROOT, check=False, capture_output=True, text=True
+    )
 
 
 PAGE = (ROOT / "docs" / "questions.md").read_text()
