@@ -126,7 +126,9 @@ def explain(graph: Subgraph, house: HouseRules = NO_RULES) -> Answer:
         operation=facts[0].operation if facts else None,
         outcome=outcome,
         outcome_grade=outcome_grade,
-        seen=seen(accounts),
+        seen=None
+        if any(links.is_unsure(edge) for node in group for edge in links.out.get(node.ref, ()))
+        else seen(accounts),
         accounts=accounts,
         events=tuple(node.event_id for node in group or asked),
         class_=class_,

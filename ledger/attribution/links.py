@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Link, Trigger
@@ -16,6 +16,7 @@ from ledger.format.event import (
     INFORMED_BY,
     RELATIONS,
     RESULT_OF,
+    RETRIES,
     SAME_ACTION,
     SCHEDULED_BY,
     STARTED_BY,
@@ -78,6 +79,7 @@ class Links:
         self.rights: dict[tuple[Ref, ...], list[Right]] = {}
         self.out: dict[Ref, list[Edge]] = {}
         self.missing: dict[Ref, list[Missing]] = {}
+        self._unsure: set[tuple[Ref, Ref]] = set()
         for nodes in index.by_id.values():
             for node in nodes:
                 if node.effective:
@@ -86,14 +88,14 @@ class Links:
             for node in nodes:
                 if node.effective:
                     self.out[node.ref] += self._joins(node)
-        self.accounts = _groups(edge for edges in self.out.values() for edge in edges)
+        self.accounts = _groups(edge for edges in self.out.values() for edge in edges if not self.is_unsure(edge))
         self._corroborate()
         self._into: dict[Ref, list[Edge]] = {}
         self._accounts_of: dict[bytes, list[bytes]] = {}
         self._caused: set[Ref] = set()
         for ref, edges in self.out.items():
             for edge in edges:
-                if edge.relation in SAME:
+                if edge.relation in SAME and not self.is_unsure(edge):
                     self._into.setdefault(edge.target.ref, []).append(edge)
                     self._accounts_of.setdefault(edge.target.event_id, []).append(ref.event_id)
                 if edge.join is None and edge.relation in TO_TRIGGERS:
@@ -176,7 +178,9 @@ class Links:
         # The surer join of one event to another stands for it: circumstance comes last.
         for namespace, name in sorted(followed, key=lambda each: each[0] in CIRCUMSTANCE):
             fitting: dict[str, list[Node]] = {}
-            for target in self.index.near(name, node):
+            near = self.index.near(name, node)
+            runs = runs_apart(near) if namespace == "action" else NO_RUNS
+            for target in _of_one_action(node, near, runs) if runs else near:
                 relation = _relation(node, target, namespace, name) if target.ref != node.ref else None
                 if relation is not None:
                     fitting.setdefault(relation, []).append(target)
@@ -188,7 +192,13 @@ class Links:
                         # A cause of another sense names the same event: then it is known which one is meant.
                         cited = stated.get((target.ref, not leads))
                         edges[target.ref] = edge._replace(grade=cited, candidates=1) if cited else edge
+                        if runs and relation in SAME and target.header.execution_id != node.header.execution_id:
+                            self._unsure.add((node.ref, target.ref))
         return list(edges.values())
+
+    def is_unsure(self, edge: Edge) -> bool:
+        """Whether an account was joined to those of several actions of one id: it is of one of them, and nobody knows which."""
+        return edge.join is not None and (edge.source.ref, edge.target.ref) in self._unsure
 
     def _leads(self, node: Node, name: str) -> bool:
         """Whether anything but the event itself answers to a name that it follows."""
@@ -313,6 +323,57 @@ def _one_trace(node: Node, target: Node) -> bool:
 
 def _traces(node: Node) -> set[str]:
     return {each for each in node.header.correlation if each.startswith("trace:")}
+
+
+NO_RUNS: Final[frozenset[bytes]] = frozenset()
+
+
+def runs_apart(nodes: Sequence[Node]) -> frozenset[bytes]:
+    """The runs whose callers used one action id for actions of their own; none where they are not shown to have.
+
+    Shown by two runs that both tell the same phase of the same try, and of which none cites the other's: an id that is counted
+    in each process, or left from an example, is soon met again.
+    """
+    calls = [(node, run) for node in nodes if (run := _calls_in(node)) is not None]
+    runs = frozenset(run for _, run in calls)
+    if len(runs) < 2:
+        return NO_RUNS
+    told = {(run, node.payload["phase"], node.payload["attempt"]) for node, run in calls if node.payload is not None}
+    ids = {node.event_id: run for node, run in calls}
+    cited = any(
+        ids.get(cause.event_id, run) != run and cause.relation in _ONE_ACTION
+        for node, run in calls
+        for cause in node.header.causes
+    )
+    return runs if len({each[1:] for each in told}) < len(told) and not cited else NO_RUNS
+
+
+_ONE_ACTION: Final = SAME | {RETRIES}
+
+
+def _calls_in(node: Node) -> bytes | None:
+    """The run in which whoever called tells of an action."""
+    called = node.kind == "api_action" and node.payload is not None and node.payload["observer"] == "agent"
+    return node.header.execution_id if called else None
+
+
+def _of_one_action(node: Node, near: Sequence[Node], runs: frozenset[bytes]) -> list[Node]:
+    """What bears an action's id and may be of the action that an event tells of, where callers in ``runs`` used it for several.
+
+    What stands in one of the runs is of that one's. An account that says which one it is of is; another may be any caller's, and
+    no caller is taken for one whose account it is. What policies and people said of the id is told of each.
+    """
+    own = node.header.execution_id
+    said = [
+        each
+        for each in near
+        if each.kind != "api_action" and (own not in runs or each.header.execution_id not in runs - {own})
+    ]
+    if own in runs:
+        return [*said, *(each for each in near if each.kind == "api_action" and each.header.execution_id == own)]
+    if any(cause.relation in SAME for cause in node.header.causes):
+        return said
+    return [*said, *(each for each in near if each.kind == "api_action" and each.header.execution_id in runs)]
 
 
 def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
