@@ -17,6 +17,8 @@ from consumers.worker import Pace
 from ledger.ports import Clock, Tally
 from ledger.store.sentinel import PostgresSentinel
 
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at how far it is behind, while there is something to do: to count it takes the longer the more it is."""
 COUNT_SECONDS: Final = 10.0
 """Between two counts of what is open."""
 
@@ -29,7 +31,7 @@ class Sentinel:
     ) -> None:
         self.health = health if health is not None else Health("sentinel")
         self._store, self._clock, self._pace = store, clock, pace or Pace()
-        self._count_at = 0.0
+        self._look_at = self._count_at = 0.0
         self._say = structlog.get_logger(worker="answerable-sentinel")
 
     def run(self, stop: Event) -> None:
@@ -46,7 +48,8 @@ class Sentinel:
                 self.health.state("running")
             if done.swept or done.judged:
                 self.health.done(Tally(done.swept, done.judged, 0, {}), self._clock.now())
-            self._look_around()
+            if not done.more or time.monotonic() >= self._look_at:
+                self._look_around()
             if not done.more:
                 stop.wait(self._pace.poll_seconds)
 
@@ -57,6 +60,7 @@ class Sentinel:
         far = self._store.behind()
         age = 0.0 if far.since is None else max(0.0, (self._clock.now() - far.since) / 1e6)
         self.health.lag(far.unswept + far.stale, age)
+        self._look_at = time.monotonic() + LOOK_SECONDS
         if time.monotonic() >= self._count_at:
             self._count_at = time.monotonic() + COUNT_SECONDS
             self.health.contradictions(self._store.contradictions())
