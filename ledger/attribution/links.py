@@ -59,13 +59,14 @@ class Missing(NamedTuple):
 class Kept:
     """What a walk found out about links, and what triggers say, once: the parts of one whole share it."""
 
-    __slots__ = ("ends", "index", "leads", "led", "triggers")
+    __slots__ = ("ends", "grades", "index", "leads", "led", "triggers")
 
     def __init__(self, whole: Index) -> None:
         self.index = whole
         self.led: frozenset[Ref] | None = None
         self.leads: dict[Ref, list[Edge]] = {}
         self.ends: dict[Ref, str | None] = {}
+        self.grades: dict[Ref, Grade] = {}
         self.triggers: dict[tuple[object, ...], Trigger] = {}
 
 

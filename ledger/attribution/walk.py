@@ -46,7 +46,8 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
     led = led_on(links)
     leads = _leads(links, led)
     way: _Way = {}
-    refused = RANK["corroborated"]
+    ahead = (RANK[edge.grade] for node in starts for edge in leads(node))
+    refused = max(ahead, default=RANK["corroborated"])  # no surer links lead anywhere
     for least in (RANK["corroborated"], RANK["sealed"], RANK["asserted"], RANK["inferred"]):
         if refused < least:  # the same again
             continue
@@ -64,7 +65,15 @@ def find_triggers(links: Links, starts: Sequence[Node]) -> Walk:
 
 
 def _grade_of(links: Links, node: Node) -> Grade:
-    """What a trigger says of itself; corroborated where both sides of one prompt name the same person."""
+    """What a trigger says of itself, found once: events of a run come from it alike."""
+    grades = links.kept.grades
+    if node.ref not in grades:
+        grades[node.ref] = _grade_of_trigger(links, node)
+    return grades[node.ref]
+
+
+def _grade_of_trigger(links: Links, node: Node) -> Grade:
+    """Corroborated where both sides of one prompt name the same person."""
     who = links.index.person(node.header.principal)
     if who is None or who.person is None:
         return grade_of_claim(node)

@@ -13,8 +13,8 @@ from ledger.attribution.subgraph import Index, Node
 from ledger.format.event import AUTHORIZED_BY, RESULT_OF, Cause
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
-_NAMED: Final = ("action:", "correlation:tool_call:", "correlation:request:")
-"""Names that join accounts, and what was observed, to an action."""
+_NAMED: Final = ("tool_call:", "request:")
+"""Correlations that, as the id of an action does, join accounts and what was observed to it."""
 _SAID: Final = ("action:", "decision:", "oversight:")
 _JOINED: Final = frozenset({"api_action", "observation"})
 
@@ -48,7 +48,7 @@ def _together(index: Index) -> Iterable[list[bytes]]:
         for node in nodes:
             if not node.effective:
                 continue
-            for name in _joining(index, node):
+            for name in _joining(node):
                 _unite(sets, event_id, first.setdefault(name, event_id))
             for cause in node.header.causes:
                 if _is_of_one(node, cause) and cause.event_id in index.by_id:
@@ -56,11 +56,13 @@ def _together(index: Index) -> Iterable[list[bytes]]:
     return {id(each): each for each in sets.values()}.values()
 
 
-def _joining(index: Index, node: Node) -> list[str]:
+def _joining(node: Node) -> list[str]:
     """The names by which an event and another one may be accounts of one thing, or tell what came of it."""
     if node.kind in _JOINED:
-        answers, follows = index.named[node.ref]
-        return [name for names in (answers, follows) for name in names if name.startswith(_NAMED)]
+        names = [each for each in node.header.correlation if each.startswith(_NAMED)]
+        if node.payload is not None and (action := node.payload["action_id"]) is not None:
+            names.append(f"action:{action}")
+        return names
     return statement_names(node.kind, node.payload) if node.kind == "token_issuance" else []
 
 
