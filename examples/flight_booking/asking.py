@@ -38,11 +38,14 @@ def names(api_url: str, booking: str, above_limit: str) -> Mapping[str, str]:
 def questions() -> Sequence[tuple[str, str]]:
     """Why to ask, and the command, with the names of ``names`` as variables."""
     return (
+        ("Who triggered the booking, and what to ask next?", 'answerable who-triggered "$booking"'),
         ("How sure is the ledger: does every chain verify?", "answerable verify"),
         ("What else did this person trigger, through whichever agents?", 'answerable touched person "$person"'),
         ("What did this agent do, and for whom?", 'answerable find --agent "$agent" --kind api_action'),
         ("Where did its token come from, and what was done with it?", 'answerable lineage "token:$token"'),
+        ("What does not fit?", "answerable findings"),
         ("How much of what was done is attributed, and how surely?", "answerable coverage"),
+        ("And the rest, which nobody is known to have triggered?", "answerable find --class unattributed"),
         ("What did the two runs do differently?", 'answerable diff "$run" "$other_run"'),
         ("The run step by step?", 'answerable replay "$run"'),
         ("Which agents are there, and what about them does not fit?", "answerable agents"),

@@ -10,6 +10,14 @@ from ledger.attribution.subgraph import ChainCoverage, Limits
 Grade = Literal["corroborated", "sealed", "asserted", "inferred"]
 """How surely a link or claim is known; ``ledger.attribution.grades`` says when each is given."""
 
+GRADES: Final[dict[Grade, str]] = {
+    "corroborated": "stated by the keys of two services",
+    "sealed": "cited by digest under a verified seal",
+    "asserted": "stated without a digest, or imported",
+    "inferred": "joined by the ledger, and stated by nobody",
+}
+"""What it means, the surest first."""
+
 Class = Literal["attributed", "unattended", "external", "erased_principal", "archived", "unattributed"]
 """``unattended``: a schedule or webhook, with who set it up. ``external``: a hand-off from another ledger."""
 

@@ -12,6 +12,7 @@ from ledger.attribution.accountable import people_of
 from ledger.attribution.answer import (
     COMPARED,
     CONCERNS,
+    GRADES,
     MISSING,
     REASONS,
     SEEN,
@@ -29,8 +30,12 @@ from ledger.attribution.answer import (
     Seen,
     Trigger,
 )
+from ledger.attribution.explain import class_of
+from ledger.attribution.grades import weakest
 from ledger.attribution.sentence import moment
+from ledger.attribution.triggers import beginnings
 from ledger.cli.link_text import flat, grade_text, link_line, without_echoes
+from ledger.cli.next_text import Question
 from ledger.cli.output import show_time
 from ledger.format.ids import text as id_text
 
@@ -43,14 +48,18 @@ class _Line(NamedTuple):
     candidates: int = 1
 
 
-def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
+def print_answer(
+    console: Console, answer: Answer, *, utc: bool, brief: bool = False, asking: Sequence[Question] = ()
+) -> None:
     """Prints the whole answer; what is empty is left out, except triggers, authority and who is accountable: there absence is
-    an answer."""
+    an answer. ``brief``: without the path and what the answer covers. ``asking`` is what to ask next."""
     console.print(Text(flat(_sentence(answer, utc=utc)), style="bold"))
     class_ = answer.class_ + (f" ({', '.join(answer.reasons)})" if answer.reasons else "")
     console.print(Text(flat(class_ + _what(answer)), style="dim" if answer.class_ == "attributed" else "bold yellow"))
     for reason in answer.reasons if answer.class_ != "unattributed" or len(answer.reasons) > 1 else ():
         console.print(Text(f"  {reason}: {REASONS.get(reason, '')}", style="dim"))
+    for line in _how_sure(answer):
+        console.print(Text(line, style="dim"))
     if rules := list(dict.fromkeys(each.rule for each in answer.contradictions)):
         console.print(Text(f"CONTRADICTED: {', '.join(rules)} (see below)", style="bold red"))
     _section(console, "seen by", (_account(each, utc=utc) for each in answer.accounts))
@@ -61,7 +70,7 @@ def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
     _section(console, "policy", (_decision(each, utc=utc) for each in answer.decisions))
     _section(console, "what people said", (_approval(each, utc=utc) for each in answer.approvals))
     _section(console, "influenced by", (_influence(each, utc=utc) for each in answer.influences))
-    if answer.path:
+    if answer.path and not brief:
         _heading(console, "path, from the trigger on" if answer.triggers else "path, as far as it is known")
         for step, links in zip(answer.path, without_echoes([each.links for each in answer.path]), strict=True):
             _print_step(console, step, links, utc=utc)
@@ -71,7 +80,23 @@ def print_answer(console: Console, answer: Answer, *, utc: bool) -> None:
         "findings",
         (_Line(f"{f.name}: {f.detail}" + (f" [{_ids([f.event_id])}]" if f.event_id else "")) for f in answer.findings),
     )
-    _section(console, "what this covers", _coverage(answer, utc=utc))
+    if not brief or answer.coverage.truncated:
+        _section(console, "what this covers", _coverage(answer, utc=utc))
+    if asking:
+        widest = max(len(command) for command, _ in asking)
+        _section(console, "ask next", (_Line(f"{command:{widest}}  # {why}") for command, why in asking))
+
+
+def _how_sure(answer: Answer) -> Iterator[str]:
+    """By the weakest of what gives it its class: how it is known how it began, and how it ended."""
+    began = [each.grade for each in beginnings(answer.triggers) if class_of(each) == answer.class_]
+    parts = []
+    if began and answer.class_ != "unattributed":
+        parts.append(f"how it began is {(grade := weakest(began))}: {GRADES[grade]}")
+    if (ended := answer.outcome_grade) is not None:
+        parts.append(f"how it ended is {ended}: {'stated by one service' if ended == 'sealed' else GRADES[ended]}")
+    if parts:
+        yield "; ".join(parts)
 
 
 def _sentence(answer: Answer, *, utc: bool) -> str:

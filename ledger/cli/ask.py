@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,6 +16,7 @@ from ledger.cli.answer_text import print_answer
 from ledger.cli.event_text import print_event, print_events
 from ledger.cli.graphs import Form, emit_graph, form_of
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of
+from ledger.cli.next_text import next_questions
 from ledger.cli.output import clean, console, emit, read_time, tell
 from ledger.cli.rights import AfterRevocation, TokenOption, asked_right, show_right
 from ledger.errors import ConfigurationError
@@ -55,6 +57,9 @@ def who_triggered(
     as_of: AsOf = None,
     nodes: Nodes = DEFAULT_LIMITS.nodes,
     rules: Rules = None,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Without the path, what the answer covers, and what to ask next.")
+    ] = False,
     tenant: Tenant = None,
     as_json: Json = False,
     utc: Utc = False,
@@ -70,9 +75,16 @@ def who_triggered(
     if as_json:
         emit(to_json(answer))
     else:
-        print_answer(console(), answer, utc=settings.utc)
+        asking = () if brief else next_questions(answer, _asked_of(tenant, as_of))
+        print_answer(console(), answer, utc=settings.utc, brief=brief, asking=asking)
     if answer.class_ == "unattributed":
         exit_with(NO)
+
+
+def _asked_of(tenant: str | None, as_of: str | None) -> str:
+    """The options that the next question needs too."""
+    given = (("--tenant", tenant), ("--as-of", as_of))
+    return "".join(f" {name} {shlex.quote(value)}" for name, value in given if value is not None)
 
 
 def lineage(

@@ -80,7 +80,7 @@ def _under(directory: Path) -> list[str]:
 def kept(demo: Demo, directory: Path) -> Iterator[Played]:
     """The demo's ledger, served once more: its parties have ended."""
     assert demo.status == 0, demo.output
-    asked = re.findall(r"^=== .* answerable who-triggered (\S+)$", demo.output, re.MULTILINE)
+    asked = re.findall(r"^=== .* answerable who-triggered (\S+)(?: --brief)?$", demo.output, re.MULTILINE)
     said = [json.loads(each) for each in re.findall(r"^agent: (.*)$", demo.output, re.MULTILINE)]
     parts = [{"event_id": event, "result": result} for event, result in zip(asked[:4], said, strict=True)]
     (processes,) = re.findall(r"^Processes: (.*)\.$", demo.output, re.MULTILINE)

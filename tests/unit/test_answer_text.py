@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from io import StringIO
 
 from rich.console import Console
 
 from ledger.attribution.explain import explain
 from ledger.cli.answer_text import print_answer
+from ledger.cli.next_text import next_questions
+from ledger.format import ids
 from tests.attribution.scenario import read_scenario, scenario_files
 
 
@@ -30,9 +33,10 @@ def under(lines: list[str], heading: str) -> list[str]:
 
 def test_the_head_says_who_what_and_whether_something_is_wrong() -> None:
     lines = told("rule_approval_reused", "a2")
-    assert lines[:3] == [
+    assert lines[:4] == [
         "Agent travel (owner not registered), started by Alice at 2026-01-01 00:00:00.001Z.",
         "attributed · book: denied, SEEN BY THE RESOURCE ALONE: whoever called recorded nothing",
+        "how it began is sealed: cited by digest under a verified seal; how it ended is sealed: stated by one service",
         "CONTRADICTED: approval_reused (see below)",
     ]
 
@@ -164,3 +168,57 @@ def test_whom_and_what_a_decision_is_about_is_said() -> None:
     assert about["a3"] == "asked for read folder flights"
     assert about["a5"] == "asked for delete, action elsewhere"
     assert "asked by agent acme://a/other: read" in under(told("rule_meant_for_another", "a2"), "policy")[0]
+
+
+def test_how_sure_it_is_stands_at_the_top_by_the_weakest_of_what_it_rests_on() -> None:
+    weak = shown("person alice Alice\np1 a prompt trigger_kind=human principal=alice\na1 a api_action action_id=x phase=unknown"
+                 " operation=o observer=agent <- p1:started_by?\n", "a1")  # fmt: skip
+    assert weak[2] == "how it began is asserted: stated without a digest, or imported"
+    nobody = shown("a1 a api_action action_id=x phase=completed operation=o outcome=success observer=agent", "a1")
+    assert nobody[2] == "how it ended is sealed: stated by one service"
+
+
+ASKED = """
+person alice Alice Ash
+p1 a prompt trigger_kind=human trust=trusted principal=alice agent=https://a.example/travel run=r1
+o1 a observation source=web uri=https://x.example/a?b=1&c trust=untrusted status=success <- p1:started_by
+t1 as token_issuance status=issued token=j1 subject=alice verification=issuer observer=issuer
+a1 a api_action action_id=x phase=completed operation=o observer=agent token=j1 agent=https://a.example/travel run=r1 <- o1:informed_by p1:started_by
+"""  # noqa: E501 - a line an event
+
+
+def asked_next(text: str, options: str = "") -> list[str]:
+    story = read_scenario(text)
+    return [command for command, _ in next_questions(explain(story.subgraph("a1")), options)]
+
+
+def test_what_is_worth_asking_next_is_a_command_with_the_ids_that_the_answer_has_in_words_only() -> None:
+    event = ids.text(read_scenario(ASKED).events["a1"].made.event_id)
+    run = ids.text(read_scenario(ASKED).events["a1"].made.header.execution_id or b"")
+    assert asked_next(ASKED, " --tenant acme") == [
+        "answerable lineage 'token:as#j1' --tenant acme",
+        f"answerable replay {run} --tenant acme",
+        f"answerable lineage {event} --down --tenant acme",
+        "answerable touched person 'idp#alice' --tenant acme",
+        "answerable touched document 'https://x.example/a?b=1&c' --tenant acme",
+        "answerable agents https://a.example/travel --tenant acme",
+    ]
+
+
+def test_what_an_event_says_is_never_a_command_of_its_own() -> None:
+    for hostile in ("$(reboot)", "a;reboot", "-rf", "a\u202eb", "a\x1b[2J", "x" * 400):
+        asked = asked_next(ASKED.replace("j1", hostile).replace("https://x.example/a?b=1&c", hostile))
+        for words in map(shlex.split, asked):
+            assert words[:2] in (["answerable", each] for each in ("lineage", "replay", "touched", "agents"))
+            assert len(words) <= 4
+        assert all(each.isprintable() for each in asked)
+    assert not [each for each in asked_next(ASKED.replace("j1", "a\u202eb")) if "token" in each]
+
+
+def test_a_brief_answer_ends_before_the_path() -> None:
+    out = StringIO()
+    story = read_scenario(ASKED)
+    print_answer(Console(file=out, width=1000), explain(story.subgraph("a1")), utc=True, brief=True)
+    assert "triggered by" in out.getvalue()
+    assert "path, " not in out.getvalue()
+    assert "what this covers" not in out.getvalue()
