@@ -40,7 +40,8 @@ class Edge(NamedTuple):
 
     @property
     def link(self) -> Link:
-        return Link(*self.source.ref, *self.target.ref, self.relation, self.grade, self.join, self.candidates)
+        source, target, relation, grade, join, candidates = self
+        return Link(*source.ref, *target.ref, relation, grade, join, candidates)
 
 
 Right = tuple[Node, Grade, int]
@@ -171,40 +172,51 @@ class Links:
         return "limit_reached" if cause.event_id in graph.cut else "dangling_cause"
 
     def _joins(self, node: Node) -> list[Edge]:
-        followed = [(namespace_of(name), name) for name in self.index.follows(node) if self._leads(node, name)]
+        followed = self._followed(node)
         if not followed:
             return []
         stated = {(edge.target.ref, edge.relation in TO_TRIGGERS): edge.grade for edge in self.out[node.ref]}
         edges: dict[Ref, Edge] = {}
-        # The surer join of one event to another stands for it: circumstance comes last.
-        for namespace, name in sorted(followed, key=lambda each: each[0] in CIRCUMSTANCE):
+        for namespace, name in followed:
             fitting: dict[str, list[Node]] = {}
             near = self.index.near(name, node)
             runs = runs_apart(near) if namespace == "action" else NO_RUNS
             for target in _of_one_action(node, near, runs) if runs else near:
                 relation = _relation(node, target, namespace, name) if target.ref != node.ref else None
-                if relation is not None:
-                    fitting.setdefault(relation, []).append(target)
+                if relation is None:
+                    continue
+                if relation in fitting:
+                    fitting[relation].append(target)
+                else:
+                    fitting[relation] = [target]
             for relation, targets in fitting.items():
+                leads = relation in TO_TRIGGERS
                 for target in targets:
-                    leads = relation in TO_TRIGGERS
-                    if (target.ref, leads) not in stated and target.ref not in edges:
+                    ref = target.ref
+                    if (ref, leads) not in stated and ref not in edges:
                         edge = _joined(node, target, relation, namespace, len(targets))
                         # A cause of another sense names the same event: then it is known which one is meant.
-                        cited = stated.get((target.ref, not leads))
-                        edges[target.ref] = edge._replace(grade=cited, candidates=1) if cited else edge
+                        cited = stated.get((ref, not leads))
+                        edges[ref] = edge._replace(grade=cited, candidates=1) if cited else edge
                         if runs and relation in SAME and target.header.execution_id != node.header.execution_id:
-                            self._unsure.add((node.ref, target.ref))
+                            self._unsure.add((node.ref, ref))
         return list(edges.values())
 
     def is_unsure(self, edge: Edge) -> bool:
         """Whether an account was joined to those of several actions of one id: it is of one of them, and nobody knows which."""
         return edge.join is not None and (edge.source.ref, edge.target.ref) in self._unsure
 
-    def _leads(self, node: Node, name: str) -> bool:
-        """Whether anything but the event itself answers to a name that it follows."""
-        answers = self.index.answers(name)
-        return len(answers) > 1 or (len(answers) == 1 and answers[0] is not node)
+    def _followed(self, node: Node) -> list[tuple[str, str]]:
+        """The names that an event follows and anything but itself answers to, each after its namespace. The surer join of one
+        event to another stands for it: circumstance comes last."""
+        sure: list[tuple[str, str]] = []
+        circumstance: list[tuple[str, str]] = []
+        for name in self.index.follows(node):
+            answers = self.index.answers(name)
+            if len(answers) > 1 or (len(answers) == 1 and answers[0] is not node):
+                namespace = namespace_of(name)
+                (circumstance if namespace in CIRCUMSTANCE else sure).append((namespace, name))
+        return sure + circumstance
 
     def _corroborate(self) -> None:
         """Raises links that accounts of one thing state alike by the keys of two services."""

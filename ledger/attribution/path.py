@@ -77,29 +77,36 @@ def _add_causes(links: Links, nodes: dict[Ref, Node], group: Sequence[Node]) -> 
     """Adds what stated causes lead to, the nearest first, until there are enough."""
     frontier, passed = list(group), {node.ref for node in group}
     while frontier and len(nodes) < STEPS:
-        causes = [edge.target for node in frontier for edge in links.out.get(node.ref, ()) if edge.join is None]
-        frontier = list({node.ref: node for node in causes if node.ref not in passed}.values())
-        passed.update(node.ref for node in frontier)
-        nodes.update((node.ref, node) for node in frontier)
+        ahead: dict[Ref, Node] = {}
+        for node in frontier:
+            for edge in links.out.get(node.ref, ()):
+                if edge.join is None and (ref := edge.target.ref) not in passed:
+                    ahead[ref] = edge.target
+        frontier = list(ahead.values())
+        passed.update(ahead)
+        nodes.update(ahead)
 
 
 def _step(links: Links, node: Node, shown: set[Ref], walk: Walk) -> PathStep:
+    (event_id, digest), header = node.ref, node.header
     return PathStep(
-        event_id=node.event_id,
-        digest=node.digest,
-        kind=node.kind,
+        event_id=event_id,
+        digest=digest,
+        kind=header.kind,
         summary=summary(node),
-        occurred_at=node.at,
+        occurred_at=header.occurred_at,
         append_time=node.append_time,
         service=node.service,
         key_id=node.key_id,
         importer=node.importer,
-        agent_id=node.header.agent_id,
-        execution_id=node.header.execution_id,
+        agent_id=header.agent_id,
+        execution_id=header.execution_id,
         links=tuple(
-            edge.link
-            for edge in links.out.get(node.ref, ())
-            if edge.target.ref in shown and not is_idle(links, edge, walk.led)
+            [
+                edge.link
+                for edge in links.out.get(node.ref, ())
+                if edge.target.ref in shown and not is_idle(links, edge, walk.led)
+            ]
         ),
         findings=node.findings,
     )

@@ -201,8 +201,7 @@ def _states(node: Node, right: Node) -> bool:
 _id_of: Final = attrgetter("ref.event_id")
 
 
-def _in_time(node: Node) -> tuple[int, Ref]:
-    return node.header.occurred_at, node.ref
+_in_time: Final = attrgetter("header.occurred_at", "ref")
 
 
 _PERSON: Final = "principal:"

@@ -128,8 +128,9 @@ def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> Ite
 
 def is_idle(links: Links, edge: Edge, led: Container[Ref]) -> bool:
     """Whether a link is one of circumstance that does not count, because more leads on from its event."""
-    source = edge.source
-    return edge.join in CIRCUMSTANCE and (links.group(source)[0].ref in led or links.is_caused(source))
+    if edge.join not in CIRCUMSTANCE:
+        return False
+    return links.group(edge.source)[0].ref in led or links.is_caused(edge.source)
 
 
 def comes_from(links: Links, event_id: bytes) -> set[Ref]:
@@ -186,7 +187,10 @@ def _led_on(links: Links) -> frozenset[Ref]:
         own = links.group(node)[0].ref
         if is_trigger(node):
             triggers[own] = None
-        for edge in leads_up(links, node):
+        edges = list(leads_up(links, node))
+        if not any(edge.join in CIRCUMSTANCE for edge in links.out[node.ref]):
+            links.kept.leads[node.ref] = edges  # whatever is led on
+        for edge in edges:
             if (above := links.group(edge.target)[0].ref) != own:
                 below.setdefault(above, set()).add(own)
     led: set[Ref] = set()
