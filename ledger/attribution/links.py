@@ -131,7 +131,8 @@ class Links:
         return part
 
     def of(self, node: Node, relations: frozenset[str]) -> list[Edge]:
-        return [edge for edge in self.out.get(node.ref, ()) if edge.relation in relations]
+        edges = self.out.get(node.ref)
+        return [edge for edge in edges if edge.relation in relations] if edges else []
 
     def group(self, node: Node) -> list[Node]:
         """All accounts of the same thing, ``node`` among them, in order of time."""

@@ -6,6 +6,7 @@ Values only. ``Index`` finds events by id and by the names that they answer to.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -219,7 +220,7 @@ class Index:
     def __init__(self, graph: Subgraph, named: Mapping[Ref, Named] | None = None) -> None:
         self.graph = graph
         self.by_id: dict[bytes, list[Node]] = {}
-        self.answering: dict[str, list[Node]] = {}
+        self.answering = defaultdict[str, list[Node]](list)
         self.named: dict[Ref, Named] = {}
         self.parties: dict[bytes, Party] = {}
         self.marks: dict[Ref, int] = {}
@@ -236,7 +237,7 @@ class Index:
             known = named.get(node.ref) if named is not None else None
             own = self.named[node.ref] = known or names_of(node.header, node.payload)
             for name in dict.fromkeys(own[0]):
-                self.answering.setdefault(name, []).append(node)
+                self.answering[name].append(node)
 
     def part(self, graph: Subgraph, ids: Iterable[bytes]) -> Index:
         """The index of ``graph``, all events of some ids, whose names are not put in order again."""

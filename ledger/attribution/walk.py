@@ -111,19 +111,22 @@ def _same_words(one: Node, other: Node) -> bool:
     return len(words) == 2 and words[0] is not None and words[0] == words[1]
 
 
-def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> Iterator[Edge]:
+def leads_up(links: Links, node: Node, led: Container[Ref] | None = None) -> list[Edge]:
     """The links from ``node`` towards triggers, and across to other accounts of the same thing, both ways.
 
     Joins count where no cause leads on, circumstance only for groups of accounts not in ``led``; None: for no group.
     """
+    out, into = links.of(node, _LEADS), links.same_into(node)
+    if not out and not into:
+        return []
     joins = not links.is_caused(node)
     circumstance = led is not None and links.group(node)[0].ref not in led
-    for edge in links.of(node, _LEADS):
-        counts = joins and (circumstance or edge.join not in CIRCUMSTANCE)
-        if edge.relation in SAME or edge.join is None or counts:
-            yield edge
-    for edge in links.same_into(node):
-        yield edge._replace(source=node, target=edge.source)
+    counting = [
+        edge
+        for edge in out
+        if edge.join is None or edge.relation in SAME or (joins and (circumstance or edge.join not in CIRCUMSTANCE))
+    ]
+    return [*counting, *(edge._replace(source=node, target=edge.source) for edge in into)]
 
 
 def is_idle(links: Links, edge: Edge, led: Container[Ref]) -> bool:
@@ -167,7 +170,7 @@ def _leads(links: Links, led: Container[Ref]) -> _Leads:
     def leads(node: Node) -> list[Edge]:
         edges = found.get(node.ref)
         if edges is None:
-            edges = found[node.ref] = list(leads_up(links, node, led))
+            edges = found[node.ref] = leads_up(links, node, led)
         return edges
 
     return leads
@@ -187,7 +190,7 @@ def _led_on(links: Links) -> frozenset[Ref]:
         own = links.group(node)[0].ref
         if is_trigger(node):
             triggers[own] = None
-        edges = list(leads_up(links, node))
+        edges = leads_up(links, node)
         if not any(edge.join in CIRCUMSTANCE for edge in links.out[node.ref]):
             links.kept.leads[node.ref] = edges  # whatever is led on
         for edge in edges:
@@ -236,7 +239,7 @@ def cycles(links: Links, relations: frozenset[str] = RELATIONS) -> Iterator[Node
     for start in [each for nodes in links.index.by_id.values() for each in nodes]:
         on_way: dict[Ref, None] = {}
         stack: list[tuple[Node, Iterator[Node]]] = []
-        node: Node | None = start if start.ref not in done else None
+        node: Node | None = start if start.header.causes and start.ref not in done else None
         while node is not None or stack:
             if node is not None:
                 done.add(node.ref)
@@ -250,7 +253,7 @@ def cycles(links: Links, relations: frozenset[str] = RELATIONS) -> Iterator[Node
             elif node.ref in on_way:
                 yield node
                 node = None
-            elif node.ref in done:
+            elif node.ref in done or not node.header.causes:
                 node = None
 
 
