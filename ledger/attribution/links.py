@@ -205,7 +205,7 @@ class Links:
 
     def is_unsure(self, edge: Edge) -> bool:
         """Whether an account was joined to those of several actions of one id: it is of one of them, and nobody knows which."""
-        return edge.join is not None and (edge.source.ref, edge.target.ref) in self._unsure
+        return bool(self._unsure) and edge.join is not None and (edge.source.ref, edge.target.ref) in self._unsure
 
     def _followed(self, node: Node) -> list[tuple[str, str]]:
         """The names that an event follows and anything but itself answers to, each after its namespace. The surer join of one
