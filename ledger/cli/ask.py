@@ -43,6 +43,18 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most events to sho
 NAMED: Final = ": an agent is named by its URI, and `answerable agents` lists them"
 
 
+UNSEARCHED: Final = (
+    ": texts and people's names are contents, which are not searched; --principal ISSUER#SUBJECT finds a person"
+)
+
+
+def _hint(search: queries.Search) -> str:
+    """How what was asked for is named here, where it may be named otherwise."""
+    if search.agent is not None and "://" not in search.agent:
+        return NAMED
+    return UNSEARCHED if search.value is not None else ""
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verbs."""
     app.command("who-triggered")(who_triggered)
@@ -239,7 +251,7 @@ def _show(
         if page.truncated:
             tell(f"cut short: {', '.join(page.truncated)}")
     if not page.events:
-        tell("no event matches" + (NAMED if search.agent is not None and "://" not in search.agent else ""))
+        tell("no event matches" + _hint(search))
         exit_with(NO)
 
 

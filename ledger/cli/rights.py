@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Final
 
 import typer
@@ -46,6 +47,7 @@ def asked_right(text: str | None, token: tuple[str, str] | None) -> Asked | None
         return Asked(_named(issuer), _named(jti))
     raise ConfigurationError(
         f"{text!r} names no event, token or grant: give an id, token:ISSUER#JTI, token_digest:HEX (64 digits) or grant:ID"
+        + (f"; what `answerable find {shlex.quote(jti)}` finds names its issuer" if kind == "token" and jti else "")
     )
 
 

@@ -86,7 +86,9 @@ def test_a_question_that_nothing_can_answer_says_what_would_be_one(run: Run) -> 
     assert "there is no state 'actve' (active?)" in run("agents", "--state", "actve", status=2).stderr
     assert "is namespace:value" in run("find", "--correlation", "0af7651916cd43dd8448eb211c80319c", status=2).stderr
     assert "an agent is named by its URI" in run("find", "--agent", "travel-agent", status=1).stderr
-    assert "no event matches" in run("find", "--kind", "handoff", status=1).stderr
+    assert run("find", "--kind", "handoff", status=1).stderr == "no event matches\n"
+    assert "--principal ISSUER#SUBJECT finds a person" in run("find", "Alice", status=1).stderr
+    assert "`answerable find token-1` finds names its issuer" in run("lineage", "token:token-1", status=2).stderr
     assert "no agent matches" in run("agents", "--state", "retired", status=1).stderr
 
 
