@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Path, Query, Request
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from api.cursors import CURSOR_CHARACTERS
 from api.problems import InvalidRequest
@@ -36,6 +37,15 @@ Cursor = Annotated[
     str | None,
     Query(max_length=CURSOR_CHARACTERS, description="`next` of the page before; nothing for the first page."),
 ]
+
+
+class _Anything(PathConvertor):
+    """The rest of a path, line breaks among it: Starlette's own ends a path at the first, and the name would seem to be none."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
 
 
 async def only_known(request: Request) -> None:

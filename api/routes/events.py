@@ -123,7 +123,7 @@ def event(request: Request, caller: Reader, event_id: EventId) -> Response:
 
 
 @router.get(
-    "/actions/{action_id:path}",
+    "/actions/{action_id:anything}",
     response_model=EventList,
     responses=responses(401, 403, 404, 503),
     summary="All accounts of one action",

@@ -90,7 +90,7 @@ def agents(
 
 
 @router.get(
-    "/agents/{agent_id:path}",
+    "/agents/{agent_id:anything}",
     response_model=AgentDetail,
     responses=responses(401, 403, 404, 503),
     summary="One agent, with its history",
@@ -115,7 +115,7 @@ Value = Annotated[
 
 
 @router.get(
-    "/touched/{what}/{value:path}",
+    "/touched/{what}/{value:anything}",
     response_model=Touched,
     responses=responses(401, 403, 404, 503),
     summary="What a person, token or document touched",

@@ -54,7 +54,7 @@ def token_by_digest(
 
 
 @router.get(
-    "/tokens/{issuer:path}/{jti}", response_model=TokenLineage, responses=PROBLEMS, summary="The lineage of a token"
+    "/tokens/{issuer:anything}/{jti}", response_model=TokenLineage, responses=PROBLEMS, summary="The lineage of a token"
 )
 def token(
     request: Request,
@@ -77,7 +77,7 @@ def token(
 
 
 @router.get(
-    "/grants/{grant_id:path}", response_model=TokenLineage, responses=PROBLEMS, summary="The timeline of a grant"
+    "/grants/{grant_id:anything}", response_model=TokenLineage, responses=PROBLEMS, summary="The timeline of a grant"
 )
 def grant(
     request: Request,

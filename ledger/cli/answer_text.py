@@ -34,9 +34,9 @@ from ledger.attribution.explain import class_of
 from ledger.attribution.grades import weakest
 from ledger.attribution.sentence import moment
 from ledger.attribution.triggers import beginnings
-from ledger.cli.link_text import flat, grade_text, link_line, without_echoes
+from ledger.cli.link_text import grade_text, link_line, without_echoes
 from ledger.cli.next_text import Question
-from ledger.cli.output import show_time
+from ledger.cli.output import clean, show_time
 from ledger.format.ids import text as id_text
 
 
@@ -53,9 +53,9 @@ def print_answer(
 ) -> None:
     """Prints the whole answer; what is empty is left out, except triggers, authority and who is accountable: there absence is
     an answer. ``brief``: without the path and what the answer covers. ``asking`` is what to ask next."""
-    console.print(Text(flat(_sentence(answer, utc=utc)), style="bold"))
+    console.print(Text(clean(_sentence(answer, utc=utc)), style="bold"))
     class_ = answer.class_ + (f" ({', '.join(answer.reasons)})" if answer.reasons else "")
-    console.print(Text(flat(class_ + _what(answer)), style="dim" if answer.class_ == "attributed" else "bold yellow"))
+    console.print(Text(clean(class_ + _what(answer)), style="dim" if answer.class_ == "attributed" else "bold yellow"))
     for reason in answer.reasons if answer.class_ != "unattributed" or len(answer.reasons) > 1 else ():
         console.print(Text(f"  {reason}: {REASONS.get(reason, '')}", style="dim"))
     for line in _how_sure(answer):
@@ -160,7 +160,7 @@ def _section(console: Console, title: str, lines: Iterable[_Line]) -> None:
         return
     _heading(console, title)
     for line in held:
-        console.print(Text.assemble("  ", flat(line.text), *grade_text(line.grade, line.candidates)))
+        console.print(Text.assemble("  ", clean(line.text), *grade_text(line.grade, line.candidates)))
 
 
 def _print_step(console: Console, step: PathStep, links: Iterable[Link], *, utc: bool) -> None:
@@ -171,15 +171,15 @@ def _print_step(console: Console, step: PathStep, links: Iterable[Link], *, utc:
             (show_time(step.occurred_at, utc=utc), "dim"),
             "  ",
             (step.kind, "bold"),
-            f"  {flat(step.summary)}  ",
-            (flat(f"{step.service}{imported}"), "cyan"),
+            f"  {clean(step.summary)}  ",
+            (clean(f"{step.service}{imported}"), "cyan"),
         )
     )
     console.print(Text(f"    {id_text(step.event_id)}", style="dim"))
     for link in links:
         console.print(link_line(link))
     for finding in step.findings:
-        console.print(Text(f"    ! {flat(finding)}", style="bold red"))
+        console.print(Text(f"    ! {clean(finding)}", style="bold red"))
 
 
 def _trigger(trigger: Trigger, *, utc: bool) -> _Line:

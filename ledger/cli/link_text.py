@@ -16,17 +16,12 @@ from ledger.format.ids import text as id_text
 _STYLES: Final = {"corroborated": "bold green", "sealed": "green", "asserted": "yellow", "inferred": "magenta"}
 
 
-def flat(text: object) -> str:
-    """``text`` on one line: what an event says must not look like a line of the answer."""
-    return clean(text).replace("\n", "\\u000a")
-
-
 def link_line(link: Link) -> Text:
     """What an event comes from, by which join, and how sure that is."""
     join = f" by {link.join}" if link.join is not None else ""
     # Several accounts of one action all are accounts of it: there is nothing to choose.
     candidates = 1 if link.relation == SAME_ACTION else link.candidates
-    said = flat(f"{link.relation} {id_text(link.cause)}{join}")
+    said = clean(f"{link.relation} {id_text(link.cause)}{join}")
     return Text.assemble("    ← ", said, *grade_text(link.grade, candidates))
 
 

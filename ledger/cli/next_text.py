@@ -56,7 +56,7 @@ def _run_of(answer: Answer) -> bytes | None:
 
 def _is_plain(word: str) -> bool:
     option = word.startswith("-") and word not in ("--down", "--nodes")
-    return len(word) <= _LONGEST and not option and "\n" not in word and clean(word) == word
+    return len(word) <= _LONGEST and not option and clean(word) == word
 
 
 __all__ = ["next_questions"]

@@ -44,8 +44,10 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 
 
 def console() -> Console:
-    """Standard output, made anew for each use: it may have been redirected. What is no terminal has no width to fold at."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
+    """Standard output, made anew for each use: it may have been redirected. What is no terminal has no width to fold at. No text
+    is markup, in the cells of a table neither: `[/x]` may be a name."""
+    width = None if sys.stdout.isatty() else 1000
+    return Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 def complain(sentence: str) -> None:
@@ -73,8 +75,9 @@ def emit_line(value: Any) -> None:
 
 
 def clean(text: object) -> str:
-    """``text`` without what a terminal would obey: control and format characters become visible escapes."""
-    return "".join(each if each == "\n" or each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))
+    """``text`` on one line, without what a terminal would obey: control and format characters become visible escapes. What an
+    event says must not look like a line of ours."""
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))
 
 
 def table(*columns: str) -> Table:

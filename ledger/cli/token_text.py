@@ -26,7 +26,7 @@ def print_token_lineage(console: Console, found: TokenLineage, *, utc: bool, mor
     for each in found.disagreements:
         values = " or ".join(repr(value) for value in each.values)
         line = f"AMBIGUOUS: its statements give different {each.claim}: {values}"
-        console.print(Text(clean(line.replace("\n", " ")), style="bold red"))
+        console.print(Text(clean(line), style="bold red"))
     _section(console, "how it ended", (_end(each, utc=utc) for each in found.ends))
     _section(console, "what is stated of it", (_statement(each, utc=utc) for each in found.statements))
     _section(console, "came from", [_parent(each) for each in found.parents] or ["nothing that is recorded"])
@@ -48,7 +48,7 @@ def _section(console: Console, heading: str, lines: Iterable[str]) -> None:
     for number, line in enumerate(lines):
         if not number:
             console.print(Text(heading, style="underline"))
-        console.print(Text("  " + clean(line.replace("\n", " "))))
+        console.print(Text("  " + clean(line)))
 
 
 def _end(end: End, *, utc: bool) -> str:
