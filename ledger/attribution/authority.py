@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from ledger.attribution.answer import Actor, Authority, Grade, MoreUses, Party
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
 from ledger.attribution.joins import token_names
-from ledger.attribution.links import Edge, Links
+from ledger.attribution.links import SAME, Edge, Links
 from ledger.attribution.subgraph import Index, KnownPerson, Node, Ref
 from ledger.attribution.withdrawal import token_revoked
 from ledger.format.event import AUTHORIZED_BY
@@ -257,24 +257,60 @@ def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grad
     if grade != "inferred" or not isinstance(node.fact, Oversight):
         return False
     uses = uses_of(index, node)
-    return bool(uses) and not any(isinstance(each.fact, ApiAction) and each.fact.action_id in uses for each in group)
+    return (
+        bool(uses) and use_by(uses, {each.fact.action_id for each in group if isinstance(each.fact, ApiAction)}) is None
+    )
 
 
 def uses_of(index: Index, approval: Node) -> dict[str, list[Node]]:
-    """The actions known to have relied on an approval, by action_id, the earliest first: they name it, or cite it, or another
-    statement of it, as what authorized them."""
-    relying = {node.ref: node for nodes in _using(index, approval) for node in nodes}
+    """The actions known to have relied on an approval, by an action_id of each, the earliest first: they name it, or cite it, or
+    another statement of it, as what authorized them. What says that it is an account of another is one use with it, whatever
+    action_id each has."""
+    relying = relying_on(index, approval)
+    first: dict[str, str] = {}
+    for node in relying:
+        ids = sorted({_root(first, each) for each in (_action_of(node), *_accounts_cited(index, node))})
+        first |= dict.fromkeys(ids, ids[0])
     uses: dict[str, list[Node]] = {}
-    for node in sorted(relying.values(), key=lambda each: (each.at, each.ref)):
-        if node.payload is not None:
-            uses.setdefault(node.payload["action_id"], []).append(node)
+    for node in relying:
+        uses.setdefault(_root(first, _action_of(node)), []).append(node)
     return uses
 
 
-def use_of(uses: Mapping[str, Sequence[Node]], action: str) -> int:
-    """Which use of an approval an action is, of those that ``uses_of`` gives. One before it that came to nothing, as its accounts
+def relying_on(index: Index, approval: Node) -> list[Node]:
+    """The accounts that rely on an approval, in order of time."""
+    found = {node.ref: node for nodes in _using(index, approval) for node in nodes if node.payload is not None}
+    return sorted(found.values(), key=lambda each: (each.at, each.ref))
+
+
+def _action_of(node: Node) -> str:
+    assert node.payload is not None  # noqa: S101 - by construction
+    return str(node.payload["action_id"])
+
+
+def _root(first: Mapping[str, str], action: str) -> str:
+    while (known := first.get(action, action)) != action:
+        action = known
+    return action
+
+
+def _accounts_cited(index: Index, node: Node) -> Iterator[str]:
+    """The action ids of what an account says that it is an account of."""
+    for cause in node.header.causes:
+        for each in index.by_id.get(cause.event_id, ()) if cause.relation in SAME else ():
+            if each.kind == node.kind and each.payload is not None and cause.digest in (None, each.digest):
+                yield _action_of(each)
+
+
+def use_by(uses: Mapping[str, Sequence[Node]], actions: Container[str]) -> str | None:
+    """Which of the uses of an approval, as ``uses_of`` gives them, is by an action of some ids."""
+    return next((use for use, nodes in uses.items() if any(_action_of(node) in actions for node in nodes)), None)
+
+
+def use_of(uses: Mapping[str, Sequence[Node]], use: str) -> int:
+    """Which use of an approval one is, of those that ``uses_of`` gives. One before it that came to nothing, as its accounts
     say, used nothing up: whoever tries again after a failure has the same consent still."""
-    before = list(uses)[: list(uses).index(action)]
+    before = list(uses)[: list(uses).index(use)]
     return 1 + sum(not _came_to_nothing(uses[each]) for each in before)
 
 
@@ -326,8 +362,10 @@ __all__ = [
     "party",
     "read_actors",
     "read_authority",
+    "relying_on",
     "taken_by_others",
     "token_text",
+    "use_by",
     "use_of",
     "uses_of",
 ]

@@ -43,6 +43,7 @@ def show(story: Story, answer: Answer) -> dict[str, list[str]]:
         "decision": [f"{each.decision} {each.policy_version} {each.grade}" for each in answer.decisions],
         "about": [_about(story, each) for each in answer.decisions],
         "approval": [_approval(story, each) for each in answer.approvals],
+        "uses": [f"{story.name_of(each.event_id)} {each.use} of {each.uses}" for each in answer.approvals],
         "influence": [_influence(story, each) for each in answer.influences],
         "contradictions": sorted({each.rule for each in answer.contradictions}),
         "seen": [answer.seen] if answer.seen is not None else [],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.attribution.authority import more_uses, party, use_of, uses_of
+from ledger.attribution.authority import more_uses, party, relying_on, use_by, use_of, uses_of
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import agents_named
 from ledger.attribution.observed import comparable
@@ -22,7 +22,7 @@ def approval_reused(case: Case) -> Found:
         if fact.uses_allowed is None:
             continue
         uses = uses_of(case.names, approval)
-        number = next((use_of(uses, action) for action in uses if action in own), 0)
+        number = use_of(uses, use) if (use := use_by(uses, own)) is not None else 0
         allows = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}"
         if number > fact.uses_allowed:
             more = " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
@@ -46,7 +46,10 @@ def _tries_done(case: Case) -> list[Node]:
 def may_be_reused(index: Index, approval: Node) -> bool:
     """Whether more actions may have relied on an approval than it allows."""
     allowed = approval.fact.uses_allowed if isinstance(approval.fact, Oversight) else None
-    return allowed is not None and len(uses_of(index, approval)) > allowed
+    if allowed is None:
+        return False
+    actions = {node.payload["action_id"] for node in relying_on(index, approval) if node.payload is not None}
+    return len(actions) > allowed
 
 
 def may_be_done_again(told: Told) -> bool:
