@@ -106,6 +106,11 @@ def is_for(audience: str, called: str) -> bool:
     return _path(called) == _path(audience) or _lies_in(_path(called), _path(audience))
 
 
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are one, however it is written where it is a URI."""
+    return is_for(one, other) and is_for(other, one)
+
+
 def covers_scope(given: str, asked: str) -> bool:
     """Whether a scope is another, or stands for it: by a star at its end, as all that was consented to (`RESOURCE/.default`), or
     written with the resource that it is of (`RESOURCE/Mail.Read` and `Mail.Read`). Other words are opaque (RFC 6749 §3.3)."""

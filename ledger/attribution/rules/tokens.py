@@ -8,7 +8,7 @@ from typing import Final
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.naming import is_for
+from ledger.attribution.naming import is_for, same_name
 from ledger.attribution.rules.case import SKEW, Case, Found, ended, may_be_two
 from ledger.attribution.rules.things import Told, answering
 from ledger.attribution.subgraph import Index, Node, Ref
@@ -93,7 +93,10 @@ def _is_of_none(token: TokenIssuance, names: set[str]) -> bool:
     if token.act is None or token.act.malformed or not token.act.chain:
         return False
     actor = token.act.chain[0]
-    return actor.sub is not None and not {actor.sub, f"{actor.iss}#{actor.sub}"} & {*names, *map(_local, names)}
+    if actor.sub is None:
+        return False
+    called, known = {actor.sub, f"{actor.iss}#{actor.sub}"}, {*names, *map(_local, names)}
+    return called.isdisjoint(known) and not any(same_name(actor.sub, each) for each in known)
 
 
 def scope_missing(case: Case) -> Found:
@@ -124,7 +127,7 @@ def other_audience(case: Case) -> Found:
     known = {each for node in case.names.graph.nodes if node.effective for each in audiences(node)}
     wrong: dict[Ref, tuple[Node, list[Node]]] = {}
     for account, target, stated in elsewhere:
-        for node, _ in stated if any(is_for(each, target) and is_for(target, each) for each in known) else ():
+        for node, _ in stated if any(same_name(each, target) for each in known) else ():
             wrong.setdefault(node.ref, (node, []))[1].append(account)
     for node, accounts in wrong.values():
         yield f"the token is for {', '.join(audiences(node))}, and was used elsewhere", [node, *accounts]
