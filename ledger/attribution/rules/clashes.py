@@ -10,7 +10,7 @@ many, every clash is assumed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.house import HouseRules
@@ -54,11 +54,14 @@ class Clashes(NamedTuple):
     of_event: dict[Ref, int]
     of_thing: dict[bytes, int]
 
-    def met(self, event_id: bytes, nodes: Iterable[Node], house: HouseRules) -> int:
+    def met(self, event_id: bytes, nodes: Sequence[Node], house: HouseRules) -> int:
         """Those that an answer about an event made of ``nodes`` may meet."""
         found = self.of_thing.get(event_id, 0)
         for node in nodes:
             found |= self.of_event.get(node.ref, 0)
+        if found & GRANT_OVER:  # a pool may be of many hours
+            latest = _latest(nodes)
+            found &= ANY if any(tokens.may_be_over(node, latest) for node in nodes) else ~GRANT_OVER
         return found | (ALONE if house.another_person else 0) | (UNDECIDED if house.decision else 0)
 
 
@@ -74,7 +77,7 @@ def clashes_of(index: Index) -> Clashes:
                 late = node.header.execution_id is not None and order.may_be_late(index, node)
                 if early or late:
                     of_event[node.ref] = (BEFORE_CAUSE if early else 0) | (RUN_OVER if late else 0)
-    latest = max((node.at for node in kinds.get("api_action", ())), default=0)
+    latest = _latest(kinds.get("api_action", ()))
     for node in (node for kind in _LOOKED_AT for node in kinds.get(kind, ())):
         if found := _of_event(index, node, latest):
             of_event[node.ref] = found | of_event.get(node.ref, 0)
@@ -84,6 +87,10 @@ def clashes_of(index: Index) -> Clashes:
         if found := _of_thing(index, told, audiences):
             of_thing |= dict.fromkeys(told.ids, found)
     return Clashes(of_event, of_thing)
+
+
+def _latest(nodes: Iterable[Node]) -> int:
+    return max((node.at for node in nodes if node.kind == "api_action"), default=0)
 
 
 _LOOKED_AT: Final = ("prompt", "token_issuance", "grant", "oversight")

@@ -59,7 +59,7 @@ def may_be_early(account: Node, issued: Iterable[TokenIssuance]) -> bool:
 
 def may_be_over(grant: Node, latest: int) -> bool:
     """Whether a grant may be over when something was done, the ``latest`` of all then."""
-    fact = grant.fact
+    fact = grant.fact if grant.kind == "grant" else None
     if not isinstance(fact, Grant):
         return False
     return fact.action == "withdraw" or (fact.expires_at is not None and fact.expires_at <= latest)
