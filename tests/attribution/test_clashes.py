@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.attribution.contradictions import RULES, Rule
+from ledger.attribution.contradictions import RULES, Rule, asked
+from ledger.attribution.explain import judge
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.judgement import KINDS, Bench
 from ledger.attribution.links import SAME
@@ -86,3 +87,17 @@ def test_a_cause_that_came_too_late_is_found_behind_one_that_may_be_late() -> No
     pool = Pool([story.node(name) for name in story.events], {})
     found = Bench(pool).judge(story.events["a1"].made.event_id)
     assert [each.rule for each in found.accusations] == ["effect_before_cause"]
+
+
+def test_of_more_accounts_than_are_looked_at_every_clash_is_assumed() -> None:
+    """Whoever records chooses the names: each account held against each other would take the square of their number."""
+    lines = [
+        f"a{number} agent api_action action_id=x phase=completed outcome=success idempotency_key=k"
+        for number in range(30)
+    ]
+    story = read_scenario("\n".join(["person alice Alice", *lines]))
+    bench = Bench(Pool([story.node(name) for name in story.events], {}))
+    first = story.events["a0"].made.event_id
+    case = judge(first, bench.links(first)).case
+    assert bench.rules(first, case) == asked(case.marks)
+    assert "completed_twice" in {rule.name for rule in asked(case.marks)}

@@ -45,11 +45,12 @@ def _tries_done(case: Case) -> list[Node]:
 
 def may_be_reused(index: Index, approval: Node) -> bool:
     """Whether more actions may have relied on an approval than it allows."""
-    allowed = approval.fact.uses_allowed if isinstance(approval.fact, Oversight) else None
-    if allowed is None:
+    fact = approval.fact
+    if not isinstance(fact, Oversight) or fact.uses_allowed is None:
         return False
+    answering(index, [f"oversight_use:{fact.oversight_id}", f"oversight:{fact.oversight_id}"])  # not too many
     actions = {node.payload["action_id"] for node in relying_on(index, approval) if node.payload is not None}
-    return len(actions) > allowed
+    return len(actions) > fact.uses_allowed
 
 
 def may_be_done_again(told: Told) -> bool:

@@ -10,14 +10,18 @@ many, every clash is assumed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Final, NamedTuple, ParamSpec
 
 from ledger.attribution.house import HouseRules
 from ledger.attribution.pool import ACCOUNTS
 from ledger.attribution.rules import accounts, approvals, bindings, delegations, exchanges, order, policies, tokens
-from ledger.attribution.rules.things import Told, presented, things_of
+from ledger.attribution.rules.things import Many, presented, things_of, told_of
 from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.format.kinds import ApiAction
+
+P = ParamSpec("P")
 
 MEANT_FOR_ANOTHER: Final = 1
 OTHER_DECIDED: Final = 1 << 1
@@ -44,8 +48,6 @@ ALONE: Final = 1 << 21
 UNDECIDED: Final = 1 << 22
 ANY: Final = (1 << 23) - 1
 """Every clash: where too much would have to be looked at."""
-MOST: Final = 16
-"""Accounts of one thing, and what else of a kind is looked at for them; more assume every clash."""
 
 
 class Clashes(NamedTuple):
@@ -73,19 +75,17 @@ def clashes_of(index: Index) -> Clashes:
         for node in nodes:
             if node.effective:
                 kinds.setdefault(node.header.kind, []).append(node)
-                early = node.header.causes and order.may_precede(index, node)
-                late = node.header.execution_id is not None and order.may_be_late(index, node)
-                if early or late:
-                    of_event[node.ref] = (BEFORE_CAUSE if early else 0) | (RUN_OVER if late else 0)
+                if found := _in_time(index, node):
+                    of_event[node.ref] = found
     latest = _latest(kinds.get("api_action", ()))
     for node in (node for kind in _LOOKED_AT for node in kinds.get(kind, ())):
         if found := _of_event(index, node, latest):
             of_event[node.ref] = found | of_event.get(node.ref, 0)
     audiences = {each for node in kinds.get("token_issuance", ()) for each in tokens.audiences(node)}
     of_thing: dict[bytes, int] = {}
-    for told in things_of(index):
-        if found := _of_thing(index, told, audiences):
-            of_thing |= dict.fromkeys(told.ids, found)
+    for ids, told in things_of(index):
+        if found := _of_thing(index, ids, told, audiences):
+            of_thing |= dict.fromkeys(ids, found)
     return Clashes(of_event, of_thing)
 
 
@@ -96,6 +96,27 @@ def _latest(nodes: Iterable[Node]) -> int:
 _LOOKED_AT: Final = ("prompt", "token_issuance", "grant", "oversight")
 
 
+def _assuming(find: Callable[P, int]) -> Callable[P, int]:
+    """Every clash, where too much would have to be looked at."""
+
+    @wraps(find)
+    def found(*args: P.args, **given: P.kwargs) -> int:
+        try:
+            return find(*args, **given)
+        except Many:
+            return ANY
+
+    return found
+
+
+@_assuming
+def _in_time(index: Index, node: Node) -> int:
+    early = node.header.causes and order.may_precede(index, node)
+    late = node.header.execution_id is not None and order.may_be_late(index, node)
+    return (BEFORE_CAUSE if early else 0) | (RUN_OVER if late else 0)
+
+
+@_assuming
 def _of_event(index: Index, node: Node, latest: int) -> int:
     match node.kind:
         case "prompt":
@@ -108,9 +129,11 @@ def _of_event(index: Index, node: Node, latest: int) -> int:
     return (WIDER if wider else 0) | (EXCHANGED if anothers else 0) | (GRANT_OVER if over else 0)
 
 
-def _of_thing(index: Index, told: Told, audiences: set[str]) -> int:
-    if max(len(told.ids), len(told.decisions), len(told.oversights), *(len(each) for *_, each in told.accounts)) > MOST:
-        return ANY
+@_assuming
+def _of_thing(
+    index: Index, ids: Sequence[bytes], accounts_: Sequence[tuple[Node, ApiAction]], audiences: set[str]
+) -> int:
+    told = told_of(index, ids, accounts_)
     found = bindings.may_be_for_another(index, told)
     clash = MEANT_FOR_ANOTHER if found else 0
     clash |= DECISION_MISSING if len(told.ids) > ACCOUNTS or policies.may_be_missing(index, told) else 0

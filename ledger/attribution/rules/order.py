@@ -8,6 +8,7 @@ from uuid import UUID
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import SAME, Edge
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended
+from ledger.attribution.rules.things import answering
 from ledger.attribution.subgraph import Index, Node
 from ledger.format.event import CONTINUES, SCHEDULED_BY, STARTED_BY
 from ledger.format.kinds import ApiAction, ExecutionControl, Oversight, Prompt
@@ -88,7 +89,7 @@ def may_be_late(index: Index, node: Node) -> bool:
         return False
     return any(
         each.at < node.at - SKEW and _state(each) not in ("start", "resume")
-        for each in index.answering.get(f"run_state:{run.hex()}", ())
+        for each in answering(index, [f"run_state:{run.hex()}"])
     )
 
 

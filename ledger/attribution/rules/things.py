@@ -19,6 +19,16 @@ _SAID: Final = ("action:", "decision:", "oversight:")
 _JOINED: Final = frozenset({"api_action", "observation"})
 
 
+MOST: Final = 16
+"""Accounts of one thing that are looked at."""
+MANY: Final = 64
+"""What answers to one name that is looked at: whoever records chooses the names, and each event is held against all of these."""
+
+
+class Many(Exception):
+    """More would have to be looked at."""
+
+
 class Told(NamedTuple):
     """Events that may be of one thing: their ids, and of the accounts among them each with the tokens that it may have
     presented; the decisions and approvals that any may cite."""
@@ -29,15 +39,26 @@ class Told(NamedTuple):
     oversights: Sequence[Oversight]
 
 
-def things_of(index: Index) -> Iterator[Told]:
-    """Each thing that there are accounts of."""
+def things_of(index: Index) -> Iterator[tuple[Sequence[bytes], Sequence[tuple[Node, ApiAction]]]]:
+    """Each thing that there are accounts of: the ids of all that may be of it, and these."""
     for ids in _together(index):
         nodes = [node for each in ids for node in index.by_id[each] if node.effective]
-        accounts = [(node, node.fact, presented(index, node)) for node in nodes if isinstance(node.fact, ApiAction)]
-        if accounts:
-            facts = [each.fact for each in _cited(index, [node for node, _, _ in accounts])]
-            decisions = [fact for fact in facts if isinstance(fact, PolicyDecision)]
-            yield Told(ids, accounts, decisions, [fact for fact in facts if isinstance(fact, Oversight)])
+        told = [(node, node.fact) for node in nodes if isinstance(node.fact, ApiAction)]
+        if told:
+            yield ids, told
+
+
+def told_of(index: Index, ids: Sequence[bytes], told: Sequence[tuple[Node, ApiAction]]) -> Told:
+    """What the accounts of a thing may rely on; raises ``Many``."""
+    if len(ids) > MOST or len(told) > MOST:
+        raise Many
+    facts = [each.fact for each in _cited(index, [node for node, _ in told])]
+    return Told(
+        ids,
+        [(node, fact, presented(index, node)) for node, fact in told],
+        [fact for fact in facts if isinstance(fact, PolicyDecision)],
+        [fact for fact in facts if isinstance(fact, Oversight)],
+    )
 
 
 def _together(index: Index) -> Iterable[list[bytes]]:
@@ -95,9 +116,15 @@ def presented(index: Index, node: Node) -> list[TokenIssuance]:
     return [fact for each in answering(index, names, "token_issuance") if isinstance(fact := each.fact, TokenIssuance)]
 
 
-def answering(index: Index, names: Iterable[str], kind: str) -> list[Node]:
-    """The effective events of a kind that answer to one of ``names``."""
-    return [node for name in names for node in index.answering.get(name, ()) if node.kind == kind]
+def answering(index: Index, names: Iterable[str], kind: str | None = None) -> list[Node]:
+    """The effective events (of a kind) that answer to one of ``names``; raises ``Many``."""
+    found: list[Node] = []
+    for name in names:
+        answers = index.answering.get(name, ())
+        if len(answers) > MANY:
+            raise Many
+        found += [node for node in answers if kind is None or node.kind == kind]
+    return found
 
 
 def _cited(index: Index, accounts: Iterable[Node]) -> Iterable[Node]:
@@ -107,7 +134,7 @@ def _cited(index: Index, accounts: Iterable[Node]) -> Iterable[Node]:
         cited = [node for cause in account.header.causes for node in index.by_id.get(cause.event_id, ())]
         for name in index.follows(account):
             if name.startswith(_SAID):
-                cited += index.answering.get(name, ())
+                cited += answering(index, [name])
         found.update((node.ref, node) for node in cited if node.kind in _RULED)
     return found.values()
 
@@ -115,4 +142,4 @@ def _cited(index: Index, accounts: Iterable[Node]) -> Iterable[Node]:
 _RULED: Final = frozenset({"policy_decision", "oversight"})
 
 
-__all__ = ["Told", "answering", "presented", "things_of"]
+__all__ = ["Many", "Told", "answering", "presented", "things_of", "told_of"]

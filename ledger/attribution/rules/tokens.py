@@ -10,7 +10,7 @@ from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import is_for, same_name
 from ledger.attribution.rules.case import SKEW, Case, Found, ended, may_be_two
-from ledger.attribution.rules.things import Told, answering
+from ledger.attribution.rules.things import MANY, Told, answering
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.withdrawal import grant_ended, token_revoked
 from ledger.format.kinds import AgentRegistration, ApiAction, Grant, TokenIssuance
@@ -42,7 +42,10 @@ def may_have_strayed(told: Told, known: Collection[str]) -> bool:
         or (
             (called := fact.target_system) is not None
             and any(each.audiences and not _is_for(each.audiences, called) for each in issued)
-            and (called in known or ("://" in called and any(is_for(each, called) for each in known)))
+            and (
+                called in known
+                or ("://" in called and (len(known) > MANY or any(is_for(each, called) for each in known)))
+            )
         )
         for _, fact, issued in told.accounts
     )
