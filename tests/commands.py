@@ -63,8 +63,9 @@ def _end(serving: subprocess.Popen[bytes], directory: Path) -> None:
 
 def serve(path: str) -> None:
     """Answers until it is killed, or whoever started it has ended."""
-    import ledger.cli.app  # noqa: F401 - what is to be there before the first command
+    from ledger.cli.app import command
 
+    command()  # whatever any verb needs is there before the first one
     end_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the commands: they tell their status
     with socket.socket(socket.AF_UNIX) as listening:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 def main() -> None:
     """The entry point of the command."""
-    from ledger.cli.app import app
+    import sys
+
+    from ledger.cli.app import command
     from ledger.cli.output import fit_output
 
     fit_output()
-    app(prog_name="answerable")
+    command(*sys.argv[1:2])(prog_name="answerable")
 
 
 __all__ = ["main"]

@@ -2,57 +2,58 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from ledger.cli import (
-    ask,
-    coverage,
-    doctor,
-    evidence,
-    findings,
-    imports,
-    keys,
-    questions,
-    replay,
-    token_usage,
-    tokens,
-    touched,
-    verify,
-    workers,
-)
 from ledger.cli.invocation import Sentences
 from ledger.errors import ConfigurationError
 from ledger.passwords import without_password
 
-app = typer.Typer(
-    name="answerable",
-    cls=Sentences,
-    help="A provenance and audit ledger for AI agents: who triggered this?",
-    epilog="Exit status: 0 yes; 1 the evidence says no, or there is no such thing; 2 misuse, or the ledger could not be asked.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+VERBS: Final = {
+    "ask": ("who-triggered", "lineage", "find", "graph"),
+    "token_usage": ("token-usage",),
+    "questions": ("diff", "agents"),
+    "replay": ("replay",),
+    "coverage": ("coverage",),
+    "findings": ("findings",),
+    "touched": ("touched",),
+    "imports": ("import",),
+    "evidence": ("archive", "rebuild", "purge-refused"),
+    "verify": ("verify",),
+    "workers": ("demo", "serve", "materialize", "contents", "sentinel", "api", "migrate"),
+    "doctor": ("doctor",),
+    "keys": ("keys",),
+    "tokens": ("tokens",),
+}
+"""The modules of this package that have verbs, and which."""
+
+_STATUS: Final = (
+    "Exit status: 0 yes; 1 the evidence says no, or there is no such thing; 2 misuse, or the ledger could not be asked."
 )
-ask.register(app)
-token_usage.register(app)
-questions.register(app)
-replay.register(app)
-coverage.register(app)
-findings.register(app)
-touched.register(app)
-imports.register(app)
-evidence.register(app)
-verify.register(app)
-workers.register(app)
-app.command("doctor")(doctor.doctor)
-app.add_typer(keys.app, name="keys")
-app.add_typer(tokens.app, name="tokens")
 
 
-@app.callback()
+def command(verb: str = "") -> typer.Typer:
+    """The command, with all verbs; of a ``verb`` that there is with its module's alone: importing the others takes longer than
+    most questions do.
+    """
+    made = typer.Typer(
+        name="answerable",
+        cls=Sentences,
+        help="A provenance and audit ledger for AI agents: who triggered this?",
+        epilog=_STATUS,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    made.callback()(options)
+    for module in [name for name, verbs in VERBS.items() if verb in verbs] or VERBS:
+        import_module(f"ledger.cli.{module}").register(made)
+    return made
+
+
 def options(
     ctx: typer.Context,
     data_dir: Annotated[Path | None, typer.Option(help="Where keys, trust bundle, spool and Postgres lie.")] = None,

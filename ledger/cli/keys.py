@@ -26,6 +26,11 @@ RootKey = Annotated[Path | None, typer.Option(help="The root's private key file;
 KeyArgument = Annotated[str, typer.Argument(help="A key in the data directory by name, a JWK file, or base64url.")]
 
 
+def register(command: typer.Typer) -> None:
+    """Adds the verbs."""
+    command.add_typer(app, name="keys")
+
+
 @app.command()
 def new(
     ctx: typer.Context,

@@ -29,6 +29,11 @@ app = typer.Typer(
 FileOption = Annotated[Path | None, typer.Option("--file", help="API_TOKENS, or `tokens` in the data directory.")]
 
 
+def register(command: typer.Typer) -> None:
+    """Adds the verbs."""
+    command.add_typer(app, name="tokens")
+
+
 @app.command()
 def new(
     ctx: typer.Context,

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ledger import wiring
-from ledger.cli.coverage import check_judgements
 from ledger.cli.invocation import MISUSE, Json, Stopped, Tenant, application, exit_with, settings_of
 from ledger.cli.lines import write_lines
 from ledger.cli.output import complain, emit, emit_line, tell
@@ -135,6 +134,8 @@ def sentinel(
     settings = settings_of(ctx, metrics_port=metrics_port, tenant=tenant)
     if check:
         with wiring.running(settings):
+            from ledger.cli.coverage import check_judgements
+
             exit_with(check_judgements(settings, sample, as_json=as_json))
     if sample is not None:
         raise ConfigurationError("--sample goes with --check")

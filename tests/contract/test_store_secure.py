@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from typer.testing import CliRunner
 
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.errors import AccessDenied, BackendError
 from ledger.ports import EVENTS
 from ledger.settings import Settings, load_settings
@@ -107,7 +107,7 @@ def test_doctor_says_how_safe_the_way_to_the_store_is_and_shows_no_password(
     assert callable(url)
     monkeypatch.setenv("ANSWERABLE_STORE_URL", url(secure))
     for arguments in (["doctor"], ["doctor", "--json"]):
-        done = CliRunner().invoke(app, arguments)
+        done = CliRunner().invoke(command(), arguments)
         assert told in done.output.replace("\n", " ")
         for secret in (PASSWORD, quote(PASSWORD, safe="")):
             assert secret not in done.output

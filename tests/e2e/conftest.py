@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.settings import Settings
 from ledger.trust.keys import b64url
 from tests.operating import Ledger
@@ -50,7 +50,7 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         monkeypatch.setenv(f"ANSWERABLE_{name}", value)
 
     def invoke(*arguments: str, status: int = 0) -> Result:
-        result = CliRunner().invoke(app, list(arguments))
+        result = CliRunner().invoke(command(), list(arguments))
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output
         return result

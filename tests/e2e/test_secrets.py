@@ -23,7 +23,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from ledger import Person, open_recorder
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.format import ids
 from ledger.settings import load_settings
 from tests.services.kafka_secure import ADMIN, ADMIN_PASSWORD, SecureKafka
@@ -83,7 +83,7 @@ class Deployment:
                     patch.delenv(name)
             for name, value in self.environment(**changed).items():
                 patch.setenv(name, value)
-            done = CliRunner().invoke(app, arguments)
+            done = CliRunner().invoke(command(), arguments)
         shown = traceback.format_exception(done.exception) if done.exception else []
         return done.output + "".join(shown)
 
@@ -171,7 +171,7 @@ def test_every_verb_is_looked_at() -> None:
         for name, each in inner.items():
             yield from names(each, f"{path} {name}")
 
-    assert set(names(get_command(app))) == {*SHORT, *LONG, *NOT_HERE}
+    assert set(names(get_command(command()))) == {*SHORT, *LONG, *NOT_HERE}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.errors import ConfigurationError
 from ledger.settings import Settings
 from ledger.signers import load_key
@@ -24,7 +24,7 @@ def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def run(*arguments: str, status: int = 0) -> Result:
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(command(), list(arguments))
     assert result.exit_code == status, result.output
     assert "Traceback" not in result.output
     return result

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from ledger.cli.app import app
+from ledger.cli.app import VERBS, command
 from ledger.cli.output import console, emit, fit_output, tell
 
 
@@ -62,7 +63,7 @@ def verbs(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def test_every_verb_prints_json_for_programs() -> None:
-    found = dict(verbs(get_command(app)))
+    found = dict(verbs(get_command(command())))
     assert {("demo",), ("tokens", "revoke"), ("materialize",)} <= set(found)
     without = [path for path, verb in found.items() if not any("--json" in each.opts for each in verb.params)]
     assert without == []
@@ -70,8 +71,8 @@ def test_every_verb_prints_json_for_programs() -> None:
 
 def test_a_token_that_is_revoked_is_told_as_json(tmp_path: Path) -> None:
     file = ["--file", str(tmp_path / "tokens")]
-    assert CliRunner().invoke(app, ["tokens", "new", "ann", "--role", "auditor", *file]).exit_code == 0
-    result = CliRunner().invoke(app, ["tokens", "revoke", "ann", "--json", *file])
+    assert CliRunner().invoke(command(), ["tokens", "new", "ann", "--role", "auditor", *file]).exit_code == 0
+    result = CliRunner().invoke(command(), ["tokens", "revoke", "ann", "--json", *file])
     assert json.loads(result.stdout) == {"revoked": "ann", "file": file[1]}
 
 
@@ -89,7 +90,26 @@ def test_what_is_no_file_cannot_be_imported_and_the_sentence_says_why(
     monkeypatch.setenv("ANSWERABLE_DATA_DIR", str(tmp_path / "home"))
     if callable(made):
         made(tmp_path / "given")
-    result = CliRunner().invoke(app, ["import", "otlp", str(tmp_path / "given")])
+    result = CliRunner().invoke(command(), ["import", "otlp", str(tmp_path / "given")])
     assert result.exit_code == 2
     assert says in result.stderr
     assert not (tmp_path / "home").exists()
+
+
+def test_of_a_verb_that_there_is_the_others_are_not_imported() -> None:
+    """The table says which module has which verb, and every verb of it is there when it is asked for alone."""
+    every = names_of(command())
+    assert every == {verb for verbs in VERBS.values() for verb in verbs} == names_of(command("--utc"))
+    for verbs in VERBS.values():
+        for verb in verbs:
+            assert names_of(command(verb)) == set(verbs)
+    script = "import sys\nfrom ledger.cli import main\ntry:\n  main()\nfinally:\n  print('ledger.cli.ask' in sys.modules)"
+    for verb, wanted in (("verify", "False"), ("who-triggered", "True")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, verb, "--help"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == wanted
+
+
+def names_of(made: typer.Typer) -> set[str]:
+    return set(get_command(made).commands)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import yaml
 from typer.main import get_command
 
 from api import health
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.logs import open_log
 from ledger.settings import PREFIX, Settings
 
@@ -27,7 +27,7 @@ def test_the_deployment_has_every_part() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_command_is_a_verb(name: str) -> None:
-    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    verbs = get_command(command()).commands  # type: ignore[attr-defined]
     assert OURS[name]["command"][0] in verbs
 
 

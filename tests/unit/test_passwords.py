@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.errors import ConfigurationError
 from ledger.logs import open_log
 from ledger.logs.kafka_access import KafkaAccess
@@ -133,7 +133,7 @@ def test_a_url_that_postgres_does_not_take_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("flag", ["--log-url", "--store-url"])
 def test_a_password_on_the_command_line_is_refused_unseen(flag: str) -> None:
-    done = CliRunner().invoke(app, [flag, "postgresql://u:3cr3t@h/d", "doctor"])
+    done = CliRunner().invoke(command(), [flag, "postgresql://u:3cr3t@h/d", "doctor"])
     assert done.exit_code == 2
     assert "PASSWORD_FILE" in done.stderr
     assert "3cr3t" not in done.output

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.cli.invocation import Sentences
 from ledger.cli.refused_path import sentence_of
 from ledger.logs.archive import write_archive
@@ -53,9 +53,9 @@ def test_a_verb_whose_path_cannot_be_written_says_which_and_what_to_do(
     home = place / "home" if verb in ELSEWHERE else place / "link"
     monkeypatch.setenv("ANSWERABLE_DATA_DIR", str(home))
     if verb in ELSEWHERE:
-        assert CliRunner().invoke(app, ["keys", "new", "first"]).exit_code == 0
-        assert CliRunner().invoke(app, ["keys", "trust", "first", "--service", "first"]).exit_code == 0
-    result = CliRunner().invoke(app, [each.format(place=place) for each in WRITING[verb]])
+        assert CliRunner().invoke(command(), ["keys", "new", "first"]).exit_code == 0
+        assert CliRunner().invoke(command(), ["keys", "trust", "first", "--service", "first"]).exit_code == 0
+    result = CliRunner().invoke(command(), [each.format(place=place) for each in WRITING[verb]])
     assert result.exit_code == 2, result.output
     assert str(place) in result.stderr
     assert "unexpected" not in result.stderr
