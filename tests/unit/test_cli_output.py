@@ -103,7 +103,9 @@ def test_of_a_verb_that_there_is_the_others_are_not_imported() -> None:
     for verbs in VERBS.values():
         for verb in verbs:
             assert names_of(command(verb)) == set(verbs)
-    script = "import sys\nfrom ledger.cli import main\ntry:\n  main()\nfinally:\n  print('ledger.cli.ask' in sys.modules)"
+    script = (
+        "import sys\nfrom ledger.cli import main\ntry:\n  main()\nfinally:\n  print('ledger.cli.ask' in sys.modules)"
+    )
     for verb, wanted in (("verify", "False"), ("who-triggered", "True")):
         done = subprocess.run(
             [sys.executable, "-c", script, verb, "--help"], capture_output=True, text=True, check=True
