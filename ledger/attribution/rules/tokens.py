@@ -170,7 +170,7 @@ def token_not_yet_valid(case: Case) -> Found:
 
 
 def revoked_token(case: Case) -> Found:
-    """Presented, or exchanged for another, after it was revoked. What was exchanged from it before may still be good, and
+    """Presented, or another obtained with it, after it was revoked. What was exchanged from it before may still be good, and
     where it was refused its holder was stopped."""
     for account in _not_refused(case):
         for issued, fact in case.presented(account):
@@ -179,14 +179,33 @@ def revoked_token(case: Case) -> Found:
                 yield f"the token was revoked at {rfc3339(revoked.since)}", [revoked.node, issued, account]
                 break
     for node, _ in _issued(case):
-        for name in token_names(node.payload["subject_token"] if node.payload is not None else None):
+        for how, source, parent in _made_with(case, node):
+            was = token_revoked(case.names, source, parent)
+            if was is not None and _was_made(case, node) > was.since + SKEW:
+                yield f"the token was {how} that was revoked at {rfc3339(was.since)}", [was.node, source, node]
+
+
+def _made_with(case: Case, node: Node) -> Iterator[tuple[str, Node, TokenIssuance]]:
+    """The issuances of the tokens that one was obtained with, and how it was."""
+    for field, how in _OBTAINED.items():
+        for name in token_names(node.payload[field] if node.payload is not None else None):
             for source in case.names.near(name, node, "token_issuance"):
-                was = token_revoked(case.names, source, source.fact) if isinstance(source.fact, TokenIssuance) else None
-                if was is not None and node.at > was.since + SKEW:
-                    yield (
-                        f"the token was exchanged from one that was revoked at {rfc3339(was.since)}",
-                        [was.node, source, node],
-                    )
+                if isinstance(parent := source.fact, TokenIssuance):
+                    yield how, source, parent
+
+
+_OBTAINED: Final = {"subject_token": "exchanged from one", "actor_token": "got with an actor's"}
+
+
+def _was_made(case: Case, issued: Node) -> int:
+    """When a token was made, by the earliest that anybody states: who is shown it tells of it later."""
+    names = token_names(issued.payload["token"] if issued.payload is not None else None)
+    alike = [each for name in names for each in case.names.near(name, issued, "token_issuance")]
+    return min(
+        each.at if fact.issued_at is None else fact.issued_at
+        for each in (issued, *alike)
+        if isinstance(fact := each.fact, TokenIssuance) and fact.status != "refused"
+    )
 
 
 def _not_refused(case: Case) -> list[Node]:
