@@ -109,9 +109,13 @@ def _than_token(case: Case, node: Node, fact: TokenIssuance) -> Found:
 
 
 def _beyond_token(fact: TokenIssuance, parent: TokenIssuance) -> list[str]:
-    elsewhere = fact.audiences and parent.audiences and set(fact.audiences).isdisjoint(parent.audiences)
+    elsewhere = fact.audiences and parent.audiences and not _is_for_any(fact.audiences, parent.audiences)
     scopes = () if elsewhere else _scopes(fact.scopes, parent.scopes)
     return [*scopes, *_later(fact.expires_at, parent.expires_at), *_actors(fact, parent)]
+
+
+def _is_for_any(audiences: tuple[str, ...], of_parent: tuple[str, ...]) -> bool:
+    return any(is_for(given, each) for given in of_parent for each in audiences)
 
 
 def _named(fact: TokenIssuance | Grant) -> str:
