@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -45,7 +46,10 @@ def commands() -> Path:
     script, path = directory / "answerable", directory / SOCKET
     script.write_text(_ASKING.format(python=sys.executable, path=str(path)))
     script.chmod(0o755)
-    serving = subprocess.Popen([sys.executable, "-m", "tests.commands", str(path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("ANSWERABLE_")}
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "tests.commands", str(path)], cwd=ROOT, env=plain, stdout=subprocess.DEVNULL
+    )
     atexit.register(_end, serving, directory)
     deadline = time.monotonic() + READY_SECONDS
     while not path.exists():
@@ -92,9 +96,11 @@ def _answer(asked: socket.socket) -> None:
             os.dup2(stream, number)
             os.close(stream)
         status = _command(arguments, environment, directory)
+    except BaseException:  # noqa: BLE001 - as an interpreter tells of it
+        traceback.print_exc()
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:
         asked.sendall(bytes([status]))
         os._exit(status)
 
