@@ -188,7 +188,7 @@ class Question:
 
     def take(self, rows: Sequence[Row]) -> None:
         """Decodes rows that are not among those fetched yet."""
-        new = {(row[0].bytes, row[1]): row for row in rows if (row[0].bytes, row[1]) not in self.rows}
+        new = {ref: row for row in rows if (ref := (row[0].bytes, row[1])) not in self.rows}
         self.rows |= new
         self.decoded |= zip(new, self.reading.nodes(self.connection, self.tenant, list(new.values())), strict=True)
 
