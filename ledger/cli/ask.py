@@ -149,6 +149,7 @@ def lineage(
     else:
         print_events(console(), found, utc=settings.utc)
     if len(found.nodes) < 2:
+        tell(f"nothing is recorded that {'came of it' if down else 'it came from'}")
         exit_with(NO)
 
 

@@ -95,6 +95,8 @@ def test_lineage_goes_up_and_down(run: Run, told: Story) -> None:
     text = run("lineage", told.outcome, "--up", "--utc").stdout
     assert text.index("human prompt") < text.index("POST /bookings intended")
     assert run("lineage", told.outcome, "--up", "--down", status=2).stderr
+    assert "nothing is recorded that came of it" in run("lineage", told.outcome, "--down", status=1).stderr
+    assert "nothing is recorded that it came from" in run("lineage", told.prompt, status=1).stderr
 
 
 def test_doctor_finds_nothing_wrong_here_and_says_where_everything_came_from(run: Run, url: str) -> None:
