@@ -117,6 +117,7 @@ NO_WAIT = {
     *(
         "_POLL_SECONDS",
         "POLL_SECONDS",
+        "LOOK_SECONDS",
         "_LOOK_SECONDS",
         "_SLICE_SECONDS",
         "_READ_SLICE_MS",
