@@ -69,7 +69,8 @@ def _revocations(index: Index, issued: Node, fact: TokenIssuance) -> Iterable[Ov
             said = node.fact
             if isinstance(said, TokenRevocation) and is_of(said, name, _issuer(fact)):
                 since = node.at if said.effective_at is None else said.effective_at
-                if _issued_at(issued, fact) < reaches(said, since):
+                at = _issued_at(issued, fact)
+                if at < reaches(said, since) and not given_again(index, said, _issuer(fact), since, at):
                     yield Over(since, node)
 
 
@@ -79,6 +80,14 @@ def reaches(said: TokenRevocation, since: int) -> float:
     if said.issued_before is not None:
         return said.issued_before
     return since if said.extent in ("client", "subject") else inf
+
+
+def given_again(index: Index, said: TokenRevocation, issuer: str | None, since: int, at: int) -> bool:
+    """Whether the grant whose tokens were revoked was given anew before a token was issued at ``at``."""
+    if said.extent != "grant" or said.grant_id is None:
+        return False
+    given = (node.at for node, fact in grants_of(index, said.grant_id, issuer) if fact.action == "give")
+    return any(since < each <= at for each in given)
 
 
 def is_of(said: TokenRevocation, name: str, issuer: str | None) -> bool:

@@ -12,7 +12,7 @@ from ledger.attribution.rules.case import SKEW
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.tokens.above import REFRESH, climb, names_of_token, statements_of
 from ledger.attribution.tokens.values import End, Right
-from ledger.attribution.withdrawal import grants_of, is_of, reaches
+from ledger.attribution.withdrawal import given_again, grants_of, is_of, reaches
 from ledger.format.kinds import Grant, TokenIssuance, TokenRevocation
 
 GIVEN_AGAIN: Final = "given_again"
@@ -111,7 +111,8 @@ def _revocations(
                     yield node.at, node, None
             elif isinstance(fact, TokenRevocation) and is_of(fact, name, issuer):
                 since = node.at if fact.effective_at is None else fact.effective_at
-                if issued and min(issued) >= reaches(fact, since):
+                made = min(issued, default=None)
+                if made is not None and (made >= reaches(fact, since) or given_again(index, fact, issuer, since, made)):
                     continue
                 yield since, node, _with(fact, name)
             else:
