@@ -177,6 +177,10 @@ class KafkaSubscription:
         # kafka-python throws away a join that ends while nobody polls, and joins again: members that poll briefly and
         # work long would make each other rebalance without end. So a join, once begun, is waited for.
         coordinator = self._consumer._coordinator
+        if coordinator.rejoining and not coordinator.need_rejoin():
+            # One that began because partitions were added, and whose own member deals them out, it no longer asks for once it
+            # has dealt; it would be left half done: no partition, no heartbeat, no error. It is asked for again, and ended.
+            coordinator.request_rejoin()
         if coordinator.need_rejoin():
             with self._errors():
                 coordinator.poll(timeout_ms=int(_JOIN_SECONDS * 1000))
