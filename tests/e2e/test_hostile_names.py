@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from api.access import Tokens
 from api.app import create_app
 from api.store import Store
-from ledger.cli.app import app
+from ledger.cli.app import command
 from ledger.format import ids
 from ledger.settings import Settings
 from ledger.trust.keys import b64url
@@ -117,7 +117,7 @@ def test_on_a_terminal_no_name_forges_a_line_or_moves_the_cursor(
         ["coverage", "--by", "system"],
         *(["token-usage", "--by", each, *window] for each in ("client", "grant")),
     ):
-        result = CliRunner().invoke(app, verb)
+        result = CliRunner().invoke(command(), verb)
         assert result.exit_code in (0, 1), (verb, result.output, result.exception)
         assert not [each for each in result.output if each != "\n" and not each.isprintable()], verb
         assert not [line for line in result.output.split("\n") if line.strip().startswith(FORGED)], verb
