@@ -45,10 +45,11 @@ def started(store: str, home: Path, *options: str) -> Iterator[Api]:
     given = {"DATA_DIR": str(home), "STORE_URL": store, "LOG_URL": store, "LEDGER": LEDGER, "TENANT": ACME}
     given |= {"TRUST_ROOT": b64url(ROOT.public.raw), "API_PORT": "0"}
     output = home / "output"
+    # who is killed leaves its files where pytest finds them
     with output.open("wb") as file:
         parent = subprocess.Popen(
             [sys.executable, "-m", "ledger.cli", "api", *options],
-            env=plain | {f"ANSWERABLE_{name}": value for name, value in given.items()},
+            env=plain | {"TMPDIR": str(home)} | {f"ANSWERABLE_{name}": value for name, value in given.items()},
             stdout=file,
             stderr=subprocess.STDOUT,
         )
