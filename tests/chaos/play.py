@@ -94,7 +94,7 @@ def cast(stage: Stage) -> None:
 
 
 def _await_load(stage: Stage) -> None:
-    _until(lambda: len(read_notes(stage.directory).promised) > 50, 60, "the load did not begin")
+    _until(lambda: len(read_notes(stage.directory).promised) > 50, WELL_SECONDS, "the load did not begin")
 
 
 class Schedule:
@@ -192,20 +192,26 @@ class Reader:
         if port is None or not promised:
             return
         asked = ids.text(self._chance.choice(promised).event_id)
-        began, stopped = time.monotonic(), self._stage.stopped("api")
+        began = time.monotonic() - self._stage.stopped("api")
+
+        def waited() -> float:
+            return time.monotonic() - self._stage.stopped("api") - began
+
         try:
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)) as connection:
                 connection.request("GET", f"/v1/events/{asked}/who-triggered")
                 response = connection.getresponse()
                 body = json.loads(response.read())
         except TimeoutError:
-            if self._stage.parties["api"].process is not None:
-                self._stage.amiss.append(f"a question had no answer within {HANG_SECONDS:g} s")
+            if self._stage.parties["api"].process is not None and waited() > ASK_SECONDS:
+                self._stage.amiss.append(
+                    f"a question had no answer within {waited():.1f} s that the server was not stopped"
+                )
             return
         except (OSError, http.client.HTTPException):
             return  # the server is down, or was killed
         self._stage.count(f"answers with status {response.status}")
-        seconds = time.monotonic() - began - (self._stage.stopped("api") - stopped)
+        seconds = waited()
         if seconds > ASK_SECONDS:
             self._stage.amiss.append(f"a question was answered after {seconds:.1f} s, and the server was not stopped")
         slowest = int(seconds * 1000)
