@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -194,17 +194,20 @@ class Case:
         if not may_be_two(one, other):
             return False
         named = one.name is not None and other.name is not None
-        return (
-            named or one.issuer in self.house.public_subjects or not self._clients(one).isdisjoint(self._clients(other))
-        )
+        return named or one.issuer in self.house.public_subjects or not self._got(one).isdisjoint(self._got(other))
 
-    def _clients(self, who: Party) -> set[str]:
-        """The clients that got tokens in which somebody is called so."""
-        issued = [node.fact for node in self.names.graph.nodes if node.effective and node.kind == "token_issuance"]
-        named = [
-            (fact.client_id, party(self.names, fact.subject)) for fact in issued if isinstance(fact, TokenIssuance)
-        ]
-        return {client for client, each in named if client and each is not None and each.identity == who.identity}
+    def _got(self, who: Party) -> frozenset[str]:
+        return self._clients.get(who.identity, frozenset())
+
+    @once
+    def _clients(self) -> Mapping[tuple[str, ...], frozenset[str]]:
+        """The clients that got tokens in which somebody is called so, by whom they are called."""
+        found: dict[tuple[str, ...], frozenset[str]] = {}
+        for node in self.names.graph.nodes:
+            fact = node.fact if node.effective and node.kind == "token_issuance" else None
+            if isinstance(fact, TokenIssuance) and fact.client_id and (who := party(self.names, fact.subject)):
+                found[who.identity] = found.get(who.identity, frozenset()) | {fact.client_id}
+        return found
 
     def was_refused(self, account: Node) -> bool:
         """Whether the call that an account tells of was refused, with the token that it presented: by the word of whoever was
