@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from ledger.attribution.json_form import rfc3339
 from ledger.store.coverage import By, Count, Covered
-
-CLASSES: Final = {
-    "attributed": "to a person by name",
-    "unattended": "a schedule or webhook, and a person answers for it",
-    "unattended_alone": "a schedule or webhook, and nobody is known to answer for it",
-    "external": "handed over by another ledger",
-    "erased_principal": "to a person who was erased",
-    "archived": "the events that would tell were moved to an archive",
-    "unattributed": "to nobody",
-}
-"""What an event is counted as, the best first; the words are those of the table."""
+from ledger.store.judged import CLASSES
 
 
 class Sums(NamedTuple):

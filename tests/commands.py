@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.orphans import end_with_parent
+from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[1]
 SOCKET: Final = "asked"
@@ -51,11 +52,12 @@ def commands() -> Path:
         [sys.executable, "-m", "tests.commands", str(path)], cwd=ROOT, env=plain, stdout=subprocess.DEVNULL
     )
     atexit.register(_end, serving, directory)
-    deadline = time.monotonic() + READY_SECONDS
-    while not path.exists():
+
+    def serves() -> bool:
         assert serving.poll() is None, "the process that has imported the command ended"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        return path.exists()
+
+    until(serves, READY_SECONDS)
     return directory
 
 

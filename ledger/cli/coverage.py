@@ -10,10 +10,11 @@ from ledger import wiring
 from ledger.attribution.answer import REASONS
 from ledger.cli.invocation import NO, YES, Json, Tenant, Utc, settings_of
 from ledger.cli.output import clean, console, emit, read_time, show_time, table, tell
-from ledger.coverage_view import CLASSES, Sums, groups, show_coverage, sums
+from ledger.coverage_view import Sums, groups, show_coverage, sums
 from ledger.errors import ConfigurationError
 from ledger.format import ids
 from ledger.settings import Settings
+from ledger.store.judged import CLASSES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,10 +9,16 @@ from ledger.attribution.answer import REASONS
 from ledger.errors import InvalidEvent
 from ledger.wording import no_such
 
-CLASSES: Final = (
-    "attributed", "unattended", "unattended_alone", "external", "erased_principal", "archived", "unattributed",
-)  # fmt: skip
-"""As coverage counts them: ``unattended_alone`` are those of a schedule or webhook for which nobody is known to answer."""
+CLASSES: Final = {
+    "attributed": "to a person by name",
+    "unattended": "a schedule or webhook, and a person answers for it",
+    "unattended_alone": "a schedule or webhook, and nobody is known to answer for it",
+    "external": "handed over by another ledger",
+    "erased_principal": "to a person who was erased",
+    "archived": "the events that would tell were moved to an archive",
+    "unattributed": "to nobody",
+}
+"""What an event is judged as and counted by coverage, the best first, in words."""
 
 
 class Judged(NamedTuple):

@@ -157,10 +157,13 @@ def _window(connection: Connection, keys: Sequence[int], below: bytes) -> tuple[
     return sorted((each for each in ids if edge is None or each >= edge), reverse=True), edge
 
 
+_OF_TENANT: Final = "{}.tenant = (select id from names where name = %(tenant)s)"
+
+
 def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | None) -> bytes:
     """Only the conditions that are asked for, so that each search has the plan that fits it. With names: of the ids in `window`,
     looked up one by one."""
-    conditions = ["e.tenant = (select id from names where name = %(tenant)s)"]
+    conditions = [_OF_TENANT.format("e")]
     for i in range(1, len(names)):
         conditions.append(f"exists (select 1 from joins j where j.key = any(%(keys{i})s) and j.event_id = e.event_id)")  # noqa: S608, PERF401
     if search.agent is not None:
@@ -182,7 +185,7 @@ def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | N
             conditions.append(f"exists (select 1 from judgements j where {' and '.join((own, *judged))})")  # noqa: S608
         else:
             of = f"judgements j join events e on {own}"
-            conditions += [conditions[0].replace("e.tenant", "j.tenant"), *judged]
+            conditions += [_OF_TENANT.format("j"), *judged]
     where = "\n   and ".join(conditions)
     if names:
         one = f"select * from events e where e.event_id = w.id and {where} offset 0"  # noqa: S608
