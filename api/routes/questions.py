@@ -15,7 +15,8 @@ from api.problems import InvalidRequest, responses
 from api.question_models import AgentDetail, Agents, RunDifference, Touched
 from api.routes.answers import Nodes
 from ledger.attribution.difference import difference_json
-from ledger.attribution.inventory import Wanted, agent_json, history_json
+from ledger.attribution.inventory.agent import Wanted
+from ledger.attribution.inventory.json_form import agent_json, history_json
 from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits
 from ledger.errors import NotFound
 from ledger.store.absent import by_then

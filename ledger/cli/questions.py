@@ -10,7 +10,8 @@ from rich.text import Text
 
 from ledger import wiring
 from ledger.attribution.difference import difference_json
-from ledger.attribution.inventory import REMARKS, Agent, Wanted, agent_json, history_json
+from ledger.attribution.inventory.agent import REMARKS, Agent, Wanted
+from ledger.attribution.inventory.json_form import agent_json, history_json
 from ledger.cli.ask import event_id
 from ledger.cli.difference_text import print_difference
 from ledger.cli.invocation import NO, Json, Tenant, Utc, exit_with, settings_of

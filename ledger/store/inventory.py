@@ -10,15 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.inventory import (
-    Agent,
-    Sighted,
-    agent_named,
-    aliases,
-    credentials_of,
-    make_agent,
-    named_by,
-)
+from ledger.attribution.inventory.agent import Agent
+from ledger.attribution.inventory.naming import Sighted, agent_named, aliases, credentials_of, named_by
+from ledger.attribution.inventory.record import make_agent
 from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import Node
 from ledger.errors import NotFound

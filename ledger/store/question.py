@@ -13,16 +13,6 @@ from typing import Any, Final
 import psycopg
 
 from ledger.attribution.joins import key_of, names_of
-from ledger.attribution.pool import (
-    ACCOUNTS,
-    RELIED,
-    accounts_alike,
-    accounts_cited,
-    approvers,
-    beside_cited,
-    relied_on,
-    surrounding,
-)
 from ledger.attribution.subgraph import (
     ChainCoverage,
     KnownPerson,
@@ -32,6 +22,16 @@ from ledger.attribution.subgraph import (
     Ref,
     Refusal,
     Subgraph,
+)
+from ledger.attribution.surroundings import (
+    ACCOUNTS,
+    RELIED,
+    accounts_alike,
+    accounts_cited,
+    approvers,
+    beside_cited,
+    relied_on,
+    surrounding,
 )
 from ledger.format.kinds import ApiAction, Oversight, digests_of
 from ledger.store.arrays import of_ids, of_plain

@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from ledger.attribution.joins import token_names
-from ledger.attribution.pool import relied_on
 from ledger.attribution.replay.silences import SILENCE
 from ledger.attribution.replay.steps import replay_page
 from ledger.attribution.replay.values import Promise, Replay
 from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Ref, Subgraph
+from ledger.attribution.surroundings import relied_on
 from ledger.errors import NotFound
 from ledger.format import ids
 from ledger.format.kinds import ApiAction, Oversight, TokenIssuance

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.attribution.inventory import REMARKS, Agent, Wanted, agent_json
+from ledger.attribution.inventory.agent import REMARKS, Agent, Wanted
+from ledger.attribution.inventory.json_form import agent_json
 from ledger.errors import NotFound
 from ledger.store import inventory
 from ledger.store.inventory import agent_by_id, list_agents

@@ -28,7 +28,7 @@ from examples.flight_booking.story import (
     played,
     wait_for,
 )
-from ledger.attribution.inventory import REMARKS
+from ledger.attribution.inventory.agent import REMARKS
 from ledger.format.ids import parse
 from tests.commands import commands
 from tests.waiting import until

@@ -11,15 +11,9 @@ from ledger.attribution.difference import compare, difference_json
 from ledger.attribution.drawing import to_dot, to_graphml
 from ledger.attribution.graph import graph_of
 from ledger.attribution.house import Duty, HouseRules
-from ledger.attribution.inventory import (
-    Sighted,
-    agent_json,
-    aliases,
-    credentials_of,
-    history_json,
-    make_agent,
-    named_by,
-)
+from ledger.attribution.inventory.json_form import agent_json, history_json
+from ledger.attribution.inventory.naming import Sighted, aliases, credentials_of, named_by
+from ledger.attribution.inventory.record import make_agent
 from ledger.attribution.json_form import to_json
 from ledger.attribution.judgement import Bench, judge_alone
 from ledger.attribution.pool import Overfull, Pool

@@ -1,0 +1,154 @@
+"""What surrounds events and is looked at beside them: by name, or by the ids that an account cites."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from ledger.attribution.joins import names_of, statement_names
+from ledger.attribution.links import SAME
+from ledger.attribution.naming import agents_named
+from ledger.attribution.subgraph import KnownPerson, Named, Node, Ref
+from ledger.format.event import AUTHORIZED_BY
+from ledger.format.kinds import ApiAction
+
+ACCOUNTS: Final = 3
+"""How often other accounts of an action are looked for, each time those of the accounts found."""
+
+
+def accounts_cited(node: Node) -> list[bytes]:
+    """The ids of which an account of an action says that they are the same: whatever action id it has itself."""
+    if node.kind != "api_action" or not node.effective:
+        return []
+    return [cause.event_id for cause in node.header.causes if cause.relation in SAME]
+
+
+def accounts_alike(ids: Collection[bytes], nodes: Iterable[Node]) -> frozenset[bytes]:
+    """The actions among ``ids``, and of ``nodes`` all that have the action id of one."""
+    told = ((node.event_id, node.fact) for node in nodes if node.kind == "api_action")
+    actions = [(event_id, fact.action_id) for event_id, fact in told if isinstance(fact, ApiAction)]
+    known = {action for event_id, action in actions if event_id in ids}
+    return frozenset(event_id for event_id, action in actions if action in known)
+
+
+def statements_of(nodes: Iterable[Node]) -> dict[bytes, list[str]]:
+    """What the events of an id are statements of, by the id: tokens, grants, decisions, approvals."""
+    found: dict[bytes, list[str]] = {}
+    for node in nodes:
+        if node.effective and (names := statement_names(node.kind, node.payload)):
+            found.setdefault(node.event_id, []).extend(names)
+    return found
+
+
+def _cited(node: Node, statements: Mapping[bytes, Sequence[str]], known: Named | None) -> list[str]:
+    """The names of what an event cites as its authority and does not name, so that nothing led to other statements of it."""
+    names: list[str] = []
+    for event_id, _, relation in node.header.causes:
+        if relation == AUTHORIZED_BY and event_id in statements:
+            names += statements[event_id]
+    if not names or not node.effective:
+        return []
+    follows = (known or names_of(node.header, node.payload))[1]
+    return [name for name in names if name not in follows]
+
+
+def surrounding(
+    nodes: Iterable[Node],
+    asked: Collection[bytes],
+    persons: Mapping[bytes, KnownPerson],
+    statements: Mapping[bytes, Sequence[str]] | None = None,
+    named: Mapping[Ref, Named] | None = None,
+) -> list[str]:
+    """The names of what is looked at beside events: registrations of the agents that they name and of whoever approved, other
+    uses of an approval and the action that it refers to, other statements of what they cite as their authority, what became of a
+    schedule, starts and ends of their runs; and what else was done under the idempotency keys of the actions asked about.
+
+    ``persons`` are the approvers, as far as they are known; ``statements`` those of all events that are known, where these are
+    not all; ``named`` the names of those that were read before."""
+    names: list[str] = []
+    known = list(nodes)
+    statements = statements_of(known) if statements is None else statements
+    actions = {node.fact.action_id for node in known if node.event_id in asked and isinstance(node.fact, ApiAction)}
+    for node in known:
+        header, payload = node.header, node.payload
+        kind = header.kind
+        if header.execution_id is not None:
+            names.append(f"run_state:{header.execution_id.hex()}")
+        if actions:
+            names += repeated(node, actions)
+        if header.causes and statements:
+            names += _cited(node, statements, named.get(node.ref) if named is not None else None)
+        if header.agent_id is not None:
+            names.append(f"agent:{header.agent_id}")
+        if payload is None:
+            continue
+        if kind == "token_issuance" and payload["act"] is not None:
+            for actor in payload["act"]["chain"]:
+                if actor["sub"] is not None:
+                    names += [f"agent:{actor['sub']}", f"agent:{actor['iss']}#{actor['sub']}"]
+        elif kind == "trigger_registration":
+            names.append(f"trigger:{payload['trigger_id']}")
+        elif kind == "oversight":
+            names.append(f"oversight_use:{payload['oversight_id']}")
+            names += relied_on([node.event_id])
+            names += _approver(payload["by"], persons)
+            if payload["binding"] == "reference":
+                names.append(f"action:{payload['reference']}")
+    return names
+
+
+RELIED: Final = "relied:"
+"""Begins what stands for a name here, and is none in the store: an event, for the actions that cite it as their authority."""
+
+
+def relied_on(ids: Iterable[bytes]) -> list[str]:
+    return [f"{RELIED}{each.hex()}" for each in ids]
+
+
+def approvers(nodes: Iterable[Node]) -> set[bytes]:
+    """By whose digests something was approved or denied."""
+    said = (node.payload["by"] for node in nodes if node.kind == "oversight" and node.payload is not None)
+    return {each for each in said if each is not None}
+
+
+def _approver(digest: bytes | None, persons: Mapping[bytes, KnownPerson]) -> list[str]:
+    """The names of what would register an approver as an agent."""
+    known = persons.get(digest) if digest is not None else None
+    if known is None or known.person is None:
+        return []
+    return [f"agent:{each}" for each in agents_named(known.person.issuer, known.person.subject)]
+
+
+def beside_cited(names: Iterable[str], nodes: Iterable[Node], persons: Mapping[bytes, KnownPerson]) -> set[str]:
+    """The names of what stands beside those approvals among ``nodes`` of which another statement was cited (``names`` has
+    theirs): who relies on them, and the registrations of whoever gave them."""
+    wanted = {name for name in names if name.startswith("oversight:")}
+    alike = (node for node in nodes if node.kind == "oversight" and node.effective) if wanted else ()
+    return {
+        each
+        for node in alike
+        if not wanted.isdisjoint(statement_names(node.kind, node.payload))
+        for each in (*relied_on([node.event_id]), *_approver(node.payload["by"] if node.payload else None, persons))
+    }
+
+
+def repeated(node: Node, actions: Collection[str]) -> list[str]:
+    """The name under which an account of one of ``actions`` may have been carried out before."""
+    fact = node.fact if actions and node.kind == "api_action" else None
+    if not isinstance(fact, ApiAction) or fact.idempotency_key is None or fact.action_id not in actions:
+        return []
+    return [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
+
+
+__all__ = [
+    "ACCOUNTS",
+    "RELIED",
+    "accounts_alike",
+    "accounts_cited",
+    "approvers",
+    "beside_cited",
+    "relied_on",
+    "repeated",
+    "statements_of",
+    "surrounding",
+]
