@@ -18,7 +18,7 @@ from api.parameters import only_known
 from api.problems import install
 from api.pulse import Pulse, Tempo
 from api.routes import answers, coverage, events, questions, records, replays, token_usage, tokens
-from api.store import AT_ONCE, SIZE, WAIT_SECONDS, Store
+from api.store import SIZE, WAIT_SECONDS, Store
 from api.turns import Turns
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.graphviz import draw_svg
@@ -91,7 +91,7 @@ def create_app(
     app.include_router(health.router)  # a probe is answered, whatever it appends
     for router in QUESTIONS:
         app.include_router(router, dependencies=[Depends(only_known)])
-    app.add_middleware(Turns, at_once=AT_ONCE, most=SIZE, wait=WAIT_SECONDS)
+    app.add_middleware(Turns, at_once=store.at_once, most=SIZE, wait=WAIT_SECONDS)
     app.add_middleware(Measured, metrics=app.state.metrics)
     app.add_middleware(Door, local=not tokens.required)
     serve_document(app)

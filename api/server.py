@@ -28,7 +28,7 @@ def application(settings: Settings) -> FastAPI:
     with suppress(BackendError):  # a store that is away is waited for, one that is configured wrong is not
         wiring.store_url(settings)
     return create_app(
-        store=Store(lambda: wiring.store_url(settings)),
+        store=Store(lambda: wiring.store_url(settings), at_once=settings.api_at_once),
         ledger=settings.require_ledger(),
         tokens=Tokens(settings.api_tokens, settings.tenant),
         bundle=wiring.watch_bundle(settings),

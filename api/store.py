@@ -16,7 +16,7 @@ from ledger.store.patience import TCP, within
 
 SIZE: Final = 8
 AT_ONCE: Final = 2
-"""Questions of a process that are worked while none takes long: an interpreter works one while Postgres works the other."""
+"""Questions of a process that are worked while none takes long: an interpreter works one, a Postgres near by the other."""
 WAIT_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 5
 STATEMENT_MS: Final = 10_000
@@ -31,13 +31,18 @@ back is found within seconds, however long it was away."""
 class Store:
     """A pool that opens its connections when they are first needed, so that the server starts while the store is away.
 
-    ``url`` may be a function that finds the store; it is asked for each connection.
+    ``url`` may be a function that finds the store; it is asked for each connection. ``at_once`` questions are worked on it.
     """
 
     def __init__(
-        self, url: str | Callable[[], str], *, wait: float = WAIT_SECONDS, question: float = QUESTION_SECONDS
+        self,
+        url: str | Callable[[], str],
+        *,
+        at_once: int = AT_ONCE,
+        wait: float = WAIT_SECONDS,
+        question: float = QUESTION_SECONDS,
     ) -> None:
-        self._wait, self._question = wait, question
+        self.at_once, self._wait, self._question = at_once, wait, question
         self._pool = ConnectionPool(
             url,
             min_size=1,

@@ -101,6 +101,9 @@ class Settings(BaseModel):
         le=64,
         description="processes of `answerable api` that share its port; one a core, at most 8, if unset",
     )
+    api_at_once: int = Field(
+        2, ge=1, le=8, description="questions that one of them works at once; more where Postgres is milliseconds away"
+    )
     api_tokens: AbsolutePath | None = Field(None, description="file of hashed bearer tokens (`answerable tokens new`)")
     metrics_port: int | None = Field(None, ge=0, le=65535, description="Prometheus metrics of a worker; none if unset")
     metrics_host: str = Field("127.0.0.1", description="where those are served")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,11 @@ from fastapi import FastAPI
 
 from api.metrics import Measured, Metrics
 from api.pulse import Sample
+from api.server import application
 from api.turns import Turns
+from ledger.settings import load_settings
+from ledger.trust.keys import b64url
+from tests.sealing import ROOT
 
 Message = MutableMapping[str, Any]
 PATH = "/v1/events/x/who-triggered"
@@ -196,3 +201,12 @@ def test_one_that_had_no_turn_is_counted_under_the_route_it_was_meant_for() -> N
     told = metrics.text().decode()
     for route in ("/v1/events/{event_id}", "(none)"):
         assert f'answerable_http_requests_total{{method="GET",route="{route}",status="503"}} 1.0' in told
+
+
+def test_the_settings_say_how_many_are_worked_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ANSWERABLE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("ANSWERABLE_LEDGER", "acme.example")
+    monkeypatch.setenv("ANSWERABLE_TRUST_ROOT", b64url(ROOT.public.raw))
+    monkeypatch.setenv("ANSWERABLE_API_AT_ONCE", "5")
+    turns = [each for each in application(load_settings()).user_middleware if each.cls is Turns]
+    assert [each.kwargs["at_once"] for each in turns] == [5]
