@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ledger.attribution.answer import MISSING
+
 EventId = Annotated[str, Field(description="UUID", examples=["018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"])]
 Digest = Annotated[str, Field(description="lower-case hex of 32 bytes", examples=["9f86d081" * 8])]
 Time = Annotated[str, Field(description="RFC 3339, UTC, µs", examples=["2026-03-01T12:00:00.000000Z"])]
@@ -219,7 +221,7 @@ class Accountable(Shown):
     state: str | None
     person: Party | None
     grant_id: str | None
-    missing: list[str]
+    missing: list[str] = Field(description="; ".join(f"`{name}`: {why}" for name, why in MISSING.items()))
 
 
 class PathStep(Shown):

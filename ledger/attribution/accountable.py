@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from ledger.attribution.answer import Accountable, Authority, Owner, Party
 
@@ -75,6 +76,10 @@ def _grant_for(authority: Sequence[Authority], person: Party | None) -> Authorit
     return next((each for each in named if each.source == "grant"), named[0] if named else None)
 
 
+_UNNAMED: Final = {"unresolved": "unresolved", "erased": "erased", "erased_since": "erased"}
+"""States of whoever is known to be there and not by name. As of a time before the erasure the name is gone as well."""
+
+
 def _missing(
     agent: str | None, registered: Sequence[Owner], people: Sequence[Party], grant: Authority | None
 ) -> Iterable[str]:
@@ -85,14 +90,14 @@ def _missing(
         yield "owner_ambiguous"
     elif owner is None:
         yield "owner"
-    elif owner.state == "unresolved":
-        yield "owner_unresolved"
+    elif owner.state in _UNNAMED:
+        yield f"owner_{_UNNAMED[owner.state]}"
     if not people:
         yield "person"
     elif len(people) > 1:
         yield "person_ambiguous"
-    elif people[0].state == "unresolved":
-        yield "person_unresolved"
+    elif people[0].state in _UNNAMED:
+        yield f"person_{_UNNAMED[people[0].state]}"
     if grant is None:
         yield "grant"
     elif grant.source != "grant":

@@ -137,6 +137,9 @@ def test_who_answers_for_it_is_never_empty_without_a_word() -> None:
         assert (of.agent_id is None) == ("agent" in of.missing)
         assert (of.agent_id is not None and of.owner is None) == bool({"owner", "owner_ambiguous"} & {*of.missing})
         assert (of.person is None) == bool({"person", "person_ambiguous"} & {*of.missing})
+        for who, what in ((of.owner, "owner"), (of.person, "person")):
+            unnamed = bool({f"{what}_unresolved", f"{what}_erased"} & {*of.missing})
+            assert (who is not None and who.state != "named") == unnamed
         assert (of.grant_id is None) == ("grant" in of.missing)
 
 
