@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from contextlib import closing
 from typing import Any, Final
@@ -25,6 +26,8 @@ from tests.sealing import LEDGER, ROOT
 
 OF_CLOCKS: Final = frozenset({"late", "clock_skew"})
 """Findings that are true of a service whose clock jumped, and of no other: nothing is away for an hour here."""
+REFUSALS: Final = frozenset({"SpoolFull", "SpoolFailed", "BackendErrorInSpool"})
+"""What a caller may be told: that the spool has no place, or that the log has not acknowledged in time what is in the spool."""
 CALL_SECONDS: Final = {"plain": 10.0, "strict": STRICT_SECONDS + 5.0}
 """How long a call may take, beyond being stopped: a plain one waits for nothing, and all of us share two cores."""
 
@@ -79,14 +82,41 @@ def _accounts(account: Account, good: list[VerifiedBatch], stage: Stage) -> list
         "dropped, and died unstated at most": account.unstated,
         **{f"ms of the longest record(), {sort}": each for sort, each in account.longest.items()},
     }
-    return unanswered(account) + misstated(account, stated) + too_long(account, stage.longest_stop)
+    return [
+        *unanswered(account),
+        *refused_without_cause(account),
+        *forked(account),
+        *misstated(account, stated),
+        *too_long(account, stage.longest_stop),
+    ]
 
 
 def unanswered(account: Account) -> list[str]:
-    """Calls without an answer, but for those that a process had in hand when it was cut short."""
-    if 0 <= account.in_hand <= THREADS * account.cut:
-        return []
-    return [f"{account.offered} calls, {account.in_hand} without answer, {account.cut} processes were cut short"]
+    """Calls without an answer, but for the one that each thread of a process had in hand when that was cut short."""
+    most = {process: 0 if process in account.quit else THREADS for process in account.hands}
+    return [
+        f"process {process} left {calls} calls without answer, and may have left {most[process]}"
+        for process, calls in account.hands.items()
+        if not 0 <= calls <= most[process]
+    ]
+
+
+def refused_without_cause(account: Account) -> list[str]:
+    """Refusals that no fault of ours asks for."""
+    return [f"{count} calls were refused as {name}" for name, count in account.refused.items() if name not in REFUSALS]
+
+
+def forked(account: Account) -> list[str]:
+    """Whether the children of forks recorded, and ended in order unless they were killed."""
+    found = [
+        f"the child {process} of a fork ended with {code}"
+        for process, code in account.children.items()
+        if code not in (0, -signal.SIGKILL)
+    ]
+    whole = account.children.keys() & account.quit
+    if len(whole) > 1 and whole.isdisjoint(each.process for each in account.promised):
+        found.append(f"none of {len(whole)} children of forks could record")
+    return found
 
 
 def misstated(account: Account, stated: int) -> list[str]:
@@ -144,9 +174,9 @@ def _store(
         found.append("an event has two rows")
     if stored.keys() != logged.keys():
         found.append(f"rows and log differ: {len(stored.keys() ^ logged.keys())} events are in one of them alone")
-    in_hand = account.offered - len(account.promised) - account.dropped
-    if len(unpromised) > in_hand:
-        found.append(f"{len(unpromised)} events that nobody recorded, {in_hand} calls without a promise")
+    open_ = account.in_hand + account.refused.total()
+    if len(unpromised) > open_:
+        found.append(f"{len(unpromised)} events that nobody recorded, {open_} calls without a promise")
     found += chain_faults(connection, good, OF_CLOCKS, jumped)
     found += accusations(connection, lambda: bundle, OF_CLOCKS, account.lost, jumped)
     return found + (content_faults(connection, good) if contents else [])

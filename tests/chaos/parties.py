@@ -12,8 +12,9 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -79,7 +80,6 @@ def record(task: Task, stop: threading.Event) -> int:
         settled = _settled(recorder, stop)
         return 0 if recorder.close(DRAIN_SECONDS) and settled else LEFT_BEHIND
     notes = Notes(task.notes)
-    notes.write(f"b {os.getpid()}")
     threads = [threading.Thread(target=_load, args=(task, recorder, notes, stop, number)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
@@ -92,6 +92,7 @@ def record(task: Task, stop: threading.Event) -> int:
         _note_stated(recorder, notes)
     for thread in threads:
         thread.join()
+    notes.write(f"q {os.getpid()}")
     closed = recorder.close(DRAIN_SECONDS)
     if closed:
         notes.write(f"e {os.getpid()}")
@@ -124,34 +125,41 @@ def _fork(task: Task, recorder: Recorder, notes: Notes) -> None:
     """A child of a live recorder records a little by the same object, and ends well."""
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        notes.write(f"f {child} {os.waitstatus_to_exitcode(status)}")
         return
+    code = 1
     try:
-        notes.write(f"b {os.getpid()}")
         for number in range(3):
-            _run(recorder, ACME, f"fork-{os.getpid()}-{number}", partial(_noted, notes))
+            with suppress(LedgerError):  # noted by the call that raised
+                _run(recorder, ACME, f"fork-{os.getpid()}-{number}", notes)
+        notes.write(f"q {os.getpid()}")
         if recorder.close(DRAIN_SECONDS):  # what it cannot send is adopted by the next process
             notes.write(f"e {os.getpid()}")
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
 def _load(task: Task, recorder: Recorder, notes: Notes, stop: threading.Event, thread: int) -> None:
     number = 0
-    noted = partial(_noted, notes)
     while not stop.wait(PAUSE_SECONDS):
         number += 1
         tenant = OTHER if number % 5 == 0 else ACME
         name = f"{task.name}-{os.getpid()}-{thread}-{number}"
         try:
-            _run(recorder, tenant, name, noted)
+            _run(recorder, tenant, name, notes)
         except LedgerError:
             continue  # noted by the call that raised
         if number % EVERY_STRICT == 0 and thread == 0 and task.mode == "strict":
             _strictly(recorder, notes)
 
 
-def _run(recorder: Recorder, tenant: str, name: str, noted: Callable[[Callable[[], Recorded]], Recorded]) -> None:
+def _run(recorder: Recorder, tenant: str, name: str, notes: Notes) -> None:
+    noted = partial(_noted, notes, tenant)
     with recorder.execution(principal=ALICE, tenant=tenant):
         text = f"Book a flight, {name}"
         prompt = noted(lambda: recorder.prompt(trigger_kind="human", channel="chat", trust="untrusted", text=text))
@@ -167,36 +175,38 @@ def _run(recorder: Recorder, tenant: str, name: str, noted: Callable[[Callable[[
             )
 
 
-def _noted(notes: Notes, call: Callable[[], Recorded]) -> Recorded:
-    notes.write("o")
+def _noted(notes: Notes, tenant: str, call: Callable[[], Recorded]) -> Recorded:
+    me = os.getpid()
+    notes.write(f"o {me}")
     began = time.monotonic()
     try:
         recorded = call()
     except LedgerError as error:
-        notes.write(f"x {type(error).__name__}")
+        notes.write(f"x {me} {type(error).__name__}")
         raise
     finally:
         notes.took("plain", time.monotonic() - began)
     if recorded.number:
-        notes.write(f"r {recorded.event_id.hex()} {recorded.digest.hex()}")
+        notes.write(f"r {me} {recorded.event_id.hex()} {recorded.digest.hex()} {tenant}")
     else:
-        notes.write(f"d {recorded.event_id.hex()} {os.getpid()}")
+        notes.write(f"d {me} {recorded.event_id.hex()}")
         notes.dropped += 1
     return recorded
 
 
 def _strictly(recorder: Recorder, notes: Notes) -> None:
     """An event that is in the log when the call returns; one that raised was not promised, though it may come."""
-    notes.write("o")
+    me = os.getpid()
+    notes.write(f"o {me}")
     began = time.monotonic()
     try:
         recorded = recorder.prompt(trigger_kind="human", trust="trusted", strict=True)
     except LedgerError as error:
-        notes.write(f"x {type(error).__name__}{'InSpool' if isinstance(error, BackendError) else ''}")
+        notes.write(f"x {me} {type(error).__name__}{'InSpool' if isinstance(error, BackendError) else ''}")
         return
     finally:
         notes.took("strict", time.monotonic() - began)
-    notes.write(f"s {recorded.event_id.hex()} {recorded.digest.hex()} {time.time_ns() // 1000}")
+    notes.write(f"s {me} {recorded.event_id.hex()} {recorded.digest.hex()} {ACME} {time.time_ns() // 1000}")
 
 
 class _Trust:

@@ -6,11 +6,11 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ledger.errors import BackendError
 from ledger.format import ids
@@ -18,10 +18,12 @@ from ledger.logs import open_log
 from ledger.ports import CONTENTS, EVENTS
 from tests.chaos.checker import judge
 from tests.chaos.faults import FAULTS, Fault, Trouble
+from tests.chaos.parties import ALICE
 from tests.chaos.sentinels import awaited
 from tests.chaos.stage import STORES, Stage
-from tests.chaos.task import LEFT_BEHIND, WORKERS, read_notes, settled
+from tests.chaos.task import LEFT_BEHIND, WORKERS, Promised, read_notes, settled
 from tests.crash.positions import behind
+from tests.seeded import ACME
 
 TICK: Final = 0.1
 TOGETHER: Final = 2
@@ -34,6 +36,9 @@ ASK_SECONDS: Final = 10.0 + 12.0 + 1.0
 """What a question to the API may take at most, whatever is wrong: to connect to the store, and for it to answer (section 19 of
 ``docs/format.md``). While the server itself is stopped nothing counts."""
 HANG_SECONDS: Final = ASK_SECONDS + 10.0
+ASKED: Final = 40
+"""Events that are asked about when all is healed."""
+LOSING: Final = "best-effort"
 KEYS: Final = {"travel-agent": "service", "best-effort": "service", "newcomer": "newcomer"}
 """The services, and their keys."""
 
@@ -79,9 +84,7 @@ def cast(stage: Stage) -> None:
     """The processes: services that record in every mode, two groups of workers, two sentinels of one store, one server."""
     for number, mode in enumerate(("spool", "strict")):
         stage.add(stage.task(role="recorder", name=f"recorder-{number}", mode=mode))
-    dropping = stage.task(
-        role="recorder", name="best-effort", mode="best_effort", service="best-effort", spool_bytes=1 << 20
-    )
+    dropping = stage.task(role="recorder", name=LOSING, mode="best_effort", service="best-effort", spool_bytes=1 << 20)
     stage.add(dropping)
     stage.add(stage.task(role="recorder", name="newcomer", service="newcomer", key="newcomer"))
     for name in ("materializer-1", "materializer-2"):
@@ -165,7 +168,7 @@ class Schedule:
 
 
 class Reader:
-    """Asks the server who triggered what was recorded. Any answer or typed problem is good, a hang or a lie is not.
+    """Asks the server who triggered what was recorded. A right answer or a typed problem is good, a hang or a lie is not.
 
     In a thread of its own: a question that the schedule waited for would keep the server stopped that it is asked of.
     """
@@ -191,7 +194,11 @@ class Reader:
         promised = settled(self._stage.directory)
         if port is None or not promised:
             return
-        asked = ids.text(self._chance.choice(promised).event_id)
+        self.ask_about(port, self._chance.choice(promised))
+
+    def ask_about(self, port: int, event: Promised) -> tuple[int, Any] | None:
+        """Status and body of the answer; None where there was none."""
+        asked = ids.text(event.event_id)
         began = time.monotonic() - self._stage.stopped("api")
 
         def waited() -> float:
@@ -207,9 +214,9 @@ class Reader:
                 self._stage.amiss.append(
                     f"a question had no answer within {waited():.1f} s that the server was not stopped"
                 )
-            return
+            return None
         except (OSError, http.client.HTTPException):
-            return  # the server is down, or was killed
+            return None  # the server is down, or was killed
         self._stage.count(f"answers with status {response.status}")
         seconds = waited()
         if seconds > ASK_SECONDS:
@@ -218,8 +225,27 @@ class Reader:
         self._stage.counts["ms of the slowest answer"] = max(
             self._stage.counts.get("ms of the slowest answer", 0), slowest
         )
-        if response.status not in (200, 404, 503):
-            self._stage.amiss.append(f"a question was answered {response.status}: {body}")
+        if (wrong := wrongly_answered(event, response.status, body)) is not None:
+            self._stage.amiss.append(f"a question about {asked} of {event.recorder} was answered wrongly: {wrong}")
+        return response.status, body
+
+
+def wrongly_answered(event: Promised, status: int, body: Any, *, healed: bool = False) -> str | None:
+    """What is wrong with an answer. Once all is ``healed`` every event of the tenant that asks is there, and who began it is
+    known but where ``best_effort`` may have lost it."""
+    if status in (404, 503):
+        away = healed and (status == 503 or event.tenant == ACME)
+        return f"status {status} when all was healed" if away else None
+    if status != 200:
+        return f"status {status}: {body}"
+    if event.tenant != ACME:
+        return "it is another tenant's"
+    people = [each["who"] and each["who"]["subject"] for each in body["triggers"]]
+    if body["asked"] != ids.text(event.event_id) or len(people) > 1 or set(people) - {ALICE.subject, None}:
+        return f"{people} triggered {body['asked']}"
+    if healed and people != [ALICE.subject] and (people or event.recorder != LOSING):
+        return f"{people} triggered it"
+    return None
 
 
 def heal(stage: Stage, tell: Tell) -> None:
@@ -228,7 +254,12 @@ def heal(stage: Stage, tell: Tell) -> None:
     stage.trust_newcomer()
     deadline = time.monotonic() + WELL_SECONDS
     stage.supervise()
-    _until(lambda: _all_well(stage), WELL_SECONDS, "not everybody says again that all is well")
+    _until(
+        lambda: not _unwell(stage),
+        WELL_SECONDS,
+        "not everybody says again that all is well: ",
+        lambda: str(_unwell(stage)),
+    )
     for name, code in stage.stop_all(stage.named("recorder")).items():
         if code not in (0, LEFT_BEHIND):
             stage.amiss.append(f"{name} ended with {code}")
@@ -248,26 +279,58 @@ def heal(stage: Stage, tell: Tell) -> None:
     stage.counts["seconds until all was well"] = int(WELL_SECONDS - (deadline - time.monotonic()))
     if rest := _behind(stage):
         stage.amiss.append(f"the stores stand at {rest}")
-    _until(lambda: _answered(stage), ASK_SECONDS, "no question is answered though all is in the stores")
+    _until(lambda: _serves(stage), ASK_SECONDS, "the server says of itself: ", lambda: str(_health(stage)))
+    _ask_many(stage)
     for name, code in stage.stop_all(stage.named(*WORKERS), 30).items():
         if code != 0:
             stage.amiss.append(f"{name} ended with {code}")
     tell("  healed")
 
 
-def _answered(stage: Stage) -> bool:
-    """Asks about an event; whether anybody was answered by now. In a short run the stores are behind for most of it."""
-    Reader(stage, stage.seed + sum(stage.counts.values())).ask()
-    return stage.counts.get("answers with status 200", 0) > 0
+def _ask_many(stage: Stage) -> None:
+    """When everything is in the stores: each event is there, and each answer right."""
+    reader, chance = Reader(stage, stage.seed), Random(stage.seed)
+    port, promised = stage.status("api")["port"], settled(stage.directory)
+    for event in chance.sample(promised, min(ASKED, len(promised))):
+        answer = reader.ask_about(port, event)
+        wrong = "no answer" if answer is None else wrongly_answered(event, *answer, healed=True)
+        if wrong is not None:
+            stage.amiss.append(
+                f"asked about {ids.text(event.event_id)} of {event.recorder} when all was healed: {wrong}"
+            )
+        stage.count("questions asked when all was healed")
 
 
-def _all_well(stage: Stage) -> bool:
+def _health(stage: Stage) -> dict[str, Any]:
+    """What the server says of itself; empty where it says nothing."""
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        port = stage.status("api").get("port", 0)
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)) as connection:
+            connection.request("GET", "/v1/health")
+            told: dict[str, Any] = json.loads(connection.getresponse().read())
+            return told
+    return {}
+
+
+def _serves(stage: Stage) -> bool:
+    return _health(stage).get("status") == "ok"
+
+
+def _unwell(stage: Stage) -> dict[str, Any]:
+    """Who says yet that something is wrong, or says nothing."""
     stage.supervise()
-    recorders = [stage.status(name) for name in stage.named("recorder")]
-    workers = [stage.status(name) for name in stage.named(*WORKERS)]
-    return all(each.get("doing") in ("idle", "sending") and not each.get("error") for each in recorders) and all(
-        each.get("state") == "running" for each in workers
-    )
+    recorders = {name: stage.status(name) for name in stage.named("recorder")}
+    workers = {name: stage.status(name) for name in stage.named(*WORKERS)}
+    unwell = {
+        name: told
+        for name, told in recorders.items()
+        if told.get("doing") not in ("idle", "sending") or told.get("error") or not told.get("well")
+    }
+    return unwell | {
+        name: told
+        for name, told in workers.items()
+        if told.get("state") != "running" or told.get("detail") or told.get("duties")
+    }
 
 
 def _behind(stage: Stage) -> dict[str, object]:
@@ -281,11 +344,11 @@ def _behind(stage: Stage) -> dict[str, object]:
     return {name: where for name, where in found.items() if where}
 
 
-def _until(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
+def _until(holds: Callable[[], bool], seconds: float, otherwise: str, more: Callable[[], str] = lambda: "") -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            raise Stuck(otherwise)
+            raise Stuck(otherwise + more())
         time.sleep(TICK)
 
 

@@ -23,6 +23,7 @@ from ledger.embedded import EmbeddedPostgres
 from ledger.errors import BackendError
 from ledger.logs import open_log
 from ledger.ports import EVENTS
+from ledger.recorder.spool import SEALED_SEGMENT
 from ledger.store.migrations import migrate
 from tests.chaos.disks import Disk
 from tests.chaos.network import Link, Network
@@ -39,6 +40,8 @@ STORES: Final = ("a", "b")
 NEWCOMER: Final = signer("newcomer")
 """A key whose trust statement comes after its first batches."""
 READY_SECONDS: Final = 60.0
+SEALED_SEGMENTS: Final = 4
+"""Those of sealed batches that a spool may hold, whatever waits: it seals no further ahead than it sends."""
 MEMORY_MB: Final = 300
 """No process of ours may have more."""
 
@@ -307,14 +310,16 @@ class Stage:
                 *(each.task.spool_bytes for each in self.parties.values() if each.task.service == task.service),
             ]
         )
+        bounds = {"events": most + 2 * SEGMENT_BYTES, "sealed": SEALED_SEGMENTS * SEALED_SEGMENT}
         for spool in task.spool.glob("*-*"):
-            with suppress(FileNotFoundError):  # it is in the log, and goes
-                size = sum(path.stat().st_blocks * 512 for path in spool.glob("events-*.seg"))
-                self._most(f"KB of the largest spool, {task.service}", size >> 10)
-                if size > most + 2 * SEGMENT_BYTES:
-                    self.amiss.append(
-                        f"the spool {spool.name} of {task.service} takes {size} bytes, and may take {most}"
-                    )
+            for journal, bound in bounds.items():
+                with suppress(FileNotFoundError):  # it is in the log, and goes
+                    size = sum(path.stat().st_blocks * 512 for path in spool.glob(f"{journal}-*.seg"))
+                    self._most(f"KB of the largest journal of {journal}, {task.service}", size >> 10)
+                    if size > bound:
+                        self.amiss.append(
+                            f"the {journal} in the spool {spool.name} of {task.service} take {size} bytes of {bound}"
+                        )
 
     def _most(self, what: str, now: int) -> None:
         self.counts[what] = max(self.counts.get(what, 0), now)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -89,9 +89,10 @@ class JumpingClock:
 class Notes:
     """What a recorder was asked and answered, a line each, in a file that survives SIGKILL.
 
-    ``o`` offered; ``r ID DIGEST`` recorded; ``s ID DIGEST TIME`` acknowledged by the log before TIME, µs UTC; ``d ID PID``
-    dropped, and counted; ``x ERROR`` refused to the caller. ``b PID`` a process began; ``t PID N`` the log has the statements of
-    the first N that it dropped, and ``e PID`` it ended with everything in the log. ``m SORT MS`` the longest call until then.
+    ``o PID`` offered; ``r PID ID DIGEST TENANT`` recorded; ``s PID ID DIGEST TENANT TIME`` acknowledged by the log before TIME,
+    µs UTC; ``d PID ID`` dropped, and counted; ``x PID ERROR`` refused to the caller. ``t PID N``: the log has the statements of
+    the first N that a process dropped; ``q PID``: it calls no more, and ``e PID``: it ended with everything in the log.
+    ``f PID CODE``: so ended the child of a fork. ``m SORT MS``: the longest call until then.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,10 +113,13 @@ class Notes:
 
 
 class Promised(NamedTuple):
-    """An event whose ``record()`` returned; ``until`` where the log had acknowledged it by then."""
+    """An event whose ``record()`` returned, in a recorder's process; ``until`` where the log had acknowledged it by then."""
 
+    recorder: str
+    process: str
     event_id: bytes
     digest: bytes
+    tenant: str
     until: int | None
 
 
@@ -129,8 +133,12 @@ class Account(NamedTuple):
     refused: Counter[str]
     unstated: int
     """Of what was dropped, what died with its process before it could be stated."""
-    cut: int
-    """Processes that did not end well: each thread of theirs may have had a call in hand."""
+    hands: Mapping[str, int]
+    """By process, its calls without an answer."""
+    quit: frozenset[str]
+    """Processes whose calls had all returned when they ended; each thread of another may have had one in hand."""
+    children: Mapping[str, int]
+    """How the children of forks ended, by process."""
     longest: dict[str, int]
     """Milliseconds of the longest call, by sort."""
 
@@ -141,7 +149,11 @@ class Account(NamedTuple):
     @property
     def in_hand(self) -> int:
         """Calls without an answer."""
-        return self.offered - len(self.promised) - self.dropped - self.refused.total()
+        return sum(self.hands.values())
+
+
+_CALLS: Final = {"o": 1, "r": -1, "s": -1, "d": -1, "x": -1}
+"""What a line makes of the calls in hand."""
 
 
 def read_notes(directory: Path) -> Account:
@@ -149,41 +161,50 @@ def read_notes(directory: Path) -> Account:
     lost: set[bytes] = set()
     counts: Counter[str] = Counter()
     refused: Counter[str] = Counter()
-    owed, told, ended = Counter[str](), Counter[str](), set[str]()
+    owed, told, hands = Counter[str](), Counter[str](), Counter[str]()
+    quit_, ended = set[str](), set[str]()
+    children: dict[str, int] = {}
     longest: dict[str, int] = {}
     for path in sorted((directory / "notes").iterdir()):
         for line in path.read_text().splitlines():
-            sort, *rest = line.split()
+            sort, of, *rest = line.split()
             counts[sort] += 1
+            if sort in _CALLS:
+                hands[of] += _CALLS[sort]
             if sort in ("r", "s"):
-                promised.append(_promised(rest))
+                promised.append(_promised(path.name, of, *rest))
             elif sort == "d":
                 lost.add(bytes.fromhex(rest[0]))
-                owed[rest[1]] += 1
+                owed[of] += 1
             elif sort == "t":
-                told[rest[0]] = int(rest[1])
+                told[of] = int(rest[0])
+            elif sort == "q":
+                quit_.add(of)
             elif sort == "e":
-                ended.add(rest[0])
+                ended.add(of)
             elif sort == "x":
                 refused[rest[0]] += 1
+            elif sort == "f":
+                children[of] = int(rest[0])
             elif sort == "m":
-                longest[rest[0]] = max(longest.get(rest[0], 0), int(rest[1]))
+                longest[of] = max(longest.get(of, 0), int(rest[0]))
     unstated = sum((count - told[pid] for pid, count in owed.items() if pid not in ended), 0)
-    return Account(promised, counts["o"], lost, refused, unstated, counts["b"] - counts["e"], longest)
+    return Account(promised, counts["o"], lost, refused, unstated, dict(hands), frozenset(quit_), children, longest)
 
 
 def settled(directory: Path) -> list[Promised]:
-    """Events that were promised a while ago: the first half of each recorder's."""
+    """Plain events that were promised a while ago: the first half of each recorder's."""
     found: list[Promised] = []
     for path in sorted((directory / "notes").iterdir()):
         lines = [line.split() for line in path.read_text().splitlines() if line.startswith("r ")]
-        found += [_promised(rest) for _, *rest in lines[: len(lines) // 2]]
+        found += [_promised(path.name, *rest) for _, *rest in lines[: len(lines) // 2]]
     return found
 
 
-def _promised(fields: list[str]) -> Promised:
-    event_id, digest, *until = fields
-    return Promised(bytes.fromhex(event_id), bytes.fromhex(digest), int(until[0]) if until else None)
+def _promised(recorder: str, process: str, event_id: str, digest: str, tenant: str, until: str = "") -> Promised:
+    return Promised(
+        recorder, process, bytes.fromhex(event_id), bytes.fromhex(digest), tenant, int(until) if until else None
+    )
 
 
 def tell_status(path: Path, health: Callable[[], dict[str, Any]], stop: threading.Event) -> threading.Thread:

@@ -9,15 +9,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ledger.format import ids
 from ledger.recorder.journal import Journal, recover
 from tests.attribution.scenario import read_scenario, scenario_files
 from tests.attribution.stored import store
-from tests.chaos.checker import misstated, too_long, unanswered
+from tests.chaos.checker import REFUSALS, forked, misstated, refused_without_cause, too_long, unanswered
 from tests.chaos.faults import FAULTS, executable_lines, tear
 from tests.chaos.parties import THREADS
-from tests.chaos.play import play
+from tests.chaos.play import LOSING, play, wrongly_answered
 from tests.chaos.sentinels import awaited, sentinel_faults
-from tests.chaos.task import Account, read_notes
+from tests.chaos.task import Account, Promised, read_notes
+from tests.seeded import ACME, OTHER
 from tests.sentinel.sweeping import sentinel
 from tests.services.databases import Databases
 from tests.services.forge import LEDGER
@@ -58,25 +60,70 @@ def notes_of(directory: Path, *lines: str) -> Account:
 
 
 def test_losses_that_the_ledger_understates_or_overstates_are_found(tmp_path: Path) -> None:
-    dropped = [line for number in range(10) for line in ("o", f"d {number:032x} 7")]
+    dropped = [line for number in range(10) for line in ("o 7", f"d 7 {number:032x}")]
     for ending, holds in (("e 7", {10}), ("t 7 6", {6, 7, 10}), ("t 7 10", {10})):
-        account = notes_of(tmp_path, "b 7", *dropped, ending)
+        account = notes_of(tmp_path, *dropped, ending)
         for stated in range(13):
             assert (not misstated(account, stated)) == (stated in holds | set(range(min(holds), 11))), (ending, stated)
-    account = notes_of(tmp_path, "b 7", *dropped, "o", "t 7 10")  # killed in the middle of a call
+    account = notes_of(tmp_path, *dropped, "o 7", "t 7 10")  # killed in the middle of a call
     assert [misstated(account, stated) == [] for stated in (9, 10, 11, 12)] == [False, True, True, False]
 
 
 def test_a_call_without_an_answer_is_found_unless_its_process_was_cut_short(tmp_path: Path) -> None:
-    event = f"r {1:032x} {2:064x}"
-    for ending, well in (("e 7", False), ("", True)):
-        account = notes_of(tmp_path, "b 7", "o", event, "o", *([ending] if ending else []))
+    answered = ["o 7", f"r 7 {1:032x} {2:064x} {ACME}", "o 7", f"d 7 {3:032x}", "o 7", "x 7 SpoolFull"]
+    assert unanswered(notes_of(tmp_path, *answered, "q 7")) == []
+    for ending, well in (("q 7", False), ("", True)):  # whatever another process had in hand when it was killed
+        account = notes_of(tmp_path, *answered, "o 7", "o 8", "o 8", *([ending] if ending else []))
         assert (unanswered(account) == []) is well
-    assert unanswered(notes_of(tmp_path, "b 7", *["o"] * (THREADS + 1)))
+        assert account.in_hand == 3
+    assert unanswered(notes_of(tmp_path, *["o 7"] * (THREADS + 1)))
+    assert unanswered(notes_of(tmp_path, *answered[1:]))  # an answer to what was never asked
+
+
+def test_a_refusal_that_no_fault_asks_for_is_found(tmp_path: Path) -> None:
+    assert refused_without_cause(notes_of(tmp_path, *(f"x 7 {name}" for name in sorted(REFUSALS)))) == []
+    (found,) = refused_without_cause(notes_of(tmp_path, "x 7 InvalidEvent", "x 7 InvalidEvent"))
+    assert found == "2 calls were refused as InvalidEvent"
+
+
+def test_children_of_forks_that_fail_or_cannot_record_are_found(tmp_path: Path) -> None:
+    recorded = ["o 8", f"r 8 {1:032x} {2:064x} {ACME}", "q 8", "f 8 0"]
+    assert forked(notes_of(tmp_path, *recorded, "o 9", "x 9 SpoolFull", "q 9", "f 9 0", "f 10 -9")) == []
+    assert forked(notes_of(tmp_path, *recorded, "f 9 1")) == ["the child 9 of a fork ended with 1"]
+    refused = [
+        line for child in (8, 9) for line in (f"o {child}", f"x {child} SpoolFailed", f"q {child}", f"f {child} 0")
+    ]
+    assert forked(notes_of(tmp_path, *refused)) == ["none of 2 children of forks could record"]
+
+
+def test_an_answer_that_lies_is_found_and_one_that_is_not_there_once_all_is_healed() -> None:
+    event = Promised("recorder-0", "7", bytes(16), bytes(32), ACME, None)
+    lost, others = event._replace(recorder=LOSING), event._replace(tenant=OTHER)
+
+    def said(*subjects: str | None) -> dict[str, object]:
+        triggers = [{"who": None if each == "" else {"subject": each}} for each in subjects]
+        return {"asked": ids.text(event.event_id), "triggers": triggers}
+
+    def wrong(asked: Promised, status: int, body: object = None) -> tuple[bool, bool]:
+        """While faults go on, and when all is healed."""
+        return tuple(wrongly_answered(asked, status, body, healed=healed) is not None for healed in (False, True))  # type: ignore[return-value] # of two
+
+    assert wrong(event, 200, said("alice")) == (False, False)
+    assert wrong(event, 200, said("mallory")) == (True, True)
+    assert wrong(event, 200, said("alice", "alice")) == (True, True)
+    assert wrong(event, 200, said("alice") | {"asked": ids.text(b"another event id")}) == (True, True)
+    assert wrong(event, 200, said(None)) == (False, True)
+    assert wrong(event, 200, said()) == (False, True)
+    assert wrong(lost, 200, said()) == (False, False)
+    assert wrong(lost, 200, said(None)) == (False, True)
+    assert wrong(event, 404) == wrong(event, 503) == wrong(others, 503) == (False, True)
+    assert wrong(others, 404) == (False, False)
+    assert wrong(others, 200, said("alice")) == (True, True)
+    assert wrong(event, 500) == (True, True)
 
 
 def test_a_call_that_takes_long_is_found_and_the_time_of_a_stop_is_not_its(tmp_path: Path) -> None:
-    account = notes_of(tmp_path, "b 7", "m plain 12000", "m strict 12000", "e 7")
+    account = notes_of(tmp_path, "m plain 12000", "m strict 12000", "e 7")
     assert [sentence.split()[1] for sentence in too_long(account, 0.0)] == ["plain"]
     assert too_long(account, 3.0) == []
 
