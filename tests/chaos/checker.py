@@ -77,6 +77,7 @@ def _accounts(account: Account, good: list[VerifiedBatch], stage: Stage) -> list
     stage.counts |= {
         "calls": account.offered,
         "refused to the caller": account.refused.total(),
+        "strict events promised": sum(each.until is not None for each in account.promised),
         "dropped by best_effort": account.dropped,
         "dropped, as the ledger states it": stated,
         "dropped, and died unstated at most": account.unstated,

@@ -36,6 +36,7 @@ def test_ninety_seconds_of_faults_leave_nothing_wrong(tmp_path: Path) -> None:
     assert not verdict.faults, f"CHAOS_SEED={SEED}: {verdict.faults}"
     assert verdict.counts["faults"] >= 8, verdict.counts
     assert verdict.events > 1000, verdict.counts
+    assert verdict.counts["strict events promised"] >= 3, verdict.counts
 
 
 def test_a_torn_tail_is_cut_back_and_the_frames_before_it_are_read(tmp_path: Path) -> None:
