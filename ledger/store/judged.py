@@ -36,12 +36,13 @@ class Judged(NamedTuple):
         return self
 
     def conditions(self) -> list[str]:
-        """SQL on a row ``j`` of judgements, with the parameters of ``given``. The index leaves out what is attributed."""
+        """SQL on a row ``j`` of judgements, with the parameters of ``given``, such that an index has the rows in order of id: by
+        class (but for what is attributed), of the unattended by whether anybody answers for them, and by reason."""
         found = []
-        if self.class_ is not None:
-            found.append("j.class = %(class)s")
         if self.class_ in ("unattended", "unattended_alone"):
-            found.append("j.responsible" if self.class_ == "unattended" else "not j.responsible")
+            found += ["j.class = 'unattended'", f"j.responsible = {str(self.class_ == 'unattended').lower()}"]
+        elif self.class_ is not None:
+            found.append("j.class = %(class)s")
         if self.reason is not None:
             found.append("j.reason = %(reason)s")
         if found and self.class_ != "attributed":
@@ -50,7 +51,7 @@ class Judged(NamedTuple):
 
     def given(self) -> dict[str, Any]:
         """The parameters of ``conditions``."""
-        return {"class": "unattended" if self.class_ == "unattended_alone" else self.class_, "reason": self.reason}
+        return {"class": self.class_, "reason": self.reason}
 
 
 ANY: Final = Judged()

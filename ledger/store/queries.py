@@ -186,6 +186,8 @@ def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | N
         else:
             of = f"judgements j join events e on {own}"
             conditions += [_OF_TENANT.format("j"), *judged]
+            if after is not None:
+                conditions.append("j.event_id <= %(after_id)s::uuid")
     where = "\n   and ".join(conditions)
     if names:
         one = f"select * from events e where e.event_id = w.id and {where} offset 0"  # noqa: S608

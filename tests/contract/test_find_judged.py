@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ from ledger.errors import InvalidEvent
 from ledger.store import judged, queries
 from ledger.store.coverage import coverage
 from ledger.store.judged import Judged
-from ledger.store.queries import Search, find_events
+from ledger.store.queries import Cursor, Search, find_events
 from tests.attribution.scenario import Story, read_scenario
 from tests.attribution.stored import reading, store
 from tests.sentinel.sweeping import sentinel
@@ -107,20 +107,58 @@ def test_a_class_or_reason_that_is_none_is_said_with_those_that_there_are(stored
         stored.found(Search(judged=Judged(reason="trigger")))
 
 
-def test_the_few_that_nobody_triggered_are_found_by_an_index_among_many(stored: Stored) -> None:
-    search = Search(judged=Judged("unattributed", "no_trigger"))
-    given = {"tenant": TENANT, "as_of": None, "limit": 3, **search.judged.given()}
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Judged("external"),
+        Judged("unattributed"),
+        Judged("unattributed", "cycle"),
+        Judged("unattributed", "no_trigger"),
+        Judged(reason="cycle"),
+        Judged("unattended"),
+        Judged("unattended_alone"),
+        Judged("attributed"),
+    ],
+    ids=lambda asked: "-".join(filter(None, asked)),
+)
+def test_few_and_many_are_found_by_an_index_from_where_the_page_before_ended(stored: Stored, asked: Judged) -> None:
+    after = Cursor(bytes.fromhex("019b767e1800700080000000000003e8"), bytes(32))
+    given = {
+        "tenant": TENANT,
+        "as_of": None,
+        "limit": 3,
+        "after_id": after.event_id.hex(),
+        "after_digest": after.digest,
+    }
     with psycopg.connect(stored.url) as connection:
         connection.execute(_MANY)
-        connection.execute("analyze judgements")
-        query = b"explain (format text) " + queries.find_query(search, [], None)
-        plan = "\n".join(line for (line,) in connection.execute(query, given))
+        for page in (None, after):
+            query = b"explain (analyze, format json) " + queries.find_query(Search(judged=asked), [], page)
+            row = connection.execute(query, {**given, **asked.given()}).fetchone()
+            assert row is not None
+            [step] = [each for each in steps(row[0][0]["Plan"]) if each.get("Relation Name") == "judgements"]
+            assert "Index Name" in step, step
+            assert step.get("Rows Removed by Filter", 0) < 50, step
+            assert page is None or "event_id <= " in step["Index Cond"], step
         connection.rollback()
-    assert "judgements_class" in plan, plan
+
+
+def steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from steps(each)
 
 
 _MANY = """
-insert into judgements (event_id, tenant, kind, occurred_at, class, responsible)
-select (lpad(to_hex(1767225600000 + i), 12, '0') || '7000' || '8000' || lpad(to_hex(i), 12, '0'))::uuid, j.tenant, j.kind, i,
-       'attributed', true
-  from generate_series(1, 20000) i cross join (select * from judgements limit 1) j"""
+create temp table many as
+select i, (lpad(to_hex(1767225600000 + i), 12, '0') || '70008000' || lpad(to_hex(i), 12, '0'))::uuid as id
+  from generate_series(1, 10000) i;
+insert into judgements (event_id, tenant, kind, occurred_at, class, reason, responsible)
+select m.id, j.tenant, j.kind, i,
+       case when i % 10 < 6 then 'attributed' when i % 10 < 9 then 'unattributed' else 'unattended' end,
+       case when i % 10 between 6 and 8 then case when i < 10 then 'cycle' else 'no_trigger' end end, i >= 50
+  from many m cross join (select * from judgements limit 1) j;
+insert into events (event_id, digest, tenant, seal, at, kind, occurred_at, effective, header, salt)
+select m.id, '', e.tenant, e.seal, e.at, e.kind, i, true, '', ''
+  from many m cross join (select * from events limit 1) e;
+analyze judgements; analyze events"""
