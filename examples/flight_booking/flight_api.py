@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -59,23 +58,23 @@ def create_app(recorder: Recorder) -> FastAPI:
 
     def answer(request: Request, call: Call, work: Any) -> JSONResponse:
         """Allows or refuses, works, and records the outcome whatever it is."""
-        incoming = recorder.extract(request.headers)
+        incoming, request_id = recorder.extract(request.headers), uuid4().hex
         bearer: Bearer | None = None
         try:
             bearer = check.bearer(request.headers.get("Authorization"))
             check.require(bearer, call.scope)
             use_approval(call)
         except Refused as refusal:
-            seen = record(incoming, call, bearer, request.headers, outcome="denied", error=refusal.reason)
+            seen = record(incoming, call, bearer, request, request_id, outcome="denied", error=refusal.reason)
             refused = {"error": refusal.reason, "error_description": str(refusal)}
-            return JSONResponse(refused, status_code=403, headers=cited(seen))
+            return JSONResponse(refused, status_code=403, headers=cited(seen, request_id))
         result = work()
-        seen = record(incoming, call, bearer, request.headers, outcome="success", error=None)
-        return JSONResponse(result, headers=cited(seen))
+        seen = record(incoming, call, bearer, request, request_id, outcome="success", error=None)
+        return JSONResponse(result, headers=cited(seen, request_id))
 
-    def cited(seen: Recorded) -> dict[str, str]:
-        """Names the event that was recorded, so that the caller can cite it."""
-        headers: dict[str, str] = {}
+    def cited(seen: Recorded, request_id: str) -> dict[str, str]:
+        """Names the event that was recorded, so that the caller can cite it, and the request, so that anybody can ask for it."""
+        headers = {"X-Request-ID": request_id}
         recorder.inject(headers, seen)
         return headers
 
@@ -92,12 +91,13 @@ def create_app(recorder: Recorder) -> FastAPI:
         incoming: Incoming,
         call: Call,
         bearer: Bearer | None,
-        headers: Mapping[str, str],
+        request: Request,
+        request_id: str,
         *,
         outcome: Any,
         error: str | None,
     ) -> Recorded:
-        raw = headers.get("Authorization", "").partition(" ")[2]
+        raw = request.headers.get("Authorization", "").partition(" ")[2]
         action_id = incoming.remote.action_id if incoming.remote is not None else None
         kind: Literal["human", "workload"] = "workload" if bearer is not None and bearer.is_own else "human"
         subject = Person(issuer=where.authorization_server, subject=bearer.subject, kind=kind) if bearer else None
@@ -118,7 +118,8 @@ def create_app(recorder: Recorder) -> FastAPI:
                 status="200" if outcome == "success" else "403",
                 error_type=error,
                 observer="resource",
-                correlation=incoming.correlation,
+                origin=request.client.host if request.client is not None else None,
+                correlation=(*incoming.correlation, f"request:{request_id}"),
                 principal=subject,
             )
 
