@@ -177,8 +177,8 @@ class Approval(Shown):
     external_system: str | None
     external_id: str | None
     uses_allowed: int | None
-    uses: int
-    use: int | None
+    uses: int = Field(description="Actions that relied on it, without those that are known to have come to nothing.")
+    use: int | None = Field(description="Which of them this one is, or would have been; null: it relies on none.")
     more_uses: Literal["earlier", "later", "both"] | None = Field(
         description="There are more than were looked at, before or after: `uses` is at least that, and so is `use` if before."
     )

@@ -38,7 +38,9 @@ class ApprovalState(Shown):
     bound: str | None = Field(description="to what: parameters (digest in hex), a reference, an operation")
     state: Literal["asked", "open", "used_up", "overused", "expired", "denied", "said"]
     uses_allowed: int | None
-    uses: int = Field(description="actions that relied on it so far, of any run")
+    uses: int = Field(
+        description="actions that relied on it so far, of any run, without those that are known by then to have come to nothing"
+    )
     last_used_by: EventId | None
     expires_at: Time | None
 

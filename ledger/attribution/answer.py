@@ -232,8 +232,8 @@ class Approval:
     ``parameters`` says which. ``reference``, ``operation``, and the id in another system tell what else it was given for,
     and ``concerns`` whether that is what was done.
 
-    ``uses`` counts the actions known to have relied on it, and ``use`` tells which of them this one is, the earliest first: at
-    least, where there are ``more_uses`` earlier than were looked at.
+    ``uses`` counts the actions known to have relied on it and not known to have come to nothing; ``use`` tells which of them this
+    one is, or would have been, the earliest first: at least, where there are ``more_uses`` earlier than were looked at.
     """
 
     event_id: bytes

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ledger.attribution.answer import Actor, Authority, Grade, MoreUses, Party
+from ledger.attribution.answer import Actor, Authority, Grade, Party
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
 from ledger.attribution.joins import token_names
-from ledger.attribution.links import SAME, Edge, Links
+from ledger.attribution.links import Edge, Links
 from ledger.attribution.subgraph import Index, KnownPerson, Node, Ref
 from ledger.attribution.withdrawal import token_revoked
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import (
-    ApiAction,
     Authentication,
     Grant,
-    Oversight,
     TokenIssuance,
     TokenReference,
 )
@@ -251,101 +249,6 @@ def read_actors(index: Index, rights: Sequence[tuple[Node, Grade, int]]) -> tupl
     return tuple(sorted(found.values(), key=lambda actor: actor.position))
 
 
-def taken_by_others(index: Index, group: Sequence[Node], right: tuple[Node, Grade, int]) -> bool:
-    """Whether an approval fits by equal parameters alone, while the actions that name it are all others: then it is theirs."""
-    node, grade, _ = right
-    if grade != "inferred" or not isinstance(node.fact, Oversight):
-        return False
-    uses = uses_of(index, node)
-    return (
-        bool(uses) and use_by(uses, {each.fact.action_id for each in group if isinstance(each.fact, ApiAction)}) is None
-    )
-
-
-def uses_of(index: Index, approval: Node) -> dict[str, list[Node]]:
-    """The actions known to have relied on an approval, by an action_id of each, the earliest first: they name it, or cite it, or
-    another statement of it, as what authorized them. What says that it is an account of another is one use with it, whatever
-    action_id each has."""
-    relying = relying_on(index, approval)
-    first: dict[str, str] = {}
-    for node in relying:
-        ids = sorted({_root(first, each) for each in (_action_of(node), *_accounts_cited(index, node))})
-        first |= dict.fromkeys(ids, ids[0])
-    uses: dict[str, list[Node]] = {}
-    for node in relying:
-        uses.setdefault(_root(first, _action_of(node)), []).append(node)
-    return uses
-
-
-def relying_on(index: Index, approval: Node) -> list[Node]:
-    """The accounts that rely on an approval, in order of time."""
-    found = {node.ref: node for nodes in _using(index, approval) for node in nodes if node.payload is not None}
-    return sorted(found.values(), key=lambda each: (each.at, each.ref))
-
-
-def _action_of(node: Node) -> str:
-    assert node.payload is not None  # noqa: S101 - by construction
-    return str(node.payload["action_id"])
-
-
-def _root(first: Mapping[str, str], action: str) -> str:
-    while (known := first.get(action, action)) != action:
-        action = known
-    return action
-
-
-def _accounts_cited(index: Index, node: Node) -> Iterator[str]:
-    """The action ids of what an account says that it is an account of."""
-    for cause in node.header.causes:
-        for each in index.by_id.get(cause.event_id, ()) if cause.relation in SAME else ():
-            if each.kind == node.kind and each.payload is not None and cause.digest in (None, each.digest):
-                yield _action_of(each)
-
-
-def use_by(uses: Mapping[str, Sequence[Node]], actions: Container[str]) -> str | None:
-    """Which of the uses of an approval, as ``uses_of`` gives them, is by an action of some ids."""
-    return next((use for use, nodes in uses.items() if any(_action_of(node) in actions for node in nodes)), None)
-
-
-def use_of(uses: Mapping[str, Sequence[Node]], use: str) -> int:
-    """Which use of an approval one is, of those that ``uses_of`` gives. One before it that came to nothing, as its accounts
-    say, used nothing up: whoever tries again after a failure has the same consent still."""
-    before = list(uses)[: list(uses).index(use)]
-    return 1 + sum(not _came_to_nothing(uses[each]) for each in before)
-
-
-def _came_to_nothing(accounts: Iterable[Node]) -> bool:
-    """By the word of whoever was called, where they tell."""
-    facts = [each.fact for each in accounts if isinstance(each.fact, ApiAction)]
-    told = [each for each in facts if each.outcome is not None or each.effect is not None]
-    said = [each for each in told if each.observer in CALLED] or told
-    return bool(said) and all(each.effect == "none" or (each.effect, each.outcome) == (None, "denied") for each in said)
-
-
-CALLED: Final = frozenset({"resource", "intermediary"})
-"""Observers who got the call, and so know what became of it."""
-
-
-def more_uses(index: Index, approval: Node) -> MoreUses | None:
-    """Whether more relied on an approval than is looked at, before or after what was asked about."""
-    limits, asked = index.graph.limits, index.graph.asked
-    most = limits.uses(approval.fact.uses_allowed if isinstance(approval.fact, Oversight) else None)
-    used = [{node.event_id for node in nodes} for nodes in _using(index, approval)]
-    earlier = any(sum(each < asked for each in ids) > most for ids in used)
-    later = any(sum(each > asked for each in ids) > most for ids in used)
-    return "both" if earlier and later else "earlier" if earlier else "later" if later else None
-
-
-def _using(index: Index, approval: Node) -> Iterator[Sequence[Node]]:
-    """Who relies on an approval: who names it; and who cites it, or another statement of it."""
-    said = {approval.ref: approval}
-    if isinstance(fact := approval.fact, Oversight):
-        yield index.answer_to(f"oversight_use:{fact.oversight_id}", "api_action")
-        said |= {node.ref: node for node in index.answer_to(f"oversight:{fact.oversight_id}", "oversight")}
-    for each in said.values():
-        yield index.relying_on(each)
-
-
 def authenticated(how: Authentication | None) -> tuple[str, ...]:
     """How somebody was authenticated, in words: acr and methods."""
     if how is None:
@@ -354,18 +257,11 @@ def authenticated(how: Authentication | None) -> tuple[str, ...]:
 
 
 __all__ = [
-    "CALLED",
     "authenticated",
     "authorizing",
     "knows",
-    "more_uses",
     "party",
     "read_actors",
     "read_authority",
-    "relying_on",
-    "taken_by_others",
     "token_text",
-    "use_by",
-    "use_of",
-    "uses_of",
 ]

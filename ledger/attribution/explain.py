@@ -17,7 +17,7 @@ from ledger.attribution.answer import (
     Party,
     Trigger,
 )
-from ledger.attribution.authority import authorizing, more_uses, read_actors, read_authority, taken_by_others
+from ledger.attribution.authority import authorizing, read_actors, read_authority
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.joins import token_names
@@ -28,9 +28,10 @@ from ledger.attribution.said import read_approvals, read_decisions
 from ledger.attribution.sentence import first_line
 from ledger.attribution.subgraph import Index, Node, Subgraph
 from ledger.attribution.triggers import beginnings, direct_trigger, read_triggers, sender_by_token
+from ledger.attribution.uses import more_uses, taken_by_others
 from ledger.attribution.walk import Walk, cycles, find_triggers
 from ledger.format.event import RESULT_OF, TO_TRIGGERS
-from ledger.format.kinds import ApiAction, TokenIssuance
+from ledger.format.kinds import ApiAction, Oversight, TokenIssuance
 
 CLASSES: Final[tuple[Class, ...]] = ("attributed", "unattended", "external", "erased_principal")
 """Classes that a trigger can give, the one that says most first."""
@@ -181,8 +182,14 @@ def _rights(links: Links, group: Sequence[Node]) -> list[Right]:
     rights = links.rights.get(key)
     if rights is None:
         found = authorizing(links, group)
-        rights = links.rights[key] = [each for each in found if not taken_by_others(links.index, group, each)]
+        rights = links.rights[key] = [each for each in found if not _is_theirs(links, group, each)]
     return rights
+
+
+def _is_theirs(links: Links, group: Sequence[Node], right: Right) -> bool:
+    """Whether an approval fits by equal parameters alone, while the actions that rely on it are all others: then it is theirs."""
+    node, grade, _ = right
+    return grade == "inferred" and isinstance(node.fact, Oversight) and taken_by_others(links.index, group, node)
 
 
 def class_of(trigger: Trigger) -> Class:

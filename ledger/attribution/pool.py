@@ -7,7 +7,7 @@ by itself, and the events are decoded once.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.joins import names_of
@@ -23,10 +23,12 @@ from ledger.attribution.subgraph import (
 )
 from ledger.attribution.surroundings import (
     ACCOUNTS,
+    accounts_beside,
     accounts_cited,
     beside_cited,
     relied_on,
     repeated,
+    reused,
     statements_of,
     surrounding,
 )
@@ -77,13 +79,14 @@ class Pool:
             if node.effective:
                 known = named.get(node.ref) if named is not None else None
                 own = self.names[node.ref] = known or names_of(node.header, node.payload)
-                for name in (*own[0], *relied_on(rights_cited(node))):
+                for name in (*own[0], *relied_on((*rights_cited(node), *accounts_cited(node)))):
                     self._answering.setdefault(name, []).append(event_id)
                 for cited in accounts_cited(node):
                     self._citing.setdefault(cited, {})[event_id] = None
         for answers in self._answering.values():
             if len(answers) > 1:
                 answers[:] = sorted(dict.fromkeys(answers))
+        self._reused = reused(node for nodes in self._by_id.values() for node in nodes)
         self._statements = statements_of(node for nodes in self._by_id.values() for node in nodes)
         self._next: dict[bytes, tuple[bytes, ...]] = {}
         self._closures: dict[bytes, frozenset[bytes]] = {}
@@ -245,12 +248,23 @@ class Pool:
         return names
 
     def _answering_beside(self, names: Iterable[str]) -> list[bytes]:
-        """What answers to the names that surround events; and what stands beside those approvals among it that are cited by
-        other statements."""
+        """What answers to the names that surround events; what stands beside those approvals among it that are cited by other
+        statements; and the accounts of all actions that rely on an approval which may have been used too often."""
         names = list(names)
         found = list(self._answers(names))
-        nodes = (node for each in found for node in self._by_id.get(each, ()))
-        return [*found, *self._answers(beside_cited(names, nodes, self._persons))]
+        more = beside_cited(names, self._nodes(found), self._persons)
+        found += self._answers(more)
+        looked = self._reused.intersection((*names, *more)) if self._reused else set()
+        for _ in range(ACCOUNTS if looked else 0):
+            new = accounts_beside(looked, self._nodes(found))
+            if not new:
+                break
+            looked |= new
+            found += self._answers(new)
+        return found
+
+    def _nodes(self, ids: Iterable[bytes]) -> Iterator[Node]:
+        return (node for each in ids for node in self._by_id.get(each, ()))
 
     def _answers(self, names: Iterable[str]) -> Iterable[bytes]:
         for name in names:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.attribution.answer import Approval, Compared, Decision
-from ledger.attribution.authority import authenticated, more_uses, party, use_by, use_of, uses_of
+from ledger.attribution.authority import authenticated, party
 from ledger.attribution.grades import grade_of_claim, weakest
 from ledger.attribution.observed import compare
 from ledger.attribution.rules.bindings import concerns
 from ledger.attribution.rules.case import Case
 from ledger.attribution.subgraph import Node
+from ledger.attribution.uses import more_uses, uses_of
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
 
 
@@ -51,7 +52,6 @@ def read_decisions(case: Case) -> tuple[Decision, ...]:
 def read_approvals(case: Case) -> tuple[Approval, ...]:
     """What people said about the action, in order of time."""
     index, group = case.names, case.group
-    actions = {node.fact.action_id for node in group if isinstance(node.fact, ApiAction)}
     approvals = [
         Approval(
             event_id=node.event_id,
@@ -69,8 +69,8 @@ def read_approvals(case: Case) -> tuple[Approval, ...]:
             external_system=fact.external_system,
             external_id=fact.external_id,
             uses_allowed=fact.uses_allowed,
-            uses=len(uses := uses_of(index, node)),
-            use=use_of(uses, use) if (use := use_by(uses, actions)) is not None else None,
+            uses=len((uses := uses_of(index, node)).by()),
+            use=uses.number(use) if (use := uses.of(group)) is not None else None,
             more_uses=more_uses(index, node),
             expires_at=fact.expires_at,
             at=node.at,

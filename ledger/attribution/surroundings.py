@@ -8,9 +8,9 @@ from typing import Final
 from ledger.attribution.joins import names_of, statement_names
 from ledger.attribution.links import SAME
 from ledger.attribution.naming import agents_named
-from ledger.attribution.subgraph import KnownPerson, Named, Node, Ref
+from ledger.attribution.subgraph import KnownPerson, Named, Node, Ref, rights_cited
 from ledger.format.event import AUTHORIZED_BY
-from ledger.format.kinds import ApiAction
+from ledger.format.kinds import ApiAction, Oversight
 
 ACCOUNTS: Final = 3
 """How often other accounts of an action are looked for, each time those of the accounts found."""
@@ -98,11 +98,68 @@ def surrounding(
 
 
 RELIED: Final = "relied:"
-"""Begins what stands for a name here, and is none in the store: an event, for the actions that cite it as their authority."""
+"""Begins what stands for a name here, and is none in the store: an event, for the actions that cite it as their authority, or as
+an account of the same."""
 
 
 def relied_on(ids: Iterable[bytes]) -> list[str]:
     return [f"{RELIED}{each.hex()}" for each in ids]
+
+
+def uses_among(names: Iterable[str]) -> set[str]:
+    """Of the names that surround events those to which the uses of approvals answer."""
+    return {each for each in names if each.startswith(("oversight_use:", RELIED))}
+
+
+def reused(nodes: Iterable[Node]) -> set[str]:
+    """The names to which the uses of those approvals answer that allow so many and that several actions may rely on: of what
+    came of these it depends which use another is."""
+    names: dict[str, str] = {}
+    limited: set[str] = set()
+    relying: list[tuple[ApiAction, Node]] = []
+    for node in nodes:
+        fact = node.fact if node.effective and node.kind in ("api_action", "oversight") else None
+        if isinstance(fact, Oversight):
+            names |= dict.fromkeys(
+                (f"oversight_use:{fact.oversight_id}", *relied_on([node.event_id])), fact.oversight_id
+            )
+            if fact.uses_allowed is not None:
+                limited.add(fact.oversight_id)
+        elif isinstance(fact, ApiAction):
+            relying.append((fact, node))
+    actions: dict[str, set[str]] = {}
+    runs: dict[str, set[bytes | None]] = {}
+    for fact, node in relying if limited else ():
+        for name in names.keys() & _uses(node):
+            actions.setdefault(names[name], set()).add(fact.action_id)
+            runs.setdefault(names[name], {None}).add(node.header.execution_id)
+    several = {each for each in limited if len(actions.get(each, ())) > 1 or len(runs.get(each, ())) > 2}
+    return {name for name, oversight in names.items() if oversight in several}
+
+
+def account_names(node: Node) -> list[str]:
+    """The names to which the other accounts of an action answer: its id, and itself."""
+    fact = node.fact if node.kind == "api_action" and node.effective else None
+    return [f"action:{fact.action_id}", *relied_on([node.event_id])] if isinstance(fact, ApiAction) else []
+
+
+def accounts_beside(looked: Collection[str], nodes: Iterable[Node]) -> set[str]:
+    """The names of the other accounts of those actions among ``nodes`` that answer to a name that was ``looked`` for, without
+    these: what became of an action tells whether it used an approval up, whichever of its accounts names that."""
+    found: set[str] = set()
+    for node in nodes:
+        own = account_names(node)
+        if own and (own[0] in looked or not _uses(node).isdisjoint(looked)):
+            found.update(own)
+    return found.difference(looked)
+
+
+def _uses(node: Node) -> set[str]:
+    """By which names an action uses an approval, or is found as an account."""
+    fact = node.fact
+    named = fact.oversight_ids if isinstance(fact, ApiAction) else ()
+    cited = relied_on((*rights_cited(node), *accounts_cited(node)))
+    return {*(f"oversight_use:{each}" for each in named), *cited}
 
 
 def approvers(nodes: Iterable[Node]) -> set[bytes]:
@@ -143,12 +200,16 @@ def repeated(node: Node, actions: Collection[str]) -> list[str]:
 __all__ = [
     "ACCOUNTS",
     "RELIED",
+    "account_names",
     "accounts_alike",
+    "accounts_beside",
     "accounts_cited",
     "approvers",
     "beside_cited",
     "relied_on",
     "repeated",
+    "reused",
     "statements_of",
     "surrounding",
+    "uses_among",
 ]

@@ -302,14 +302,16 @@ def _given_for(approval: Approval) -> str:
 
 
 def _uses(approval: Approval) -> Iterator[str]:
-    """Which use this is, and how many actions name the approval in all: later ones are no fault of an earlier one."""
+    """Which use this is, and how many there are in all: later ones are no fault of an earlier one."""
     allowed = "" if approval.uses_allowed is None else f", {approval.uses_allowed} allowed"
     least = "at least " if approval.more_uses else ""
-    others = f", {least}{approval.uses} actions name it" if approval.uses > 1 else ""
+    others = f", {least}{approval.uses} in all" if approval.uses > 1 else ""
     if approval.use is not None:
         later = " or a later one" if approval.more_uses in ("earlier", "both") else ""
-        yield f"this is use {approval.use}{later}{allowed}{others}"
+        nothing = " and came to nothing" if approval.use > approval.uses else ""
+        yield f"this is use {approval.use}{later}{nothing}{allowed}{others}"
     elif approval.uses or allowed:
+        others = f", used {least}{approval.uses} times" if approval.uses > 1 else ""
         yield f"not named by this action{allowed}{others}"
 
 

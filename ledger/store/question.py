@@ -26,12 +26,16 @@ from ledger.attribution.subgraph import (
 from ledger.attribution.surroundings import (
     ACCOUNTS,
     RELIED,
+    account_names,
     accounts_alike,
+    accounts_beside,
     accounts_cited,
     approvers,
     beside_cited,
     relied_on,
+    reused,
     surrounding,
+    uses_among,
 )
 from ledger.format.kinds import ApiAction, Oversight, digests_of
 from ledger.store.arrays import of_ids, of_plain
@@ -218,12 +222,30 @@ class Question:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
         names, most = self._names_beside(near), self.limits.beside + 2
+        uses = uses_among(self._beside[1])
         self.by_keys(names, most, near)
         self.take(self._aside)
         if any(each.startswith("oversight:") for each in self._looked):
             more = beside_cited(self._looked, self.decoded.values(), self._approvers())
             self.by_keys(more - names - self._looked, most, near)
+            uses |= uses_among(more)
         self._count_uses(near)
+        if uses:
+            own = {name for node in self.decoded.values() if node.event_id == near for name in account_names(node)}
+            while new := accounts_beside(own, self.decoded.values()):
+                own |= new
+            self.accounts_of_uses(uses, near, own)
+
+    def accounts_of_uses(self, uses: Collection[str], near: bytes, own: Collection[str] = ()) -> None:
+        """Fetches the accounts of the actions that answer to the names of ``uses``, and theirs in turn; those of the action asked
+        about are known, which answer to its ``own``."""
+        looked = {*uses}
+        for _ in range(ACCOUNTS):
+            new = accounts_beside(looked, self.decoded.values())
+            if new.issubset(own):
+                break
+            looked |= new
+            self.by_keys(new.difference(own), self.limits.candidates + 2, near)
 
     def _count_uses(self, near: bytes) -> None:
         """The uses of approvals that allow more of them than are looked at otherwise: as many as they allow, the one
@@ -265,6 +287,8 @@ class Question:
         more = beside_cited(names, self.decoded.values(), self._approvers()) - names.keys()
         found |= self.by_keys(more, 2 * most)
         names |= dict.fromkeys(more)
+        accounts = self._accounts_of_all(reused(self.decoded.values()), found)
+        names |= dict.fromkeys(accounts)
         counts = Counter(
             name
             for node in self.decoded.values()
@@ -274,7 +298,19 @@ class Question:
         actions = [node for node in self.decoded.values() if node.kind == "api_action" and node.effective]
         counts.update(relied_on(cause.event_id for node in actions for cause in node.header.causes))
         unsure = {*relied_on(found)}
-        return [name for name in names if counts[name] > most or name in unsure]
+        bound = self.limits.candidates
+        return [name for name in names if counts[name] > (bound if name in accounts else most) or name in unsure]
+
+    def _accounts_of_all(self, uses: Collection[str], found: set[bytes]) -> set[str]:
+        """As ``accounts_of_uses``, for any event: the latest; adds to ``found`` what ``by_keys`` returns."""
+        looked = {*uses}
+        for _ in range(ACCOUNTS if uses else 0):
+            new = accounts_beside(looked, self.decoded.values())
+            if not new:
+                break
+            looked |= new
+            found |= self.by_keys(new, 2 * self.limits.candidates)
+        return looked.difference(uses)
 
     def nodes(self) -> tuple[Node, ...]:
         """The events fetched, with the findings about each. What is said of their chains, and whom they name, is looked up with

@@ -12,7 +12,7 @@ from ledger.attribution.replay.silences import SILENCE
 from ledger.attribution.replay.steps import replay_page
 from ledger.attribution.replay.values import Promise, Replay
 from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Ref, Subgraph
-from ledger.attribution.surroundings import relied_on
+from ledger.attribution.surroundings import relied_on, uses_among
 from ledger.errors import NotFound
 from ledger.format import ids
 from ledger.format.kinds import ApiAction, Oversight, TokenIssuance
@@ -154,6 +154,8 @@ class _Fetch:
                 names.append(f"action:{fact.action_id}")
         most = self.question.limits.beside
         self.question.by_keys(names, most, max(event_ids))
+        if uses := uses_among(names):
+            self.question.accounts_of_uses(uses, max(event_ids))
 
     def own(self, nodes: Sequence[Node]) -> list[Node]:
         """The run's events, with what is found about each, in order."""

@@ -290,8 +290,7 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
     if header.kind in KINDS:
         hints.judged.append((id_, tenant, since))
     hints.accounts |= dict.fromkeys(_accounts(header), since)
-    if header.kind == "api_action":
-        hints.relied |= {each.event_id.hex(): since for each in header.causes if each.relation == AUTHORIZED_BY}
+    hints.relied |= dict.fromkeys(_relied(header), since)
     for key in _looked_for(name, header, said):
         hints.answers[key] = min(since, hints.answers.get(key, since))
     if said is None:
@@ -354,7 +353,7 @@ with found as (
     select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
       from events e where e.event_id = any(%(ids)s::uuid[]) and e.kind = (select id from names where name = 'oversight')
 )""")
-"""Approvals of before that new actions cite: what else relied on one may have been used too often now."""
+"""Approvals that actions cite of which something is new: what else relied on one may be one use too many now, or no more."""
 _NAMING: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
@@ -399,14 +398,18 @@ def _pass_on(connection: Connection, decoder: Decoder) -> bool:
     given = {"ids": of_plain(ids), "tenants": of_plain([row[1] for row in rows])}
     answers: dict[int, int] = {}
     accounts: set[str] = set()
+    relied: set[str] = set()
     for _, _, name, header, payload in connection.execute(_FOUND, given, binary=True):
         read = _decoded(decoder, header, payload)
         if read is not None:
             answers |= dict.fromkeys(_looked_for(name, *read), since)
             accounts.update(_accounts(read[0]))
+            relied.update(_relied(read[0]))
     _below(connection, rows[0][2], ids, answers, since)
     if accounts := accounts.difference(ids):
         connection.execute(_ACCOUNTS, {"ids": of_plain(accounts), "since": since, "wave": rows[0][2]})
+    if relied := relied.difference(ids):
+        connection.execute(_APPROVALS, {"ids": list(relied), "since": since, "wave": rows[0][2]})
     return True
 
 
@@ -415,6 +418,13 @@ def _accounts(header: EventHeader) -> list[str]:
     if header.kind != "api_action":
         return []
     return [cause.event_id.hex() for cause in header.causes if cause.relation in SAME]
+
+
+def _relied(header: EventHeader) -> list[str]:
+    """What an action cites as its authority: of an approval it is a use, or tells what came of one."""
+    if header.kind != "api_action":
+        return []
+    return [cause.event_id.hex() for cause in header.causes if cause.relation == AUTHORIZED_BY]
 
 
 def _below(connection: Connection, wave: int, ids: Collection[str], answers: dict[int, int], since: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ledger.ask import who_triggered
 from ledger.attribution.replay.values import Replay, State, Step
 from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
@@ -16,7 +17,7 @@ from ledger.format import ids
 from ledger.replay_view import replay_json
 from ledger.store.replaying import Replayed, place_in_run, replay_steps
 from tests.attribution.scenario import SECOND, Story, digest_of, read_scenario
-from tests.attribution.stored import reading, store
+from tests.attribution.stored import lineage, reading, store
 from tests.services.databases import Databases
 from tests.services.forge import START
 
@@ -158,6 +159,49 @@ def test_an_approval_that_another_run_cited_before_is_used_too_often(postgres: D
         replay = replay_steps(connection, reading(made), story.tenant, of, now=START + 9000 * SECOND).replay
     (used,) = steps_of(story, replay)["a1"].state.approvals
     assert (used.state, used.uses) == ("overused", 2)
+    postgres.drop(made)
+
+
+TRIED_AGAIN = """
+person alice Alice
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=pay uses_allowed=1
+a1 bot api_action action_id=x phase=intended operation=pay oversight_ids=o-1 observer=agent agent=bot run=r1
+a2 shop api_action action_id=s-1 phase=completed operation=pay outcome=failure effect=none observer=resource <- a1:same_action
+a3 bot reasoning_step status=completed visibility=full run=r1 <- a1:informed_by
+b1 bot api_action action_id=y phase=intended operation=pay oversight_ids=o-1 observer=agent agent=bot run=r1 <- a1:retries
+b2 shop api_action action_id=s-2 phase=completed operation=pay oversight_ids=o-1 outcome=success effect=full observer=resource <- b1:same_action
+b3 bot reasoning_step status=completed visibility=full run=r1 <- b1:informed_by
+c1 bot api_action action_id=y phase=intended operation=pay oversight_ids=o-1 observer=agent agent=bot run=r2
+c2 bot reasoning_step status=completed visibility=full run=r1 <- b1:informed_by
+"""  # noqa: E501 - a line an event
+
+
+def test_a_replay_counts_the_uses_of_an_approval_as_its_rule_does_by_what_had_come_of_them(postgres: Databases) -> None:
+    story = read_scenario(TRIED_AGAIN)
+    made, of = postgres.fresh(), story.events["a1"].made.header.execution_id
+    store(made, story)
+    assert of is not None
+    with psycopg.connect(made, autocommit=True) as connection:
+        replay = replay_steps(connection, reading(made), story.tenant, of, now=START + 9000 * SECOND).replay
+    steps = steps_of(story, replay)
+    told = {name: [(each.state, each.uses) for each in step.state.approvals] for name, step in steps.items()}
+    assert told == {
+        "a1": [("used_up", 1)],
+        "a3": [("open", 0)],
+        "b1": [("used_up", 1)],
+        "b3": [("used_up", 1)],
+        "c2": [("overused", 2)],
+    }
+    said = [(each.how, each.detail) for step in steps.values() for each in step.changes if each.what == "approval"][1:]
+    assert said == [
+        ("used", "use 1 of 1 allowed"),
+        ("unused", "use 1 of 1 allowed, outside of this run, which came to nothing and used nothing up"),
+        ("used", "use 1 of 1 allowed"),
+        ("used", "use 2 of 1 allowed, outside of this run"),
+    ]
+    asked = [who_triggered(lineage(made), story.tenant, story.events[name].made.event_id) for name in ("b1", "c1")]
+    assert [[(each.use, each.uses) for each in answer.approvals] for answer in asked] == [[(1, 2)], [(2, 2)]]
+    assert [[each.rule for each in answer.contradictions] for answer in asked] == [[], ["approval_reused"]]
     postgres.drop(made)
 
 

@@ -182,6 +182,14 @@ o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing oper
 a1 hand api_action action_id=x phase=completed operation=send observer=agent agent=bot at=500 <- p1:started_by o1:authorized_by
 a0 hand api_action action_id=w phase=completed operation=send observer=agent agent=bot at=400 <- p1:started_by o1:authorized_by
 """
+DONE_AFTER_ALL = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=send uses_allowed=1
+w1 hand api_action action_id=w phase=completed operation=send outcome=failure effect=none observer=agent agent=bot at=400 <- p1:started_by o1:authorized_by
+a1 hand api_action action_id=x phase=completed operation=send outcome=success observer=agent agent=bot at=500 <- p1:started_by o1:authorized_by
+w2 desk api_action action_id=s-1 phase=completed operation=send outcome=success effect=full observer=resource at=450 <- w1:same_action
+"""  # noqa: E501 - a line an event
 REMOVED = """
 person alice Alice
 p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
@@ -226,6 +234,7 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         (STOPPED, "o1", "run_ended"),
         (REFERRED, "a2", "meant_for_another"),
         (USED, "a0", "approval_reused"),
+        (DONE_AFTER_ALL, "w2", "approval_reused"),
         (REMOVED, "t2", "schedule_removed"),
         (SUSPENDED, "r1", "agent_suspended"),
         (BY_AN_AGENT, "r1", "agent_approved"),
@@ -236,6 +245,7 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         "a stop of its run",
         "the action that its approval is about",
         "an earlier use of its approval",
+        "what became of an earlier use of its approval, by another account",
         "the end of its schedule",
         "the end of its agent",
         "the registration of its approver as an agent",

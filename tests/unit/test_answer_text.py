@@ -43,9 +43,11 @@ def test_the_head_says_who_what_and_whether_something_is_wrong() -> None:
 
 def test_an_earlier_use_of_an_approval_does_not_look_like_one_too_many() -> None:
     (first,) = under(told("rule_approval_reused", "a1"), "what people said")
-    assert "; this is use 1, 1 allowed, 2 actions name it; " in first
+    assert "; this is use 1, 1 allowed; " in first
     (second,) = under(told("rule_approval_reused", "a2"), "what people said")
-    assert "; this is use 2, 1 allowed, 2 actions name it; " in second
+    assert "; this is use 2 and came to nothing, 1 allowed; " in second
+    (first,) = under(told("rule_approval_reused", "x1"), "what people said")
+    assert "; this is use 1, 1 allowed, 2 in all; " in first
 
 
 def test_both_sides_that_answer_for_it_are_always_there_and_what_is_missing_is_said() -> None:

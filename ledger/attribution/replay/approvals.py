@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ledger.attribution.authority import party, uses_of
+from ledger.attribution.authority import party
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import Links
 from ledger.attribution.replay.values import ApprovalState, Change, Place, place_of
 from ledger.attribution.rules.case import APPROVES
 from ledger.attribution.rules.policies import DEMANDS_APPROVAL
 from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.uses import Use, Uses, uses_of
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
 
 _REFUSES: Final = frozenset({"deny", "stop"})
@@ -23,19 +23,18 @@ Standing = Literal["asked", "open", "used_up", "overused", "expired", "denied", 
 
 @dataclass
 class Said:
-    """What a person said. ``uses`` are the first accounts of the actions that relied on it, in order; ``execution`` is the run;
-    ``enters`` is from when it concerns the run."""
+    """What a person said, and how it was used. ``execution`` is the run; ``enters`` is from when it concerns the run."""
 
     node: Node
     fact: Oversight
     index: Index
-    uses: list[Node]
+    uses: Uses
     execution: bytes | None
     enters: Place
 
     def state(self, place: Place) -> ApprovalState:
         """As of a place in the run."""
-        fact, used = self.fact, bisect_right(self.uses, place, key=place_of)
+        fact, used = self.fact, self.uses.by(place)
         return ApprovalState(
             oversight_id=fact.oversight_id,
             event_id=self.node.event_id,
@@ -44,10 +43,10 @@ class Said:
             at=self.node.at,
             binding=fact.binding,
             bound=_bound(fact),
-            state=self._standing(place, used),
+            state=self._standing(place, len(used)),
             uses_allowed=fact.uses_allowed,
-            uses=used,
-            last_used_by=self.uses[used - 1].event_id if used else None,
+            uses=len(used),
+            last_used_by=used[-1].relying[0].event_id if used else None,
             expires_at=fact.expires_at,
         )
 
@@ -67,17 +66,36 @@ class Said:
         who = party(self.index, fact.by)
         by = f"{fact.action} by {who.label}" if who is not None else fact.action
         yield self.enters, self._change(_given_as(fact), self.node, f"{by}, {bound_to(fact.binding, _bound(fact))}")
-        for number, node in enumerate(self.uses, 1):
-            allowed = f" of {fact.uses_allowed} allowed" if fact.uses_allowed is not None else ""
-            late = fact.expires_at is not None and fact.expires_at <= node.at
-            detail = f"use {number}{allowed}" + (f", expired since {rfc3339(fact.expires_at or 0)}" if late else "")
-            elsewhere = "" if node.header.execution_id == self.execution else ", outside of this run"
-            yield max(place_of(node), self.enters), self._change("used", node, detail + elsewhere)
+        for use in self.uses.all:
+            yield from self._used(use)
         if fact.expires_at is not None and fact.action in APPROVES and fact.expires_at >= self.node.at:
             yield (
                 Place(fact.expires_at),
                 Change(what="approval", how="expired", name=fact.oversight_id, at=fact.expires_at, event_id=None),
             )
+
+    def _used(self, use: Use) -> Iterator[tuple[Place, Change]]:
+        """That it was used; that this came to nothing, as its accounts say; and that it was tried again."""
+        first = place_of(use.relying[0])
+        held: bool | None = None
+        for node in use.accounts:
+            place = place_of(node)
+            if place < first or use.used_up(place) == held:
+                continue
+            met, held = held, use.used_up(place)
+            which = self._which(use, max(place, self.enters), node)
+            nothing = "" if held else ", which came to nothing and used nothing up"
+            yield (
+                max(place, self.enters),
+                self._change("used" if held or met is None else "unused", node, which + nothing),
+            )
+
+    def _which(self, use: Use, place: Place, node: Node) -> str:
+        ends, allowed = self.fact.expires_at, self.fact.uses_allowed
+        of = f" of {allowed} allowed" if allowed is not None else ""
+        late = f", expired since {rfc3339(ends)}" if ends is not None and ends <= node.at else ""
+        elsewhere = "" if node.header.execution_id == self.execution else ", outside of this run"
+        return f"use {self.uses.number(use, place)}{of}{late}{elsewhere}"
 
     def _change(self, how: str, node: Node, detail: str) -> Change:
         return Change(
@@ -152,8 +170,7 @@ def approvals_of(links: Links, run: Sequence[Node]) -> tuple[list[Said], list[As
         if enters is None:
             continue
         if isinstance(fact, Oversight):
-            uses = [nodes[0] for nodes in uses_of(links.index, node).values()]
-            said.append(Said(node, fact, links.index, sorted(uses, key=place_of), execution, enters))
+            said.append(Said(node, fact, links.index, uses_of(links.index, node), execution, enters))
         elif DEMANDS_APPROVAL & set(fact.obligations) and fact.decision != "deny":
             asked.append((node, fact, enters))
     said.sort(key=lambda each: each.enters)
@@ -187,7 +204,8 @@ def _met(decision: Node, fact: PolicyDecision, said: Sequence[Said]) -> Place | 
         cites = any(cause.event_id == decision.event_id for cause in each.node.header.causes)
         bound = fact.parameter_digest is not None and each.fact.bound_digest == fact.parameter_digest
         named = each.fact.reference is not None and each.fact.reference in (fact.action_id, fact.decision_id)
-        relied = any(isinstance(use.fact, ApiAction) and use.fact.action_id == fact.action_id for use in each.uses)
+        using = (node.fact for use in each.uses.all for node in use.relying)
+        relied = any(isinstance(use, ApiAction) and use.action_id == fact.action_id for use in using)
         if cites or bound or named or relied:
             return each.enters
     return None

@@ -28,7 +28,8 @@ def place_of(node: Node) -> Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What became of a token, an approval or the taint since the step before. ``how``: token: issued, exchanged, used, expired,
-    revoked; approval: asked, given, denied, used, expired; taint: read (in this run), brought_in (by a link from elsewhere)."""
+    revoked; approval: asked, given, denied, used, unused (a use of before came to nothing), expired; taint: read (in this run),
+    brought_in (by a link from elsewhere)."""
 
     what: Literal["token", "approval", "taint"]
     how: str
@@ -59,7 +60,8 @@ class TokenState:
 class ApprovalState:
     """What a person said, or was asked. ``bound`` is what it is bound to: parameters (digest in hex), a reference, an operation.
 
-    ``uses`` are those by any run so far. Asked and not given: no ``oversight_id``, and ``event_id`` is the decision.
+    ``uses`` are those by any run so far, without what is known by then to have come to nothing. Asked and not given: no
+    ``oversight_id``, and ``event_id`` is the decision.
     """
 
     oversight_id: str | None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ledger.attribution.authority import more_uses, party, relying_on, use_by, use_of, uses_of
+from ledger.attribution.authority import party
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import agents_named
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
 from ledger.attribution.rules.things import Told, answering
 from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.uses import may_be_used_by, more_uses, uses_of
 from ledger.format.event import COMPENSATES
 from ledger.format.kinds import ApiAction, Oversight
 
@@ -16,17 +17,16 @@ from ledger.format.kinds import ApiAction, Oversight
 def approval_reused(case: Case) -> Found:
     """An approval that allows so many uses was relied on by more actions; the latest of them are the ones too many. So is one
     action that whoever was called carried out wholly in more tries than are left."""
-    own = {fact.action_id for _, fact in case.accounts}
     tries = _tries_done(case)
     for approval, fact in case.oversights:
         if fact.uses_allowed is None:
             continue
         uses = uses_of(case.names, approval)
-        number = use_of(uses, use) if (use := use_by(uses, own)) is not None else 0
+        number = uses.number(use) if (use := uses.of(case.group)) is not None else 0
         allows = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}"
         if number > fact.uses_allowed:
             more = " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
-            yield f"{allows}, and this is use {number}{more}", [approval, *(nodes[0] for nodes in uses.values())]
+            yield f"{allows}, and this is use {number}{more}", [approval, *(each.relying[0] for each in uses.all)]
         elif number and number - 1 + len(tries) > fact.uses_allowed:
             yield f"{allows}, and {tries[0].service} carried this out {len(tries)} times", [approval, *tries]
 
@@ -49,8 +49,7 @@ def may_be_reused(index: Index, approval: Node) -> bool:
     if not isinstance(fact, Oversight) or fact.uses_allowed is None:
         return False
     answering(index, [f"oversight_use:{fact.oversight_id}", f"oversight:{fact.oversight_id}"])  # not too many
-    actions = {node.payload["action_id"] for node in relying_on(index, approval) if node.payload is not None}
-    return len(actions) > fact.uses_allowed
+    return may_be_used_by(index, approval) > fact.uses_allowed
 
 
 def may_be_done_again(told: Told) -> bool:
