@@ -79,7 +79,7 @@ def test_what_came_of_a_prompt_comes_without_what_stands_beside_it(told: tuple[s
     url, stories = told
     story = stories["accountable"]
     below = lineage(url).below("accountable", story.events["p1"].made.event_id)
-    assert {story.name_of(node.event_id) for node in below.nodes} == {"p1", "a1", "a2", "a3", "a4"}
+    assert {story.name_of(node.event_id) for node in below.nodes} == {"p1", "a1", "a2", "a3", "a4", "a6"}
     assert not below.nearby
 
 
