@@ -20,7 +20,7 @@ from ledger.attribution.contradictions import BY_NAME
 from ledger.attribution.json_form import rfc3339
 from ledger.findings_view import finding_json
 from ledger.store import overview
-from ledger.store.survey import NAMES, Asked, At, survey
+from ledger.store.survey import NAMES, Asked, At, place_of, survey
 
 router = APIRouter(prefix="/v1", tags=["records"])
 
@@ -163,10 +163,7 @@ def findings(
         now = overview.clock(connection) if now is None else now
         whole = caller.may("watch")
         asked = Asked(caller.tenant, now, whole, name, origin, state, at, app.pulse.sample.lost, severity, agent)
-        try:
-            page = survey(connection, app.reading, asked, after=after, limit=limit)
-        except ValueError:
-            raise InvalidRequest(BAD_CURSOR) from None
+        page = survey(connection, app.reading, asked, after=after, limit=limit)
     body = {
         "items": [finding_json(each, now) for each in page.found],
         "next": None if page.next is None else _write_place(scope, page.next, now),
@@ -181,7 +178,7 @@ def _read_place(scope: Sequence[object], cursor: str) -> tuple[At, int]:
     """Where the page before ended, and as of when: all pages of a list are as of one time."""
     source, now, place = read_cursor(scope, cursor, [str, int, str])
     try:
-        return At(str(source), tuple(map(int, str(place).split(".")))), bounded(int(now))
+        return place_of(str(source), str(place).split(".")), bounded(int(now))
     except ValueError:
         raise InvalidRequest(BAD_CURSOR) from None
 

@@ -20,7 +20,7 @@ from ledger.findings_view import closes, finding_json, means
 from ledger.format import ids
 from ledger.store import overview
 from ledger.store.nodes import Reading
-from ledger.store.survey import NAMES, Asked, At, State, survey
+from ledger.store.survey import NAMES, Asked, At, State, place_of, survey
 from ledger.store.wrong import Wrong
 from ledger.wording import no_such
 
@@ -110,10 +110,7 @@ def _listed(connection: psycopg.Connection, reading: Reading, asked: Asked, afte
     found: list[Wrong] = []
     cut: dict[str, None] = {}
     while True:
-        try:
-            page = survey(connection, reading, asked, after=after, limit=limit - len(found))
-        except ValueError:
-            raise ConfigurationError("--after is no place in this list: give what the page before named") from None
+        page = survey(connection, reading, asked, after=after, limit=limit - len(found))
         found += page.found
         cut |= dict.fromkeys(each for each in page.truncated if each != "scan")
         if page.next is None or len(found) >= limit:
@@ -124,10 +121,11 @@ def _listed(connection: psycopg.Connection, reading: Reading, asked: Asked, afte
 def _read_place(text: str | None) -> At | None:
     if text is None:
         return None
-    source, *place = text.split(".")
-    if not all(each.isascii() and each.isdecimal() for each in place):
-        raise ConfigurationError("--after is no place in this list: give what the page before named")
-    return At(source, tuple(map(int, place)))
+    source, *numbers = text.split(".")
+    try:
+        return place_of(source, numbers)
+    except ValueError:
+        raise ConfigurationError("--after is no place in this list: give what the page before named") from None
 
 
 def _write_place(at: At) -> str:

@@ -5,7 +5,7 @@ A page looks at a bounded part of each source in turn and says how far it looked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 class At(NamedTuple):
-    """Where a page ended: the source, and the place in it."""
+    """Where a page ended: the source, and the place in it. What somebody gives back is read by ``place_of``."""
 
     source: str
     place: Place
@@ -80,11 +80,11 @@ class _Source(NamedTuple):
 def survey(
     connection: Connection, reading: Reading, asked: Asked, *, after: At | None = None, limit: int = 100
 ) -> Page:
-    """The next page; raises ``ValueError`` where ``after`` is the place of no source."""
+    """The page after ``after``, which a page named or ``place_of`` gave."""
     found: list[Wrong] = []
     truncated: dict[str, None] = {}
     looked: dict[str, int] = {}
-    following = _from(asked, after)
+    following = _next_source(asked, 0) if after is None else after
     while following is not None:
         if len(found) == limit:
             return Page(found, following, tuple(truncated), looked)
@@ -103,13 +103,13 @@ def survey(
     return Page(found, None, tuple(truncated), looked)
 
 
-def _from(asked: Asked, after: At | None) -> At | None:
-    if after is None:
-        return _next_source(asked, 0)
-    source = _BY_NAME.get(after.source)
-    if source is None or len(after.place) != len(source.start) or not all(0 <= each < 1 << 63 for each in after.place):
-        raise ValueError(f"{after} is no place in a survey")
-    return after
+def place_of(source: str, numbers: Iterable[str]) -> At:
+    """Where a page ended, by the source and its numbers in decimal; raises ``ValueError`` where no page ends there."""
+    at = At(source, tuple(map(int, numbers)))
+    known = _BY_NAME.get(source)
+    if known is None or len(at.place) != len(known.start) or not all(0 <= each < 1 << 63 for each in at.place):
+        raise ValueError(f"{at} is no place in a survey")
+    return at
 
 
 def _next_source(asked: Asked, first: int) -> At | None:

@@ -20,7 +20,7 @@ from ledger.settings import Settings
 from ledger.store import cited, overview
 from ledger.store.nodes import Reading
 from ledger.store.observed import lost, overdue
-from ledger.store.survey import NAMES, Asked, At, Page, survey
+from ledger.store.survey import NAMES, Asked, At, Page, place_of, survey
 from ledger.store.wrong import Wrong
 from ledger.trust.reasons import REASONS
 from tests.services.forge import LEDGER, START, Forge, Trust, signer
@@ -292,19 +292,16 @@ def test_without_a_trust_bundle_what_is_stored_is_told_and_nothing_is_computed(u
 
 
 @pytest.mark.parametrize(
-    "after",
-    [
-        At("nothing", (0,)),
-        At("stored", ()),
-        At("stored", (-1,)),
-        At("stored", (1 << 63,)),
-        At("events", (0,)),
-        At("events", (1, 1, 1, 1, -1)),
-    ],
+    "text", ["nothing.0", "stored", "stored.-1", f"stored.{1 << 63}", "stored.x", "events.0", "events.1.1.1.1.-1"]
 )
-def test_a_place_that_no_page_gave_is_refused(url: str, after: At) -> None:
-    with pytest.raises(ValueError, match="no place"):
-        look(url, after=after)
+def test_a_place_where_no_page_ends_is_refused(text: str) -> None:
+    source, *numbers = text.split(".")
+    with pytest.raises(ValueError, match=r"no place|invalid literal"):
+        place_of(source, numbers)
+
+
+def test_a_place_is_read_as_it_was_written() -> None:
+    assert place_of("events", ["3", "0", "1", str((1 << 63) - 1), "0"]) == At("events", (3, 0, 1, (1 << 63) - 1, 0))
 
 
 def test_no_look_reads_more_rows_than_its_bound(stand: Stand, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,13 @@ from fastapi import FastAPI
 
 from api.access import Tokens
 from api.app import create_app
+from api.cursors import write_cursor
 from api.sockets import listen
 from api.store import Store
+from ledger.schema_files import load_schemas
 from ledger.store.migrations import migrate
+from ledger.store.nodes import Reading
+from ledger.trust.bundle import TrustBundle
 from tests.services.databases import Databases
 
 
@@ -57,6 +61,26 @@ def is_problem(response: httpx.Response, status: int, name: str) -> bool:
         and body["type"] == f"urn:answerable:problem:{name}"
         and set(body) == {"type", "title", "status", "detail"}
     )
+
+
+def defective() -> TrustBundle | None:
+    raise ValueError("nobody who asks can help it")
+
+
+def test_a_defect_is_logged_and_is_no_fault_of_who_asks(postgres: Databases, caplog: pytest.LogCaptureFixture) -> None:
+    url = postgres.fresh(migrate)
+    app = app_for(url)
+    app.state.reading = Reading(load_schemas(), "acme", defective)
+    with serving(app) as client:
+        client.headers["connection"] = "close"  # the server does after a defect
+        for target in ("/v1/findings", "/v1/findings?limit=1"):
+            assert is_problem(client.get(target), 500, "internal"), target
+        cursor = write_cursor(["findings", "acme", None, "open", None, None, None, None], ["chains", 1, "0"])
+        assert is_problem(client.get("/v1/findings", params={"cursor": cursor}), 500, "internal")
+        for mangled in ("x", cursor[:-3]):
+            assert is_problem(client.get("/v1/findings", params={"cursor": mangled}), 400, "invalid-request")
+    assert sum("defect at /v1/findings" in each.getMessage() for each in caplog.records) == 3
+    postgres.drop(url)
 
 
 def test_every_answer_carries_the_security_headers(client: httpx.Client) -> None:
