@@ -22,7 +22,7 @@ from ledger.ports import EVENTS
 from ledger.recorder.journal import FRAME, HEAD, MAGIC
 from tests.chaos.network import MODES, Link
 from tests.chaos.stage import Stage
-from tests.chaos.task import CANNOT_START, WORKERS
+from tests.chaos.task import CANNOT_START, CLOCKED, WORKERS
 from tests.crash.tracing import ROOT, Place
 from tests.crash.trials import FILES
 
@@ -138,7 +138,7 @@ def _fork(stage: Stage, chance: Random) -> Iterator[Trouble]:
 
 @fault("clock", "clock", seconds=(3, 6))
 def _clock(stage: Stage, chance: Random) -> Iterator[Trouble]:
-    name, days = chance.choice(sorted(stage.parties)), chance.choice((-1, 1))
+    name, days = chance.choice(stage.named(*CLOCKED)), chance.choice((-1, 1))
     path = stage.directory / "clocks" / name
     path.write_text(str(days * DAY))
     if stage.parties[name].task.role == "recorder":

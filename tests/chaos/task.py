@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 Role = Literal["recorder", "materializer", "contents", "sentinel", "api"]
 WORKERS: Final[tuple[Role, ...]] = ("materializer", "contents", "sentinel")
+CLOCKED: Final[tuple[Role, ...]] = ("recorder", *WORKERS)
+"""Who has a ``JumpingClock``: the API is given none, its clock is the system's."""
 STATUS_SECONDS: Final = 0.2
 SEGMENT_BYTES: Final = 1 << 17
 CANNOT_START: Final = 3

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 from pathlib import Path
+from typing import get_args
 
 import psycopg
 import pytest
@@ -15,10 +17,11 @@ from tests.attribution.scenario import read_scenario, scenario_files
 from tests.attribution.stored import store
 from tests.chaos.checker import REFUSALS, forked, misstated, refused_without_cause, too_long, unanswered
 from tests.chaos.faults import FAULTS, executable_lines, tear
-from tests.chaos.parties import THREADS
+from tests.chaos.parties import THREADS, record, serve, watch, work
 from tests.chaos.play import LOSING, play, wrongly_answered
 from tests.chaos.sentinels import awaited, sentinel_faults
-from tests.chaos.task import Account, Promised, read_notes
+from tests.chaos.stage import Party, Stage
+from tests.chaos.task import Account, Promised, Role, Task, read_notes
 from tests.seeded import ACME, OTHER
 from tests.sentinel.sweeping import sentinel
 from tests.services.databases import Databases
@@ -52,6 +55,27 @@ def test_a_torn_tail_is_cut_back_and_the_frames_before_it_are_read(tmp_path: Pat
 def test_faults_die_at_lines_that_the_product_has() -> None:
     assert len(executable_lines("ledger/recorder/sender.py")) > 100
     assert all(fault.seconds[0] <= fault.seconds[1] for fault in FAULTS.values())
+
+
+class Cast(Stage):
+    """One process of each role, none of which runs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.counts, self.jumped = directory, {}, frozenset()
+        given = {"directory": str(directory), "log": "", "store": ""}
+        self.parties = {role: Party(Task(role=role, name=role, **given)) for role in get_args(Role)}
+
+
+def test_only_the_clock_of_a_process_that_reads_it_jumps(tmp_path: Path) -> None:
+    (tmp_path / "clocks").mkdir()
+    stage = Cast(tmp_path)
+    for seed in range(100):
+        list(FAULTS["clock"].body(stage, random.Random(seed)))
+    playing = {"recorder": record, "materializer": work, "contents": work, "sentinel": watch, "api": serve}
+    assert playing.keys() == set(get_args(Role))
+    reading = {role for role, play in playing.items() if "JumpingClock(task.clock)" in inspect.getsource(play)}
+    assert {path.name for path in (tmp_path / "clocks").iterdir()} == reading
+    assert stage.counts["clock jumps"] == 100
 
 
 def notes_of(directory: Path, *lines: str) -> Account:
