@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -321,6 +321,48 @@ def test_a_record_that_was_changed_in_the_log_is_a_difference_too(url: str) -> N
     assert changed.value is not None
     log.records[0] = changed._replace(value=changed.value[:-1] + bytes([changed.value[-1] ^ 1]))
     assert compared(url, log).difference is not None
+
+
+TAIL = 3
+"""A partition with two batches."""
+
+
+def tail_of(log: Log, partition: int) -> Record:
+    return max((r for r in log.records if r.topic == EVENTS and r.partition == partition), key=lambda r: r.offset)
+
+
+def cut(log: Log) -> None:
+    """The last batch is gone, and what its partition ends with is what was before it."""
+    log.records.remove(tail_of(log, TAIL))
+
+
+def renumbered(log: Log) -> None:
+    """The last batch stands at a later offset: something was there, and is gone."""
+    tail = tail_of(log, TAIL)
+    log.records[log.records.index(tail)] = tail._replace(offset=tail.offset + 1)
+
+
+def replaced(log: Log) -> None:
+    """Where the last batch stood is another, signed by a key that counts."""
+    tail, other = tail_of(log, TAIL), Forge(name="beta", tenant="other")
+    batch = other.seal(other.make())
+    log.records[log.records.index(tail)] = tail._replace(key=other.chain_id, value=batch.value)
+
+
+@pytest.mark.parametrize(
+    ("done", "columns"),
+    [(cut, {"next_offset", "last_digest"}), (renumbered, {"next_offset"}), (replaced, {"last_digest"})],
+)
+def test_a_tail_of_the_log_that_was_cut_renumbered_or_replaced_is_named(
+    url: str, done: Callable[[Log], None], columns: set[str]
+) -> None:
+    log = Log()
+    log.records = [*LOGS["log"].records]
+    done(log)
+    found = compared(url, log).difference
+    assert found is not None
+    assert (found.table, found.how, found.key["partition"]) == ("positions", "changed", str(TAIL))
+    assert columns <= set(found.columns), found
 
 
 def test_records_that_no_log_has_any_more_are_an_error_that_asks_for_the_archive(url: str) -> None:
