@@ -10,8 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access import is_loopback
 from api.problems import TABLE, InvalidRequest, Kind, Misdirected, problem_response
 
-TARGET_BYTES: Final = 8192
-_HEADERS: Final = {
+TARGET_BYTES: Final = 60 * 1024
+"""Of path and query, as they are sent: within what uvicorn's parsers take (65,535 bytes of a target), with room
+for headers. Whatever a header names fits in, and any person; of what stands in a payload all but what is tens of thousands of
+characters long."""
+HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -41,7 +44,7 @@ class Door:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 del headers["server"]
             await send(message)

@@ -10,13 +10,15 @@ from fastapi import Path, Query, Request
 from starlette.convertors import PathConvertor, register_url_convertor
 
 from api.cursors import CURSOR_CHARACTERS
+from api.door import TARGET_BYTES
 from api.problems import InvalidRequest
 from ledger.format import ids
 from ledger.wording import no_such
 
 PAGE: Final = 50
 PAGE_MOST: Final = 500
-TEXT_MOST: Final = 1024
+TEXT_MOST: Final = TARGET_BYTES
+"""Of a name, in characters: whatever can be recorded is looked up, as far as a request can carry it."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

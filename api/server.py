@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from api.access import Tokens, check_address
 from api.app import create_app
+from api.protocol import Protocol
 from api.sockets import listen, share
 from api.store import Store
 from api.workers import run_workers
@@ -84,6 +85,7 @@ def run(app: FastAPI, listening: socket.socket, announce: Callable[[], None] | N
     """Serves on one socket until SIGTERM or SIGINT; ``announce`` is called when requests are accepted."""
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.access import RIGHTS, Tokens
 from api.app import create_app
+from api.door import TARGET_BYTES
 from api.openapi import EVERY_PATH, FILE, Example, read_examples
 from api.store import Store
 from ledger.embedded import EmbeddedPostgres
@@ -68,10 +69,10 @@ def fill(url: str) -> None:
     sentinel(url, store(url, story()))
 
 
-def trust() -> Trust:
-    """The bundle under which ``fill`` judged."""
+def trust(of: Story | None = None) -> Trust:
+    """The bundle under which ``fill`` judged, or that of another story."""
     made = Trust()
-    for service, forge in story().forges.items():
+    for service, forge in (of or story()).forges.items():
         made.key(forge.signer, services=[service], kinds=["*", *NAMED])
     return made
 
@@ -132,7 +133,7 @@ def requests() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
     yield EVERY_PATH, "unauthenticated", {"token": None}
     yield EVERY_PATH, "forbidden", {"token": "operator"}
-    yield EVERY_PATH, "uri-too-long", {"token": "auditor", "padding": 8192}
+    yield EVERY_PATH, "uri-too-long", {"token": "auditor", "padding": TARGET_BYTES}
     yield EVERY_PATH, "misdirected", {"host": "ledger.example"}
     yield EVERY_PATH, "unavailable", {"token": "auditor", "store": "away"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from fastapi import FastAPI
 from api.access import Tokens
 from api.app import create_app
 from api.cursors import write_cursor
+from api.door import TARGET_BYTES
+from api.protocol import Protocol
 from api.sockets import listen
 from api.store import Store
 from ledger.schema_files import load_schemas
@@ -28,7 +31,8 @@ from tests.services.databases import Databases
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of ``app`` behind a real uvicorn on a free port."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none", server_header=False))
+    config = uvicorn.Config(app, http=Protocol, log_level="error", access_log=False, ws="none", server_header=False)
+    server = uvicorn.Server(config)
     with listen("127.0.0.1", 0) as bound:
         bound.listen()  # so that who comes before the server does waits for it
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
@@ -129,7 +133,25 @@ def test_what_is_no_path_or_method_is_a_problem(client: httpx.Client) -> None:
 
 
 def test_a_request_that_is_too_long_is_refused(client: httpx.Client) -> None:
-    assert is_problem(client.get("/v1/chains", params={"service": "x" * 9000}), 414, "uri-too-long")
+    longest = TARGET_BYTES - len("/v1/chains")
+    assert client.get("/v1/chains?" + "x" * longest).json()["detail"].startswith("there is no parameter")
+    assert is_problem(client.get("/v1/chains?" + "x" * (longest + 1)), 414, "uri-too-long")
+
+
+@pytest.mark.parametrize(
+    "sent", [f"GET /v1/chains?{'x' * 70_000} HTTP/1.1\r\nhost: a\r\n\r\n", "nonsense\r\n\r\n"], ids=len
+)
+def test_what_no_parser_reads_is_a_problem_too(client: httpx.Client, sent: str) -> None:
+    """Of a target over 65,535 bytes no handler hears."""
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as asking:
+        asking.sendall(sent.encode())
+        head, _, body = asking.makefile("rb").read().partition(b"\r\n\r\n")
+    status, *headers = head.decode().splitlines()
+    named = dict(each.split(": ", 1) for each in headers)
+    response = httpx.Response(int(status.split()[1]), headers=named, content=body)
+    assert is_problem(response, 400, "invalid-request")
+    assert str(TARGET_BYTES) in response.json()["detail"]
+    assert named["X-Content-Type-Options"] == "nosniff"
 
 
 def test_without_tokens_a_strangers_host_name_is_refused(client: httpx.Client) -> None:
