@@ -225,7 +225,8 @@ class _Hints:
         self.erased: list[tuple[int, bytes, int]] = []
         self.accounts: dict[str, int] = {}
         self.relied: dict[str, int] = {}
-        self.forgotten: dict[int, int] = {}
+        self.naming: dict[int, int] = {}
+        """Keys of whom events name, in which something changed about these."""
 
     def look(self, tenant: str, event_id: str, *names: str) -> None:
         """An event looks for whatever answers to names."""
@@ -263,8 +264,8 @@ def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[S
     if hints.runs:
         given = {"runs": list(hints.runs), "since": min(hints.runs.values()), "wave": wave}
         connection.execute(_OF_RUNS, given)
-    if hints.forgotten:
-        given = {"keys": of_plain(hints.forgotten), "since": min(hints.forgotten.values()), "wave": wave}
+    if hints.naming:
+        given = {"keys": of_plain(hints.naming), "since": min(hints.naming.values()), "wave": wave}
         connection.execute(_NAMING, given)
 
 
@@ -311,10 +312,13 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
     elif header.kind == "trigger_registration":
         hints.look(name, id_, f"trigger:{said['trigger_id']}")
     elif header.kind == "agent_registration":
-        hints.agents |= dict.fromkeys((said["agent_id"], *said["client_ids"]), since)
+        registered = (said["agent_id"], *said["client_ids"])
+        hints.agents |= dict.fromkeys(registered, since)
+        acting = (named for each in registered for named in (f"named:{each}", f"named:#{each}"))
+        hints.naming |= {key_of(name, each): since for each in acting}
     elif header.kind == "content_erasure":
         hints.erased += [(tenant, digest, since) for digest in said["events"]]
-        hints.forgotten |= {key_of(name, f"principal:{digest.hex()}"): since for digest in said["contents"]}
+        hints.naming |= {key_of(name, f"principal:{digest.hex()}"): since for digest in said["contents"]}
 
 
 _JUDGE: Final = """

@@ -203,6 +203,13 @@ p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
 a1 hand api_action action_id=x phase=intended operation=send observer=agent agent=bot at=500 <- p1:started_by
 r1 desk agent_registration agent_id=bot state=suspended owner=alice at=100
 """
+ACTING = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice
+t1 hand token_issuance status=issued token=j1 subject=alice act=spiffe://x/bot verification=issuer observer=issuer
+a1 hand api_action action_id=x phase=completed operation=send token=j1 observer=resource at=500 <- p1:started_by
+r1 desk agent_registration agent_id=spiffe://x/bot state=suspended owner=alice at=100
+"""
 DENIED = """
 person alice Alice
 p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
@@ -237,6 +244,7 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         (DONE_AFTER_ALL, "w2", "approval_reused"),
         (REMOVED, "t2", "schedule_removed"),
         (SUSPENDED, "r1", "agent_suspended"),
+        (ACTING, "r1", "agent_suspended"),
         (BY_AN_AGENT, "r1", "agent_approved"),
         (DENIED, "d2", "acted_after_deny"),
         (WITHDRAWN, "g2", "ended_grant"),
@@ -248,6 +256,7 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         "what became of an earlier use of its approval, by another account",
         "the end of its schedule",
         "the end of its agent",
+        "the end of the agent that its token names",
         "the registration of its approver as an agent",
         "another statement of the decision that it cites",
         "the end of the grant that its token cites",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.rules.case import SKEW, Case, Found
 from ledger.attribution.subgraph import Node
+from ledger.attribution.uses import CALLED
 from ledger.format.event import SCHEDULED_BY
-from ledger.format.kinds import AgentRegistration, ApiAction, TriggerRegistration
+from ledger.format.kinds import AgentRegistration, ApiAction, TokenIssuance, TriggerRegistration
 
 
 def agent_suspended(case: Case) -> Found:
     """An agent reasoned or acted, by its own word, when the last that was registered of it said that it is suspended or retired:
-    the first event of each such agent. What was refused wherever it was called did no harm."""
+    the first event of each such agent. Where no agent tells of the action, it is the one that the token presented names as acting
+    with it. What was refused wherever it was called did no harm."""
     if not case.took_effect and any(fact.outcome == "denied" for _, fact in case.accounts):
         return
     told: set[str] = set()
@@ -21,15 +23,64 @@ def agent_suspended(case: Case) -> Found:
         agent = node.header.agent_id
         if agent is None or agent in told or not _acts(case, node):
             continue
-        said = [
-            (each.at if fact.effective_at is None else fact.effective_at, each, fact.state)
-            for each in case.names.answer_to(f"agent:{agent}", "agent_registration")
-            if isinstance(fact := each.fact, AgentRegistration) and fact.agent_id == agent
-        ]
-        since, last, state = _last(said, node) or (0, None, "active")
-        if last is not None and state != "active" and since < node.at - SKEW:
+        if (over := _out_of_service(_registrations(case, {agent}), agent, node)) is not None:
+            since, last, state = over
             told.add(agent)
             yield f"agent {agent} was {state} at {rfc3339(since)}, and acted at {rfc3339(node.at)}", [last, node]
+    if all(node.header.agent_id is None for node, _ in case.accounts):
+        yield from _by_token(case)
+
+
+def _by_token(case: Case) -> Found:
+    """By the word of whoever was called: the first call with a token whose statements all name one actor, by the id of an
+    agent. A name that another agent has too, as its client, leads to neither."""
+    for node, fact in sorted(case.accounts, key=lambda each: (each[0].at, each[0].event_id)):
+        stated = case.presented(node) if fact.observer in CALLED and not node.importer else []
+        named = {_acting(issued) for _, issued in stated}
+        if len(named) != 1 or not case.tells_the_start(node):
+            continue
+        [names] = named
+        registered = _registrations(case, names)
+        agents = {each.agent_id for _, each in registered}
+        agent = agents.pop() if len(agents) == 1 else None
+        if agent is not None and agent in names and (over := _out_of_service(registered, agent, node)) is not None:
+            since, last, state = over
+            who = f"agent {agent}, which the token names as acting with it"
+            was = f"was {state} at {rfc3339(since)}, and {node.service} was called at {rfc3339(node.at)}"
+            yield f"{who}, {was}", [last, *(each for each, _ in stated), node]
+            return
+
+
+def _acting(token: TokenIssuance) -> frozenset[str]:
+    """The names under which the current actor of a token may be registered: a URI is one agent's, whoever issues its tokens."""
+    act = token.act
+    actor = act.chain[0] if act is not None and act.chain and not act.malformed else None
+    if actor is None or actor.sub is None:
+        return frozenset()
+    return frozenset({f"{actor.iss or ''}#{actor.sub}", *([actor.sub] if "://" in actor.sub else [])})
+
+
+def _registrations(case: Case, names: Iterable[str]) -> list[tuple[Node, AgentRegistration]]:
+    found = {
+        each.ref: (each, fact)
+        for name in names
+        for each in case.names.answer_to(f"agent:{name}", "agent_registration")
+        if isinstance(fact := each.fact, AgentRegistration)
+    }
+    return list(found.values())
+
+
+def _out_of_service(
+    registered: Iterable[tuple[Node, AgentRegistration]], agent: str, node: Node
+) -> tuple[int, Node, str] | None:
+    """The last that was registered of an agent when an event came, if it is suspended or retired by it, and since when."""
+    said = [
+        (each.at if fact.effective_at is None else fact.effective_at, each, fact.state)
+        for each, fact in registered
+        if fact.agent_id == agent
+    ]
+    last = _last(said, node)
+    return last if last is not None and last[2] != "active" and last[0] < node.at - SKEW else None
 
 
 def _acts(case: Case, node: Node) -> bool:
