@@ -9,6 +9,7 @@ from ledger.attribution.answer import Grade, Link, Trigger
 from ledger.attribution.grades import are_independent, grade_of_cause
 from ledger.attribution.joins import STARTS, token_names
 from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
+from ledger.attribution.uniting import Sets, unite, united
 from ledger.format.event import (
     AUTHORIZED_BY,
     COMPLETES,
@@ -392,18 +393,20 @@ def _of_one_action(node: Node, near: Sequence[Node], runs: frozenset[bytes]) -> 
 
 def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
     """Events joined by ``same_action`` or ``completes``: accounts of one thing. An ambiguous join unites nothing."""
-    groups: dict[Ref, list[Node]] = {}
+    nodes: dict[Ref, Node] = {}
+    sets: Sets[Ref] = {}
     for edge in edges:
         if edge.relation not in SAME or (edge.candidates > 1 and edge.join not in (None, "action")):
             continue
-        one = groups.setdefault(edge.source.ref, [edge.source])
-        other = groups.setdefault(edge.target.ref, [edge.target])
-        if one is not other:
-            one += other
-            for node in other:
-                groups[node.ref] = one
-    for group in groups.values():
-        group.sort(key=lambda node: (node.at, node.event_id, node.digest))
+        source, target = edge[:2]
+        one, other = source.ref, target.ref
+        nodes[one], nodes[other] = source, target
+        unite(sets, one, other)
+    groups: dict[Ref, list[Node]] = {}
+    for refs in united(sets):
+        group = sorted(map(nodes.__getitem__, refs), key=lambda node: (node.at, node.event_id, node.digest))
+        for each in refs:
+            groups[each] = group
     return groups
 
 

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from ledger.attribution.joins import statement_names, token_names
 from ledger.attribution.links import SAME
 from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.uniting import Sets, unite, united
 from ledger.format.event import AUTHORIZED_BY, RESULT_OF, Cause
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
@@ -63,18 +64,18 @@ def told_of(index: Index, ids: Sequence[bytes], told: Sequence[tuple[Node, ApiAc
 
 def _together(index: Index) -> Iterable[list[bytes]]:
     """The ids of events that a name or a cause may make accounts of one thing; each id is in one set."""
-    sets: dict[bytes, list[bytes]] = {}
+    sets: Sets[bytes] = {}
     first: dict[str, bytes] = {}
     for event_id, nodes in index.by_id.items():
         for node in nodes:
             if not node.effective:
                 continue
             for name in _joining(node):
-                _unite(sets, event_id, first.setdefault(name, event_id))
+                unite(sets, event_id, first.setdefault(name, event_id))
             for cause in node.header.causes:
                 if _is_of_one(node, cause) and cause.event_id in index.by_id:
-                    _unite(sets, event_id, cause.event_id)
-    return {id(each): each for each in sets.values()}.values()
+                    unite(sets, event_id, cause.event_id)
+    return united(sets)
 
 
 def _joining(node: Node) -> list[str]:
@@ -89,17 +90,6 @@ def _joining(node: Node) -> list[str]:
 
 def _is_of_one(node: Node, cause: Cause) -> bool:
     return cause.relation in SAME or (cause.relation == RESULT_OF and node.kind == "observation")
-
-
-def _unite(sets: dict[bytes, list[bytes]], one: bytes, other: bytes) -> None:
-    into, gone = sets.setdefault(one, [one]), sets.setdefault(other, [other])
-    if into is gone:
-        return
-    if len(into) < len(gone):
-        into, gone = gone, into
-    into += gone
-    for each in gone:
-        sets[each] = into
 
 
 def presented(index: Index, node: Node) -> list[TokenIssuance]:
