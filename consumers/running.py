@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from ledger.errors import BackendError, ConfigurationError, LedgerError, PositionLost
+from ledger.errors import BackendError, ConfigurationError, LedgerError, PositionLost, told
 from ledger.trust.bundle import TrustError
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def insist(
             health.state("decision needed", str(error))
             raise
         except Exception as error:  # noqa: BLE001 - a worker that ends is a ledger that stands still
-            told = str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
-            if said != (told, health.snapshot.committed_at):
-                say.warning("will try again", error=told, exc_info=not isinstance(error, BackendError))
-            said = told, health.snapshot.committed_at
-            health.failed(told)
+            reason = told(error)
+            if said != (reason, health.snapshot.committed_at):
+                say.warning("will try again", error=reason, exc_info=not isinstance(error, BackendError))
+            said = reason, health.snapshot.committed_at
+            health.failed(reason)
             stop.wait(seconds)
 
 

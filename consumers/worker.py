@@ -19,7 +19,7 @@ import structlog
 
 from consumers.health import SLOW_SECONDS, Health
 from consumers.running import DECIDED, insist
-from ledger.errors import BackendError, ConfigurationError, PositionLost
+from ledger.errors import BackendError, ConfigurationError, PositionLost, told
 from ledger.ports import Bounds, Clock, Log, Position, Prepared, Projection, Record, Subscription, Tally, is_still_there
 from ledger.trust.bundle import TrustError
 
@@ -255,9 +255,9 @@ class Worker(Generic[Prepared]):
         except DECIDED:
             raise
         except Exception as error:  # noqa: BLE001 - a statement of one publisher must not stop all others'
-            if self.health.snapshot.duties != (told := f"{type(error).__name__}: {error}"):
-                self._say.warning("a duty failed", error=told)
-            self.health.duties(told)
+            if self.health.snapshot.duties != (reason := told(error)):
+                self._say.warning("a duty failed", error=reason)
+            self.health.duties(reason)
         else:
             self.health.duties("")
 

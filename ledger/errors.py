@@ -79,3 +79,15 @@ class NotFound(LedgerError):
 
 class DrawingFailed(LedgerError):
     """A graph could not be drawn; the message says what to install or what to ask for instead."""
+
+
+def told(error: BaseException) -> str:
+    """An error for a log or a health check, which hold no content.
+
+    The text of what failed of log, store or settings, which is ours. Of anything else only what it and its cause are called:
+    a decoder, a driver that refuses a value, or a library may repeat what a record says.
+    """
+    if isinstance(error, BackendError | ConfigurationError):
+        return str(error)
+    name, cause = type(error).__name__, error.__cause__
+    return name if cause is None else f"{name} from {type(cause).__name__}"

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from traceback import format_tb
 from typing import Final
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
+
+from ledger.errors import told
 
 _BOTH: Final[list[Processor]] = [
     structlog.processors.add_log_level,
@@ -19,12 +22,25 @@ _BOTH: Final[list[Processor]] = [
 ]
 
 
+def trace(exc_info: ExcInfo) -> str:
+    """Where an error came from, and those before it: frames and names, and no text that may repeat what a record says."""
+    error: BaseException | None = exc_info[1]
+    parts: list[str] = []
+    while error is not None:
+        parts.append("".join(format_tb(error.__traceback__)) + told(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(reversed(parts))
+
+
+_ERRORS: Final = structlog.processors.ExceptionRenderer(trace)
+
+
 def write_lines() -> None:
     """From now on every line goes to standard error in that form. For the process's main function."""
     stream = sys.stderr
     last: Processor = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[*_BOTH, structlog.processors.format_exc_info, last],
+        processors=[*_BOTH, _ERRORS, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
@@ -33,7 +49,7 @@ def write_lines() -> None:
         foreign_pre_chain=[*_BOTH, structlog.stdlib.add_logger_name],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _ERRORS,
             last,
         ],
     )

@@ -270,10 +270,7 @@ def test_a_duty_that_fails_is_told_and_does_not_stop_the_stream(url: str, trust:
     def done() -> bool:
         nonlocal failing
         if health.snapshot.records == 3 and health.snapshot.duties:
-            assert (health.snapshot.state, health.snapshot.duties) == (
-                "running",
-                "RecursionError: a statement nobody can sweep",
-            )
+            assert (health.snapshot.state, health.snapshot.duties) == ("running", "RecursionError")
             assert health.registry.get_sample_value("answerable_worker_duties_failing", {"worker": "contents"}) == 1
             failing = False
         return not failing and not health.snapshot.duties

@@ -8,24 +8,32 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import structlog
 from structlog.testing import capture_logs
 
 from consumers.health import Health
 from consumers.worker import TOLD, Worker
-from ledger.ports import EVENTS, Outgoing, Record
+from ledger.cli.lines import trace
+from ledger.errors import LedgerError
+from ledger.ports import EVENTS, Bounds, Outgoing, Record
 from ledger.schema_files import load_schemas
 from ledger.store.projection import Flush, PostgresProjection
 from tests.contract.test_materializer import PACE, At, OneMember, filled, run_until
 from tests.services.forge import EMPTY, LEDGER, Forge, Trust, signer
 from tests.waiting import until
 
-TEXT = "what nobody's log should repeat"
+TEXT = "what no log should repeat"
+"""Of characters that no rendering escapes: else it could stand there and not be found."""
 PAYLOAD = {**EMPTY["prompt"], "channel": TEXT, "origin": TEXT}
+
+
+ERRORS = structlog.processors.ExceptionRenderer(trace)
 
 
 class Broken(PostgresProjection):
@@ -35,13 +43,19 @@ class Broken(PostgresProjection):
         raise ValueError(f"cannot make sense of {TEXT!r}")
 
 
-def lines_of(log: OneMember, to: PostgresProjection, done: int) -> list[dict[str, Any]]:
-    """What a worker says until it has read ``done`` records."""
+def lines_of(log: OneMember, to: PostgresProjection, done: int, **given: Any) -> list[dict[str, Any]]:
+    """What a worker says until it has read ``done`` records; an error with where it came from, as a process tells it."""
     health = Health("materializer")
-    worker = Worker(topic=EVENTS, group="g", log=log, projection=to, clock=At(), health=health, pace=PACE)
-    with capture_logs() as lines:
+    worker = Worker(topic=EVENTS, group="g", log=log, projection=to, clock=At(), health=health, pace=PACE, **given)
+    with capture_logs(processors=[ERRORS]) as lines:
         run_until(worker, lambda: health.snapshot.records + health.snapshot.quarantined >= done)
+    assert TEXT not in shown(asdict(health.snapshot))
     return [dict(line) for line in lines]
+
+
+def shown(said: object) -> str:
+    """As a line of the log has it."""
+    return json.dumps(said, default=str, ensure_ascii=False)
 
 
 def projection(url: str, kind: type[PostgresProjection] = PostgresProjection) -> PostgresProjection:
@@ -63,7 +77,7 @@ def test_a_refused_record_is_told_with_its_place_its_chain_and_its_seal(url: str
     ]
     assert (refused[0]["service"], refused[0]["chain"], refused[0]["seal"]) == ("agent", forge.chain_id.hex(), 1)
     assert (refused[1]["service"], refused[1]["chain"], refused[1]["seal"]) == (None, None, None)
-    assert TEXT.lower() not in str(lines).lower()
+    assert TEXT.lower() not in shown(lines).lower()
 
 
 def test_a_finding_is_told_with_its_chain_its_seal_and_the_record_that_showed_it(url: str) -> None:
@@ -76,7 +90,7 @@ def test_a_finding_is_told_with_its_chain_its_seal_and_the_record_that_showed_it
     (found,) = [line for line in lines if line["event"] == "finding opened"]
     assert (found["finding"], found["chain"], found["seal"]) == ("gap", forge.chain_id.hex(), 1)
     assert (found["service"], found["partition"], found["offset"]) == ("agent", 0, 1)
-    assert TEXT not in str(lines)
+    assert TEXT not in shown(lines)
 
 
 def test_a_fork_is_told_with_its_chain_and_its_seal(url: str) -> None:
@@ -129,7 +143,40 @@ def test_a_record_that_is_set_aside_is_told_with_its_place_and_without_what_it_s
         lines = lines_of(log, to, 1)
     (aside,) = (line for line in lines if line["event"] == "record set aside")
     assert (aside["partition"], aside["offset"], aside["error"]) == (0, 0, "ValueError")
-    assert TEXT not in str(lines)
+    assert TEXT not in shown(lines)
+
+
+def test_a_duty_that_fails_of_a_record_is_told_without_what_it_says(url: str) -> None:
+    def refused() -> None:
+        raise LedgerError(f"the store refused {TEXT!r}") from ValueError(TEXT)
+
+    log = filled(Forge(), 1)
+    with closing(projection(url)) as to:
+        lines = lines_of(log, to, 1, tend=refused)
+    assert "LedgerError from ValueError" in [line["error"] for line in lines if line["event"] == "a duty failed"]
+    assert TEXT not in shown(lines)
+
+
+def test_a_step_that_fails_of_a_record_is_told_with_where_it_failed_and_without_what_it_says(url: str) -> None:
+    class Confused(OneMember):
+        confused = False
+
+        def bounds(self, topic: str) -> Mapping[int, Bounds]:
+            if self.confused:
+                self.confused = False
+                raise ValueError(f"cannot make sense of {TEXT!r}")
+            return super().bounds(topic)
+
+    log = Confused(At(), partitions=1)
+    forge = Forge()
+    log.append([Outgoing(EVENTS, 0, forge.chain_id, forge.seal(forge.make()).value)], timeout=1)
+    log.confused = True
+    with closing(projection(url)) as to:
+        lines = lines_of(log, to, 1)
+    (again,) = (line for line in lines if line["event"] == "will try again")
+    assert again["error"] == "ValueError"
+    assert "in bounds" in again["exception"]
+    assert TEXT not in shown(lines)
 
 
 def test_every_line_of_a_process_is_json_with_time_and_level(tmp_path: Path) -> None:

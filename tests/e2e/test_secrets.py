@@ -33,7 +33,7 @@ from tests.waiting import until
 STORE_PASSWORD = "store pass'word/@?#&%7f"
 LOG_PASSWORD, KEY_PASSWORD = "log-password-of-nothing", "key-password-of-nothing"
 ALICE = Person(issuer="https://login.example", subject="alice", name="Alice Ash")
-TEXT = "a text that belongs to nobody's log"
+TEXT = "a text that belongs in no log"
 SHORT = {
     "who-triggered": "{event}",
     "lineage": "{event} --up",
@@ -102,12 +102,13 @@ class Deployment:
         return plain | mine | {"TZ": "UTC"}
 
     def shown_in(self, text: str) -> list[str]:
-        """Which secrets stand in ``text``, as they are or as a URL or JSON would have them."""
-        return [
-            what
-            for what, secret in self.secrets.items()
-            if any(form in text for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]})
-        ]
+        """Which secrets stand in ``text``, as they are or as a URL, JSON or Python would have them."""
+        return [what for what, secret in self.secrets.items() if any(form in text for form in forms(secret))]
+
+
+def forms(secret: str) -> set[str]:
+    """``secret`` and what stands for it in other texts; Python escapes quotes where a text holds both sorts."""
+    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(f'"{secret}')[2:-1]}
 
 
 @pytest.fixture(scope="module")
