@@ -1,4 +1,4 @@
-"""Metrics: their names by Prometheus' conventions, and every query of the dashboard and the alerts names some that exist."""
+"""Metrics: their names by Prometheus' conventions; every query of the dashboard and the alerts reads, and selects what exists."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.metrics import Metrics
 from api.pulse import Sample
 from consumers.health import STATES, Health
+from ledger.attribution.contradictions import SEVERITIES
 from ledger.ports import Opened, Tally
 from ledger.recorder.clock import SystemClock
 from ledger.recorder.metrics import RecorderCollector
 from ledger.recorder.recorder import Recorder
 from ledger.trust.reasons import REASONS
+from tests.promql import PromqlError, Selector, read
 from tests.recording import STEP, recorder_on
 from tests.services.memory_log import MemoryLog
 
@@ -27,6 +29,9 @@ ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text())
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 WORKER = {"worker": "materializer"}
+KINDS = {
+    kind for path in (ROOT / "consumers").glob("*.py") for kind in re.findall(r'\bHealth\("(\w+)"\)', path.read_text())
+}
 
 
 def worked() -> Health:
@@ -49,18 +54,40 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
         log.gate.set()
 
 
-def served(recorder: Recorder) -> dict[str, set[str]]:
-    """Every metric that the project serves, as Prometheus names its samples, with the labels it has."""
+Served = dict[str, dict[str, set[str]]]
+
+
+def served(recorder: Recorder) -> Served:
+    """Every metric that the project serves from a start on, as Prometheus names its samples: the values of each of its labels."""
     registry = CollectorRegistry()
     registry.register(RecorderCollector(recorder))
     api = Metrics(lambda: Sample(records=1, seconds=1.0))
     api.observe("GET", "/v1/events", 200, 0.1)
-    found: dict[str, set[str]] = {}
-    for text in (exposition(worked().registry), exposition(registry), api.text().decode()):
+    workers = {kind: Health(kind) for kind in KINDS}
+    workers["materializer"].overdue(0)
+    workers["sentinel"].contradictions(dict.fromkeys(SEVERITIES, 0))
+    found: Served = {}
+    for text in (*(exposition(each.registry) for each in workers.values()), exposition(registry), api.text().decode()):
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                found.setdefault(sample.name, set()).update(sample.labels)
+                labels = found.setdefault(sample.name, {})
+                for label, value in sample.labels.items():
+                    labels.setdefault(label, set()).add(value)
     return found
+
+
+def wrong(selector: Selector, known: Served) -> str | None:
+    """What ``selector`` asks for that nobody serves."""
+    if selector.metric not in known:
+        return selector.metric
+    labels = known[selector.metric]
+    if strange := {*selector.grouped, *(each.label for each in selector.matchers)} - labels.keys():
+        return f"{selector.metric} by {strange}"
+    for each in selector.matchers:
+        for value in each.value.split("|") if "~" in each.how else [each.value]:
+            if value not in labels[each.label]:
+                return f"{each.label} {value}"
+    return None
 
 
 def exposition(registry: CollectorRegistry) -> str:
@@ -72,23 +99,67 @@ def exposition(registry: CollectorRegistry) -> str:
 def queries() -> dict[str, str]:
     """The dashboard's queries by panel, and the alerts' by name."""
     found = {f"panel {p['title']} {t['refId']}": t["expr"] for p in DASHBOARD["panels"] for t in p["targets"]}
-    alerts = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", PAGE, re.MULTILINE)
-    return found | {f"alert {name}": expression for name, expression in alerts}
+    alerts = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| \d+[smh] \|", PAGE, re.MULTILINE)
+    return found | {f"alert {name}": expression.replace("\\|", "|") for name, expression in alerts}
 
 
-def test_every_query_names_metrics_and_labels_that_exist(recorder: Recorder) -> None:
+def test_every_query_reads_and_selects_metrics_labels_and_values_that_exist(recorder: Recorder) -> None:
     known = served(recorder)
-    assert len([name for name in queries() if name.startswith("alert")]) >= 8
     for where, expression in queries().items():
-        names = re.findall(r"answerable_\w+", expression)
-        assert names, where
-        for name in names:
-            assert name in known, f"{where}: {name}"
-        labels = {each for name in names for each in known[name]}
-        for group in re.findall(r"by \(([^)]*)\)", expression):
-            assert set(re.split(r",\s*", group)) <= labels, where
-        for name in re.findall(r"[{,]\s*(\w+)\s*=~?\"", expression):
-            assert name in labels, where
+        selected = read(expression)
+        assert selected, where
+        assert [each for selector in selected if (each := wrong(selector, known))] == [], where
+
+
+def test_every_row_of_the_table_of_alerts_is_one() -> None:
+    rows = re.findall(r"^\| alert \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE)[0].splitlines()
+    assert len(rows) == sum(where.startswith("alert") for where in queries()) >= 8
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "max(answerable_chains_overdue",
+        "max(answerable_chains_overdue)) > 0",
+        "max(answerable_chains_overdue) >",
+        "maximum(answerable_chains_overdue)",
+        "rate(answerable_worker_events_total)",
+        "sum(answerable_worker_events_total[5m])",
+        "answerable_worker_events_total[5m]",
+        "rate(answerable_worker_events_total[5])",
+        'answerable_worker_state{worker="sentinel}',
+        "answerable_worker_state{worker=sentinel}",
+        'answerable_worker_state{worker=~"(sentinel"}',
+        "sum by worker (answerable_worker_state)",
+        "answerable_worker_state answerable_worker_state",
+        "1 > 0",
+    ],
+)
+def test_what_prometheus_would_not_take_does_not_read(expression: str) -> None:
+    with pytest.raises(PromqlError):
+        read(expression)
+
+
+@pytest.mark.parametrize(
+    ("about", "unit", "expression"),
+    [
+        ("lag in seconds", "s", "max by (worker) (answerable_worker_lag_seconds)"),
+        ("rate", None, "sum by (worker) (rate(answerable_worker_events_total[5m]))"),
+        ("rejects by reason", None, "sum by (reason) (rate(answerable_worker_rejected_total[5m]))"),
+        ("findings", None, "sum by (name) (increase(answerable_worker_findings_total[1h]))"),
+        ("spool depth, in events", None, "sum by (service) (answerable_recorder_waiting_events)"),
+        ("spool depth, in bytes", "bytes", "sum by (service) (answerable_recorder_spool_bytes)"),
+        ("oldest unsealed event", "s", "max by (service) (answerable_recorder_oldest_waiting_seconds)"),
+        ("chains overdue", None, "max(answerable_chains_overdue)"),
+    ],
+)
+def test_the_dashboard_has_a_panel_for_each_thing_that_is_watched(
+    about: str, unit: str | None, expression: str
+) -> None:
+    showing = [p for p in DASHBOARD["panels"] if expression in [t["expr"] for t in p["targets"] if not t.get("hide")]]
+    assert len(showing) == 1, about
+    if unit is not None:
+        assert showing[0]["fieldConfig"]["defaults"]["unit"] == unit
 
 
 def test_every_panel_is_about_something_and_stands_alone() -> None:
@@ -117,7 +188,7 @@ def test_a_worker_s_figures_are_what_it_did() -> None:
 
 def test_whatever_an_alert_counts_is_there_at_0_before_the_first_of_it() -> None:
     alerts = {name.removeprefix("alert "): query for name, query in queries().items() if name.startswith("alert")}
-    named = set(re.findall(r'name=~"([^"]+)"', alerts["FindingOpened"])[0].replace("\\|", "|").split("|"))
+    named = set(re.findall(r'name=~"([^"]+)"', alerts["FindingOpened"])[0].split("|"))
     assert len(named) > 3
     assert named <= {each.name for each in REASONS.values()}
     value = Health("materializer").registry.get_sample_value
