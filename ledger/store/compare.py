@@ -19,6 +19,7 @@ from ledger.format.content import Content, decode_content
 from ledger.format.hashing import content_digest
 from ledger.ports import Bounds, Record
 from ledger.store.connect import connect, translated
+from ledger.store.dated import misdated
 from ledger.store.migrations import LIVE
 from ledger.store.natural import ROWS, Column, Rows
 from ledger.store.rebuild import Progress, Readable, drop_schema, refill
@@ -133,7 +134,7 @@ def side_by_side(live: psycopg.Connection[Any], made: psycopg.Connection[Any], s
         difference, counts[rows.table] = _first(live, made, rows)
         if difference is not None:
             return Compared(counts, difference)
-    difference = _misstated(live) or _unswept(live)
+    difference = _misstated(live) or _unswept(live) or _misdated(live)
     if difference is None:
         difference, counts["contents"] = _contents(live, made, schemas)
     return Compared(counts, difference)
@@ -187,17 +188,24 @@ def _unswept(live: psycopg.Connection[Any]) -> Difference | None:
     return Difference("events", "changed", {"event_id": str(row[0]), "digest": row[1].hex()}, ("payload",))
 
 
+def _misdated(live: psycopg.Connection[Any]) -> Difference | None:
+    """A row that says otherwise than the seals, which are those of the log, since when it holds, or that it holds no more."""
+    wrong = misdated(live)
+    return None if wrong is None else Difference(wrong.table, "changed", wrong.key, (wrong.column,))
+
+
 def _contents(
     live: psycopg.Connection[Any], made: psycopg.Connection[Any], schemas: Schemas
 ) -> tuple[Difference | None, int]:
     """Contents prove themselves by their digests. One that the log has must be there. One that it has no more may be there (it
-    is found out as ``unauthorized_erasure``), unless its erasure was swept.
+    is found out as ``unauthorized_erasure``), unless its erasure was swept. It came no later than the first copy that the log
+    has; earlier it may have come, for a log that is compacted forgets the earlier ones.
     """
     count = 0
     with made.transaction():
         expected = _in_order(made, _CONTENT_KEYS)
         due = next(expected, None)
-        for name, digest, value, media_type, subjects, swept in _in_order(live, _CONTENTS):
+        for name, digest, value, media_type, subjects, came, swept in _in_order(live, _CONTENTS):
             tenant = name or "(no name)"  # its row of names was taken away
             here = (tenant.encode(), digest)
             if due is not None and _place(due) < here:
@@ -205,6 +213,8 @@ def _contents(
             if wrong := _wrong(Content(tenant, b"", media_type, subjects, b""), digest, value, schemas):
                 return _of_content("changed", (tenant, digest), wrong), count
             if due is not None and _place(due) == here:
+                if came > due[2]:
+                    return _of_content("changed", due, ("append_time",)), count
                 due = next(expected, None)
             elif swept:
                 return _of_content("added", (tenant, digest)), count
@@ -261,8 +271,8 @@ select s.event_id, s.digest, l.digest, s.at from sightings s join seals l on l.i
 """Which seal of a row of ``events`` is the first is a matter of the order of arrival, so sightings have no counterpart to be
 read beside. A fork's two seals share their findings: they are left out."""
 _CONTENTS: Final = b"""
-select t.name, c.digest, c.value, c.media_type, c.subjects,
+select t.name, c.digest, c.value, c.media_type, c.subjects, c.append_time,
     exists (select from erasures x where not x.is_event and x.swept and x.tenant = c.tenant and x.digest = c.digest)
   from contents c left join names t on t.id = c.tenant order by t.name collate "C", c.digest"""
 _CONTENT_KEYS: Final = b"""
-select t.name, c.digest from contents c join names t on t.id = c.tenant order by t.name collate "C", c.digest"""
+select t.name, c.digest, c.append_time from contents c join names t on t.id = c.tenant order by t.name collate "C", c.digest"""

@@ -132,4 +132,7 @@ class PostgresContents(Owner):
 
 
 _BARE: Final = "unauthorized_erasure"
-_INSERT: Final = "insert into contents values (%s, %s, %s, %s, %s, %s) on conflict do nothing"
+_INSERT: Final = (
+    "insert into contents as c values (%s, %s, %s, %s, %s, %s) on conflict (tenant, digest)"
+    " do update set append_time = excluded.append_time where c.append_time > excluded.append_time"
+)

@@ -35,7 +35,8 @@ def note(connection: psycopg.Connection, batch: VerifiedBatch, tenant: int) -> b
     if rows:
         connection.cursor().executemany(
             "insert into erasures (tenant, digest, event_id, event_digest, append_time, is_event)"
-            " values (%s, %s, %s::uuid, %s, %s, %s) on conflict do nothing",
+            " values (%s, %s, %s::uuid, %s, %s, %s) on conflict (tenant, digest, event_digest, is_event)"
+            " do update set append_time = least(erasures.append_time, excluded.append_time)",
             rows,
         )
     return any(row[-1] for row in rows)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from ledger.ports import Opened, Record
+from ledger.store.dated import date_chain
 from ledger.trust.chain import ChainFinding
 from ledger.trust.verdict import VerifiedBatch
 
@@ -77,11 +78,13 @@ def close_all(connection: psycopg.Connection, closed: Iterable[tuple[int, ChainF
         )
 
 
-def forget_seal(connection: psycopg.Connection, chain: int, number: int) -> None:
-    """Removes what was found about the seals of one number and their events by themselves."""
+def forget_seal(connection: psycopg.Connection, chain: int, number: int, digest: bytes) -> None:
+    """Removes what was found about a seal that went, and its events, by themselves; what another of that number holds stays."""
     connection.execute(
-        f"delete from findings where chain = %s and number = %s and not {_OF_CHAINS}",  # noqa: S608
-        [chain, number],
+        f"delete from findings f where chain = %s and number = %s and not {_OF_CHAINS} and case when event_id is null"  # noqa: S608
+        " then digest = %s else not exists (select from seals s where s.chain = f.chain and s.number = f.number"
+        " and position(f.digest in s.leaves) > 0) end",
+        [chain, number, digest],
     )
 
 
@@ -97,3 +100,4 @@ def replace_chain(
     gone = [stored[each] for each in stored.keys() - now]
     connection.execute("delete from findings where id = any(%s)", [gone])
     open_all(connection, [of_chain(each, tenant, chain, at) for each in now - stored.keys()])
+    date_chain(connection, chain)

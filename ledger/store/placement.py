@@ -20,6 +20,7 @@ from ledger.ports import Opened
 from ledger.store import chains, copies, erasures, findings, sighted
 from ledger.store.chains import Chains, Held
 from ledger.store.copies import Copy
+from ledger.store.dated import date_near
 from ledger.store.names import Names
 from ledger.store.rows import names_in
 from ledger.trust.chain import advance, mark_of, needs
@@ -128,6 +129,8 @@ class Placement:
         else:
             found += self._advance(batch, held, tenant)
         findings.open_all(connection, found)
+        if batch.chain not in self._dirty:
+            date_near(connection, [(held.id, batch.seal.seal_number)])
         self.opened += findings.told(found, record, batch)
         self.rejected.update(event.reason for event in batch.refused)
         if erasures.note(connection, batch, tenant):
@@ -158,7 +161,7 @@ class Placement:
             held = self._lock(chain)
             taken.append(copies.admitted(self._connection, self._schemas, admitted.id))
             sighted.remove(self._connection, self._schemas, admitted.id)
-            findings.forget_seal(self._connection, held.id, number)
+            findings.forget_seal(self._connection, held.id, number, seal_digest)
             self._dirty[chain] = (held.id, admitted.append_time)
         return [copy for copy in taken if copy is not None]
 

@@ -34,6 +34,7 @@ from ledger.store import (
 from ledger.store.chains import Chains, Held
 from ledger.store.connect import translated
 from ledger.store.copies import Copy
+from ledger.store.dated import date_near
 from ledger.store.names import Names
 from ledger.store.nodes import Reading
 from ledger.store.owner import Owner
@@ -265,7 +266,7 @@ class PostgresProjection(Owner):
         connection = self._commits
         self._check_plain(flush)
         locked = self._held.lock(connection, [packed.batch.chain for packed in flush.packed], flush.names)
-        now, found, closed, told = _step(flush.packed, locked)
+        now, found, closed, told, shown = _step(flush.packed, locked)
         connection.cursor().executemany(
             placement.INSERT_SEAL,
             [
@@ -283,6 +284,7 @@ class PostgresProjection(Owner):
         findings.close_all(connection, closed)
         copies.keep(connection, [(Copy(record, 1), verdict) for record, verdict in flush.refused])
         chains.save(connection, {chain: (locked[chain], after) for chain, after in now.items()})
+        date_near(connection, shown)
         refused = Counter(verdict.reason for _, verdict in flush.refused)
         refused.update(event.reason for each in flush.packed for event in each.batch.refused)
         events = sum(len(each.batch.events) for each in flush.packed)
@@ -309,12 +311,22 @@ _EXACT: Final = UNTIMELY | {"bad_payload"}
 
 def _step(
     packed: Sequence[_Packed], locked: Mapping[Chain, Held]
-) -> tuple[dict[Chain, Held], list[findings.Finding], list[tuple[int, ChainFinding, int]], list[Opened]]:
-    """Moves every chain on; raises ``_NotPlain`` where a seal lands among those that are there."""
+) -> tuple[
+    dict[Chain, Held],
+    list[findings.Finding],
+    list[tuple[int, ChainFinding, int]],
+    list[Opened],
+    list[tuple[int, int]],
+]:
+    """Moves every chain on; raises ``_NotPlain`` where a seal lands among those that are there.
+
+    The last are the places where something may have another date now: most seals are shown nothing by.
+    """
     now: dict[Chain, Held] = {}
     opened: list[findings.Finding] = []
     closed: list[tuple[int, ChainFinding, int]] = []
     told: list[Opened] = []
+    shown: list[tuple[int, int]] = []
     for each in packed:
         batch, chain = each.batch, each.batch.chain
         held = now.get(chain) or locked[chain]
@@ -328,4 +340,6 @@ def _step(
         opened += found
         told += findings.told(found, each.record, batch)
         closed += [(held.id, one, batch.append_time) for one in step.closed]
-    return now, opened, closed, told
+        if step.opened or step.closed or step.state.closed_at is not None:
+            shown.append((held.id, mark.number))
+    return now, opened, closed, told, shown

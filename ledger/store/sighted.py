@@ -107,6 +107,7 @@ def remove(connection: psycopg.Connection, schemas: Schemas, seal: int) -> None:
     connection.execute("delete from rejected where seal = %s and at >= 0", [seal])
     connection.execute("delete from seals where id = %s", [seal])
     connection.execute(_UNERASE, [ids])
+    connection.execute(_DATE_ERASURES, [ids])
     link(connection, schemas, ids)
 
 
@@ -199,4 +200,11 @@ where (e.event_id, e.digest, e.seal, e.at) = (s.event_id, s.digest, s.seal, s.at
 _UNERASE: Final = """
 delete from erasures x where not swept and event_id = any(%s) and not exists
     (select from events e where (e.event_id, e.digest) = (x.event_id, x.event_digest) and effective)
+"""
+_DATE_ERASURES: Final = """
+update erasures x set append_time = d.at
+  from (select e.event_id, e.digest, min(s.append_time) as at
+          from (select event_id, digest, seal from events union all select event_id, digest, seal from sightings) e
+          join seals s on s.id = e.seal where e.event_id = any(%s) group by 1, 2) d
+ where (x.event_id, x.event_digest) = (d.event_id, d.digest) and x.append_time <> d.at
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from ledger.store.compare import SCHEMA, Compared, Difference, compare, side_by_
 from ledger.store.connect import connect
 from ledger.store.migrations import LIVE
 from ledger.store.rebuild import refill
+from tests.contract.uncompared import COLUMNS, WHOLE
 from tests.services import Databases
 from tests.services.forge import EMPTY, LEDGER, START, Cause, Forge, Trust, blank, signer
 from tests.services.stand import Stand, migrated
@@ -74,6 +76,12 @@ def filled(url: str) -> Log:
     stand.put(again, again.seal(again.open(), prompt), partition=3)
     limited = Forge(name="limited")
     stand.put(limited, limited.seal(limited.make("token_issuance", token), issued, prompt), partition=3)
+    forked = Forge(name="beta", tenant="other")
+    forked.chain_id = bytes(15) + b"1"
+    stand.put(forked, forked.seal(forked.open()), partition=1)
+    other = copy.deepcopy(forked)  # the later seal comes first
+    stand.put(forked, forked.seal(forked.make()), partition=1, at=START + 9_000_000)
+    stand.put(other, other.seal(other.make(), other.make()), partition=2, at=START + 8_000_000)
     stand.contents.sweep()
     stand.contents.swept([("acme", ERASED[0][-32:])])
     log.records = [*stand.taken]
@@ -191,7 +199,15 @@ PROMPT = "kind = (select id from names where name = 'prompt') and agent is not n
         (["update contents set value = value || '\\x00'"], "contents", "changed", ("value",)),
         (["update contents set subjects = '{}'"], "contents", "changed", ("subjects",)),
         (["update contents set media_type = 'x'"], "contents", "changed", ("media_type",)),
+        (["update contents set append_time = 9000000000000000000"], "contents", "changed", ("append_time",)),
         (["delete from contents"], "contents", "deleted", ()),
+        (["update findings set opened_at = 9000000000000000000 where name = 'fork'"], "findings", "changed", ("opened_at",)),
+        (["update findings set opened_at = opened_at - 1 where name = 'gap'"], "findings", "changed", ("opened_at",)),
+        (["update findings set opened_at = 0 where name = 'unauthorized_kind'"], "findings", "changed", ("opened_at",)),
+        (["insert into findings (name, tenant, chain, number, digest, opened_at, closed_at) select 'fork', tenant, chain, number, digest, 1, 2 from findings where name = 'fork' limit 1"], "findings", "changed", ("closed_at",)),
+        (["update erasures set append_time = append_time + 1 where is_event"], "erasures", "changed", ("append_time",)),
+        (["update erasures set append_time = append_time - 1 where not is_event"], "erasures", "changed", ("append_time",)),
+        (["update rejected set append_time = append_time + 1 where at >= 0"], "rejected events", "changed", ("append_time",)),
     ],
 )  # fmt: skip
 def test_what_a_superuser_did_to_a_row_is_named(
@@ -207,6 +223,46 @@ def test_what_a_superuser_did_to_a_row_is_named(
     assert how in (None, found.how)
     assert set(columns) <= set(found.columns)
     assert found.key
+
+
+OTHER = {
+    "bigint": "coalesce({0}, 0) + 1000",
+    "boolean": "not {0}",
+    "bytea": "coalesce({0}, '') || '\\x00'",
+    "integer": "coalesce({0}, 0) + 1000",
+    "smallint": "coalesce({0}, 0) + 1000",
+    "text": "coalesce({0}, '') || 'x'",
+    "timestamp with time zone": "clock_timestamp()",
+    "uuid": "gen_random_uuid()",
+    "bigint[]": "array_append({0}, 1::bigint)",
+    "text[]": "array_append({0}, 'x')",
+    "uuid[]": "array_append({0}, gen_random_uuid())",
+}
+"""Another value than the one that is there, by type."""
+EVERY_COLUMN = b"""
+select c.relname, a.attname, format_type(a.atttypid, null), a.attidentity <> ''
+  from pg_class c join pg_attribute a on a.attrelid = c.oid
+ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+   and a.attnum > 0 and not a.attisdropped order by 1, 2"""
+SET_ASIDE = "insert into quarantine values ('ledger.events', 0, 0, 2, true, '')"
+
+
+def test_a_change_of_any_column_is_a_difference_or_there_is_a_reason_why_it_need_not_be(sides: Sides) -> None:
+    unseen = set()
+    columns = [each for each in sides.live.execute(EVERY_COLUMN).fetchall() if each[0] not in WHOLE]
+    for table, column, kind, identity in columns:
+        with sides.live.transaction(force_rollback=True), sides.made.transaction(force_rollback=True):
+            sides.live.execute("set local session_replication_role = replica")
+            for side in sides if table == "quarantine" else ():
+                side.execute(SET_ASIDE.encode())
+            if identity:
+                sides.live.execute(f"alter table {table} alter {column} drop identity".encode())
+            changed = sides.live.execute(f"update {table} set {column} = {OTHER[kind].format(column)}".encode())
+            assert changed.rowcount, f"{table} has no row to change"
+            if side_by_side(sides.live, sides.made, load_schemas()).difference is None:
+                unseen.add(f"{table}.{column}")
+    assert unseen == set(COLUMNS)
+    assert {each[0] for each in sides.live.execute(EVERY_COLUMN)} >= set(WHOLE)
 
 
 @pytest.mark.parametrize(

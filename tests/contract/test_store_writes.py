@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -172,6 +173,19 @@ def messy_records(trust: Trust) -> list[Record]:
     made += [(short, untimely.value, START + t, p) for t, p in ((60_000, 0), (95_000, 1), (40_000, 2))]
     made += [(alpha, b"junk", START + 500, p) for p in range(3)]
     return [Record(EVENTS, p, 0, at, forge.chain_id, value) for forge, value, at, p in made]
+
+
+def test_what_is_wrong_with_one_side_of_a_fork_stays_when_the_other_is_judged_again(
+    fresh: Callable[[], str], trust: Trust
+) -> None:
+    forge = Forge()
+    other = copy.deepcopy(forge)
+    sides = [forge.seal(forge.make()).value, other.seal(other.make(), other.make()).value]
+    came = [(sides[0], 20), (sides[1], 2 * HOUR), (sides[0], 10)]
+    records = [
+        Record(EVENTS, partition, 0, START + at, forge.chain_id, value) for partition, (value, at) in enumerate(came)
+    ]
+    assert len({digest_of(fresh(), trust.bundle, order, flush=1) for order in (records, records[::-1])}) == 1
 
 
 def test_a_copy_before_its_key_was_valid_takes_the_seal_away(fresh: Callable[[], str]) -> None:

@@ -10,7 +10,9 @@ import psycopg
 from ledger.format.batch import Sealed
 from ledger.ports import CONTENTS, EVENTS, Record, Tally
 from ledger.schema_files import load_schemas
+from ledger.store.connect import connect
 from ledger.store.contents import PostgresContents
+from ledger.store.dated import misdated
 from ledger.store.digest import state_digest
 from ledger.store.migrations import migrate
 from ledger.store.projection import PostgresProjection
@@ -87,11 +89,13 @@ class Stand:
 
 
 def digest_of(url: str, bundle: TrustBundle, records: Sequence[Record], *, flush: int) -> bytes:
-    """The state digest of a fresh store at ``url`` that took ``records`` in flushes of that many."""
+    """The state digest of a fresh store at ``url`` that took ``records`` in flushes of that many; it is dated right."""
     stand = Stand(url, bundle)
     try:
         for start in range(0, len(records), flush):
             stand.take(*records[start : start + flush])
+        with connect(url) as connection:
+            assert misdated(connection) is None
         return stand.digest
     finally:
         stand.close()
