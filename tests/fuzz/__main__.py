@@ -10,12 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.fuzz import corpus
-from tests.fuzz.engine import GUIDED, INTERRUPTED
+from tests.fuzz.engine import GUIDED, INTERRUPTED, served
 from tests.fuzz.targets import HTTP, MODULE_OF, load
 from tests.fuzz.targets.scratch import MEMORY
 
@@ -42,7 +42,8 @@ def main() -> int:
         print("atheris is not installed: mutations without coverage", file=sys.stderr)
     if given.choose:
         for name in given.targets:
-            print(f"{name}: {corpus.choose(load(name), _found(name))} files kept", flush=True)
+            with served() if name == HTTP else nullcontext():
+                print(f"{name}: {corpus.choose(load(name), _found(name))} files kept", flush=True)
         return 0
     failed = [name for name in given.targets if not _search(name, given)]
     if failed:
@@ -71,8 +72,6 @@ def _arguments() -> argparse.Namespace:
     given.targets = given.targets or os.environ.get("FUZZ_TARGET", "").split() or list(MODULE_OF)
     if unknown := [each for each in given.targets if each not in MODULE_OF]:
         parser.error(f"no target is called {unknown[0]}; there are {', '.join(MODULE_OF)}")
-    if given.choose:
-        given.targets = [each for each in given.targets if each != HTTP]
     return given
 
 

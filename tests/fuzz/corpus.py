@@ -17,8 +17,8 @@ CRASH: Final = "crash-"
 KEPT_FILES: Final = 60
 KEPT_BYTES: Final = 8 * 1024
 """Of all files of a target, as their number, but for those that once failed."""
-_SOURCES: Final = ("/ledger/", "/api/", "<string>")
-"""Whose lines count when cases are chosen; the strict readers are compiled from text."""
+_SOURCES: Final = ("/ledger/", "/api/", "/kafka/record/", "<string>")
+"""Whose lines count when cases are chosen: what a search is guided by, and the strict readers, which are compiled from text."""
 
 Arc = tuple[CodeType, int, int]
 

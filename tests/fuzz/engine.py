@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         target = targets.load(name)
     with ExitStack() as stack:
         if name == targets.HTTP:
-            stack.enter_context(_store())
+            stack.enter_context(served())
         case.break_hangs()
         watch = case.Watch(target)
 
@@ -123,8 +123,8 @@ def _unguided(search: Search, target: Any, first: Sequence[bytes], judged: Calla
     print(f"#{done} DONE exec/s: {done / max(1e-9, time.monotonic() - began):.0f}", file=sys.stderr, flush=True)
 
 
-def _store() -> AbstractContextManager[None]:
-    """A Postgres of this process's own under the target for HTTP."""
+def served() -> AbstractContextManager[None]:
+    """The application for the target for HTTP, over a Postgres of this process's own."""
     from ledger.embedded import EmbeddedPostgres
     from tests.fuzz.targets.requests import serving
     from tests.services.databases import Databases
