@@ -101,6 +101,7 @@ def ready(request: Request) -> Response:
     response_model=Health,
     responses={**responses(401), 503: {"model": Health, "description": "It cannot answer now"}},
     summary="What is wrong now?",
+    openapi_extra={"security": [{}]},  # beside the token's: who has none is told less
 )
 def health(request: Request, visitor: Visitor) -> Response:
     """Everything that is wrong while it is wrong, also what does not keep it from answering. 503 only while it cannot answer."""
