@@ -20,10 +20,10 @@ class Misdated(NamedTuple):
     column: str
 
 
-def date_near(connection: psycopg.Connection[Any], places: list[tuple[int, int]]) -> None:
-    """Dates what is open next to a seal that was admitted, by chain and number: after the runs of its chain were saved."""
+def date_near(connection: psycopg.Connection[Any], places: list[tuple[int, int, int]]) -> None:
+    """Dates what is open next to an admitted seal (chain, number, append time), after the runs of its chain were saved."""
     if places:
-        given = [{"chain": chain, "number": number} for chain, number in places]
+        given = [{"chain": chain, "number": number, "at": at} for chain, number, at in places]
         connection.cursor().executemany(_NEAR.encode(), given)
 
 
@@ -77,8 +77,9 @@ _CHAIN: Final = _DATE.format("and f.chain = %(chain)s")
 _NEAR: Final = _DATE.format("""and f.chain = %(chain)s and f.number = any(array[
         %(number)s, %(number)s + 1, 0,
         (select closed_at from chains where id = %(chain)s),
-        (select stop + 1 from runs where chain = %(chain)s and start < %(number)s order by start desc limit 1)]::bigint[])""")
-"""Its own number and the next one's, the gaps on both sides, and what came after the end."""
+        (select stop + 1 from runs where chain = %(chain)s and start < %(number)s order by start desc limit 1)]::bigint[])
+   and (f.name <> 'sealed_after_close' or f.number = %(number)s or f.opened_at >= %(at)s)""")
+"""Its own number and the next one's, the gaps on both sides, and what came after the end: not anew for each."""
 
 _CHECKS: Final = (
     (

@@ -130,7 +130,7 @@ class Placement:
             found += self._advance(batch, held, tenant)
         findings.open_all(connection, found)
         if batch.chain not in self._dirty:
-            date_near(connection, [(held.id, batch.seal.seal_number)])
+            date_near(connection, [(held.id, batch.seal.seal_number, batch.append_time)])
         self.opened += findings.told(found, record, batch)
         self.rejected.update(event.reason for event in batch.refused)
         if erasures.note(connection, batch, tenant):

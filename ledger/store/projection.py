@@ -316,7 +316,7 @@ def _step(
     list[findings.Finding],
     list[tuple[int, ChainFinding, int]],
     list[Opened],
-    list[tuple[int, int]],
+    list[tuple[int, int, int]],
 ]:
     """Moves every chain on; raises ``_NotPlain`` where a seal lands among those that are there.
 
@@ -326,7 +326,7 @@ def _step(
     opened: list[findings.Finding] = []
     closed: list[tuple[int, ChainFinding, int]] = []
     told: list[Opened] = []
-    shown: list[tuple[int, int]] = []
+    shown: list[tuple[int, int, int]] = []
     for each in packed:
         batch, chain = each.batch, each.batch.chain
         held = now.get(chain) or locked[chain]
@@ -341,5 +341,5 @@ def _step(
         told += findings.told(found, each.record, batch)
         closed += [(held.id, one, batch.append_time) for one in step.closed]
         if step.opened or step.closed or step.state.closed_at is not None:
-            shown.append((held.id, mark.number))
+            shown.append((held.id, mark.number, batch.append_time))
     return now, opened, closed, told, shown

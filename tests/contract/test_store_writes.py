@@ -188,6 +188,17 @@ def test_what_is_wrong_with_one_side_of_a_fork_stays_when_the_other_is_judged_ag
     assert len({digest_of(fresh(), trust.bundle, order, flush=1) for order in (records, records[::-1])}) == 1
 
 
+def test_what_came_after_the_end_of_a_chain_is_dated_alike_in_any_order(fresh: Callable[[], str], trust: Trust) -> None:
+    forge = Forge()
+    values = [forge.seal(*made).value for made in ([forge.make()], [forge.close()], [forge.make()], [forge.make()])]
+    records = [
+        Record(EVENTS, partition, 0, START + at, forge.chain_id, value)
+        for partition, (value, at) in enumerate(zip(values, (10, 40, 30, 20), strict=True))
+    ]
+    orders = (records, records[::-1], [records[each] for each in (3, 1, 0, 2)])
+    assert len({digest_of(fresh(), trust.bundle, order, flush=1) for order in orders}) == 1
+
+
 def test_a_copy_before_its_key_was_valid_takes_the_seal_away(fresh: Callable[[], str]) -> None:
     trust = Trust().key(signer("alpha"), valid_from=START + HOUR)
     stand, forge = Stand(fresh(), trust.bundle), Forge()
