@@ -111,11 +111,13 @@ def uses_among(names: Iterable[str]) -> set[str]:
     return {each for each in names if each.startswith(("oversight_use:", RELIED))}
 
 
-def reused(nodes: Iterable[Node]) -> set[str]:
-    """The names to which the uses of those approvals answer that allow so many and that several actions may rely on: of what
-    came of these it depends which use another is."""
+def reused(nodes: Iterable[Node], own: Collection[str] | None = None) -> set[str]:
+    """The names to which the uses of those approvals answer that several actions may rely on: of what came of these it depends
+    which use another is. ``own`` are the names of the action asked about, for which approvals that refer to it count too; without
+    it only those count that allow so many uses, by which somebody may be accused."""
     names: dict[str, str] = {}
-    limited: set[str] = set()
+    wanted: set[str] = set()
+    several: set[str] = set()
     relying: list[tuple[ApiAction, Node]] = []
     for node in nodes:
         fact = node.fact if node.effective and node.kind in ("api_action", "oversight") else None
@@ -123,17 +125,19 @@ def reused(nodes: Iterable[Node]) -> set[str]:
             names |= dict.fromkeys(
                 (f"oversight_use:{fact.oversight_id}", *relied_on([node.event_id])), fact.oversight_id
             )
-            if fact.uses_allowed is not None:
-                limited.add(fact.oversight_id)
+            if own is not None or fact.uses_allowed is not None:
+                wanted.add(fact.oversight_id)
+            if own and f"action:{fact.reference}" in own:
+                several.add(fact.oversight_id)
         elif isinstance(fact, ApiAction):
             relying.append((fact, node))
     actions: dict[str, set[str]] = {}
     runs: dict[str, set[bytes | None]] = {}
-    for fact, node in relying if limited else ():
+    for fact, node in relying if wanted else ():
         for name in names.keys() & _uses(node):
             actions.setdefault(names[name], set()).add(fact.action_id)
             runs.setdefault(names[name], {None}).add(node.header.execution_id)
-    several = {each for each in limited if len(actions.get(each, ())) > 1 or len(runs.get(each, ())) > 2}
+    several |= {each for each in wanted if len(actions.get(each, ())) > 1 or len(runs.get(each, ())) > 2}
     return {name for name, oversight in names.items() if oversight in several}
 
 

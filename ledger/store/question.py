@@ -35,7 +35,6 @@ from ledger.attribution.surroundings import (
     relied_on,
     reused,
     surrounding,
-    uses_among,
 )
 from ledger.format.kinds import ApiAction, Oversight, digests_of
 from ledger.store.arrays import of_ids, of_plain
@@ -222,18 +221,16 @@ class Question:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
         names, most = self._names_beside(near), self.limits.beside + 2
-        uses = uses_among(self._beside[1])
         self.by_keys(names, most, near)
         self.take(self._aside)
         if any(each.startswith("oversight:") for each in self._looked):
             more = beside_cited(self._looked, self.decoded.values(), self._approvers())
             self.by_keys(more - names - self._looked, most, near)
-            uses |= uses_among(more)
         self._count_uses(near)
-        if uses:
-            own = {name for node in self.decoded.values() if node.event_id == near for name in account_names(node)}
-            while new := accounts_beside(own, self.decoded.values()):
-                own |= new
+        own = {name for node in self.decoded.values() if node.event_id == near for name in account_names(node)}
+        while own and (new := accounts_beside(own, self.decoded.values())):
+            own |= new
+        if uses := reused(self.decoded.values(), own):
             self.accounts_of_uses(uses, near, own)
 
     def accounts_of_uses(self, uses: Collection[str], near: bytes, own: Collection[str] = ()) -> None:
