@@ -86,6 +86,7 @@ def run(app: FastAPI, listening: socket.socket, announce: Callable[[], None] | N
     config = uvicorn.Config(
         app,
         http=Protocol,
+        log_config=None,  # its lines are as all others of the process (``ledger.cli.lines``)
         log_level="warning",
         access_log=False,
         server_header=False,
