@@ -371,7 +371,7 @@ def test_whatever_else_fails_is_told_and_tried_again(url: str, trust: Trust) -> 
         return worker.health.snapshot.records == 1
 
     run_until(worker, done)
-    assert "ZeroDivisionError: nobody thought of it" in told
+    assert "ZeroDivisionError" in told
     assert worker.health.snapshot.detail == ""
     to.close()
 
