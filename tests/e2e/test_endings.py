@@ -70,6 +70,11 @@ def lives(pid: int) -> bool:
         return False
 
 
+def _heeds_interrupts() -> None:
+    """A shell lets what it starts in the background ignore SIGINT, and so whatever that starts: these tests perhaps among it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("verb", "ending", "status"),
     [
@@ -89,6 +94,7 @@ def test_nothing_is_left(place: Path, verb: str, ending: signal.Signals, status:
             env=environment(place),
             stdout=output,
             stderr=output,
+            preexec_fn=_heeds_interrupts,  # noqa: PLW1509 - it sets a signal and nothing else
         )
     try:
         # Postgres runs: any moment from then on is as good as another.

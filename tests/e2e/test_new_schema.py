@@ -180,6 +180,8 @@ def test_a_new_schema_comes_while_events_flow_and_each_is_materialized_once_and_
         parts[name].end()
         parts[name] = Part(functools.partial(makes[name], new))
         flow.goes_on()
+        if name == order[0] == "publisher":
+            until(lambda: bool(flow.unread))
     until(lambda: flow.rows(_BY_SCHEMA, new.by_name["prompt"].frame)[0][0] > 10)
     for each in (steady, parts["publisher"]):
         each.end()
