@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 import psycopg
 
@@ -132,3 +132,11 @@ def lineage(url: str, now: int = START) -> PostgresLineage:
             yield connection
 
     return PostgresLineage(connect, reading(url), lambda: now)
+
+
+@contextmanager
+def asking(url: str, now: int = START) -> Iterator[PostgresLineage]:
+    """The same for many questions: all of them on one connection, which plans each statement once."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.prepare_threshold = 0
+        yield PostgresLineage(lambda: nullcontext(connection), reading(url), lambda: now)

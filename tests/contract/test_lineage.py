@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -12,9 +13,10 @@ from ledger.attribution.explain import explain
 from ledger.attribution.graph import graph_of, node_link
 from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
+from ledger.store.lineage import PostgresLineage
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 from tests.attribution.shown import show
-from tests.attribution.stored import lineage, store
+from tests.attribution.stored import asking, lineage, store
 from tests.services.databases import Databases
 
 
@@ -31,13 +33,21 @@ def told(postgres: Databases) -> tuple[str, dict[str, Story]]:
     return url, stories
 
 
+@pytest.fixture(scope="module")
+def source(told: tuple[str, dict[str, Story]]) -> Iterator[PostgresLineage]:
+    with asking(told[0]) as source:
+        yield source
+
+
 @pytest.mark.parametrize("path", stored_files(), ids=lambda path: path.stem)
-def test_the_store_gives_the_answer_that_the_whole_story_gives(path: Path, told: tuple[str, dict[str, Story]]) -> None:
-    url, stories = told
+def test_the_store_gives_the_answer_that_the_whole_story_gives(
+    path: Path, told: tuple[str, dict[str, Story]], source: PostgresLineage
+) -> None:
+    _, stories = told
     story = stories[path.stem]
     for asked in story.expected:
         event_id = story.events[asked.asked].made.event_id
-        answer = who_triggered(lineage(url), path.stem, event_id, limits=story.limits, house=story.house)
+        answer = who_triggered(source, path.stem, event_id, limits=story.limits, house=story.house)
         expected = explain(story.subgraph(asked.asked), story.house)
         shown, wanted = show(story, answer), show(story, expected)
         found = shown.pop("finding")

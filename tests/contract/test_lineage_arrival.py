@@ -15,7 +15,7 @@ from ledger.attribution.json_form import to_json
 from ledger.ports import Record
 from ledger.store.migrations import migrate
 from tests.attribution.scenario import SECOND, Story, read_scenario, story_files
-from tests.attribution.stored import add_all_people, erasure_of, fill, lineage, records_of, trust_of
+from tests.attribution.stored import add_all_people, asking, erasure_of, fill, lineage, records_of, trust_of
 from tests.services.databases import Databases
 
 TOLD = ("human_edit_midway", "memory_of_weeks_ago", "schedule_whose_owner_left", "two_people_in_one_conversation")
@@ -69,12 +69,12 @@ def shuffled(told: Sequence[Story], seed: int) -> list[list[Record]]:
 
 
 def asked(url: str, told: Sequence[Story]) -> dict[str, Any]:
-    source = lineage(url)
-    return {
-        f"{story.tenant}/{name}": to_json(who_triggered(source, story.tenant, event.made.event_id))
-        for story in told
-        for name, event in story.events.items()
-    }
+    with asking(url) as source:
+        return {
+            f"{story.tenant}/{name}": to_json(who_triggered(source, story.tenant, event.made.event_id))
+            for story in told
+            for name, event in story.events.items()
+        }
 
 
 def test_no_order_of_arrival_and_no_partition_changes_an_answer(postgres: Databases) -> None:
@@ -145,8 +145,9 @@ def test_as_of_a_time_is_the_answer_of_a_store_that_got_no_more_than_the_log_hel
             event = told.events[name].made.event_id
             if not any(told.events[name].made.event.header in (record.value or b"") for record in held(records, until)):
                 continue
-            then = of_then(who_triggered(lineage(whole), told.tenant, event, as_of=until))
-            assert differing(then, of_then(who_triggered(lineage(part), told.tenant, event))) == [], (name, until)
+            with asking(whole) as source, asking(part) as other:
+                then = of_then(who_triggered(source, told.tenant, event, as_of=until))
+                assert differing(then, of_then(who_triggered(other, told.tenant, event))) == [], (name, until)
             compared += 1
             answers.add(str(then))
         postgres.drop(part)

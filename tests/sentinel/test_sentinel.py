@@ -26,7 +26,7 @@ from ledger.store.survey import Asked, survey
 from ledger.store.sweeping import sweep
 from ledger.trust.bundle import TrustBundle
 from tests.attribution.scenario import Story, read_scenario
-from tests.attribution.stored import add_people, erasure_of, lineage, records_of, store
+from tests.attribution.stored import add_people, asking, erasure_of, records_of, store
 from tests.contract.test_lineage import stored_files
 from tests.sentinel.sweeping import connected, sentinel
 from tests.services.databases import Databases
@@ -53,7 +53,6 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 def test_every_event_of_consequence_is_judged_as_it_is_answered(told: Told) -> None:
     url, _, _ = told
-    source = lineage(url)
     judged = rows(
         url,
         "select t.name, e.event_id, j.class, j.reason from events e join names t on t.id = e.tenant join names k on k.id = e.kind"
@@ -68,11 +67,12 @@ def test_every_event_of_consequence_is_judged_as_it_is_answered(told: Told) -> N
     for tenant, event_id, rule in found:
         held.setdefault((tenant, event_id), set()).add(rule)
     assert len(judged) > 100
-    for tenant, event_id, class_, reason in judged:
-        answer = who_triggered(source, tenant, event_id.bytes)
-        assert (class_, reason) == (answer.class_, answer.reasons[0] if class_ == "unattributed" else None), tenant
-        if answer.events[0] == event_id.bytes:
-            assert held.pop((tenant, event_id), set()) == {each.rule for each in answer.contradictions}, tenant
+    with asking(url) as source:
+        for tenant, event_id, class_, reason in judged:
+            answer = who_triggered(source, tenant, event_id.bytes)
+            assert (class_, reason) == (answer.class_, answer.reasons[0] if class_ == "unattributed" else None), tenant
+            if answer.events[0] == event_id.bytes:
+                assert held.pop((tenant, event_id), set()) == {each.rule for each in answer.contradictions}, tenant
     assert not held
 
 
