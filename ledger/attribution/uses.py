@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from ledger.attribution.answer import MoreUses
 from ledger.attribution.links import SAME, namespace_of, runs_apart
 from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.uniting import Sets, unite
 from ledger.format.kinds import ApiAction, Oversight
 
 CALLED: Final = frozenset({"resource", "intermediary"})
@@ -89,7 +90,7 @@ class _Actions:
     def __init__(self, index: Index, accounts: Iterable[Node]) -> None:
         self._index = index
         self._citing = _citing(index)
-        self._first: dict[Ref, Ref] = {}
+        self._sets: Sets[Ref] = {}
         self._unsure: dict[Ref, list[Ref]] = {}
         self._ids: set[str] = set()
         self._met = {node.ref: node for node in accounts}
@@ -102,12 +103,10 @@ class _Actions:
 
     def of(self, ref: Ref) -> Ref:
         """The event that stands for the action of an account."""
-        while (known := self._first.get(ref, ref)) != ref:
-            ref = known
-        return ref
+        return min(self._sets.get(ref, (ref,)))
 
     def accounts(self, root: Ref) -> list[Node]:
-        return sorted((node for ref, node in self._met.items() if self.of(ref) == root), key=_place)
+        return sorted((self._met[ref] for ref in self._sets.get(root, (root,))), key=_place)
 
     def may_be(self, root: Ref) -> set[Ref]:
         """The actions of which one is that of accounts of which none says it; none where it is known."""
@@ -147,9 +146,7 @@ class _Actions:
         return nodes
 
     def _united(self, node: Node, other: Node) -> Node:
-        one, two = sorted((self.of(node.ref), self.of(other.ref)))
-        if one != two:
-            self._first[two] = one
+        unite(self._sets, node.ref, other.ref)
         return node
 
 
