@@ -13,8 +13,9 @@ from fastapi import FastAPI
 
 from api.access import Tokens, check_address
 from api.app import create_app
+from api.dealing import Dealer, Taker
 from api.protocol import Protocol
-from api.sockets import listen, share
+from api.sockets import bind, listen
 from api.store import Store
 from api.workers import run_workers
 from ledger import wiring
@@ -45,21 +46,34 @@ def serve(settings: Settings, ready: Callable[[str], None] = lambda _: None, *, 
     """
     app = application(settings)
     check_address(settings.api_host, app.state.tokens)
-    listening = listen(settings.api_host, settings.api_port)
-    host, port = listening.getsockname()[:2]
+    bound = bind(settings.api_host, settings.api_port)
+    host, port = bound.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    told = _once(lambda: ready(url))
     tune_collector()
+    with bound:
+        run(app, bound, _once(lambda: ready(url)), workers=workers)
+
+
+def run(app: FastAPI, bound: socket.socket, announce: Callable[[], None], *, workers: int = 1) -> None:
+    """Serves on one socket until SIGTERM or SIGINT: in this process, or in so many, and one more that accepts for them.
+    ``announce`` is called when requests are accepted.
+
+    Raises ``ConfigurationError`` where somebody else listens on the address.
+    """
+    listen(bound)
     if workers == 1:
-        with listening:
-            run(app, listening, told)
+        _Announcing(_config(app), announce).run(sockets=[bound])
         return
-    sockets = share(listening, workers)
+    dealer = Dealer(bound, workers)
 
     def work(number: int) -> None:
-        run(app, sockets[number], told if number == 0 else None)
+        if number == workers:
+            dealer.deal()
+        bound.close()  # this fork's: who ends slowly keeps nobody's port
+        first = announce if number == 0 else _nothing
+        _Dealt(_config(app), first, dealer.channel(number)).run(sockets=[])
 
-    run_workers(workers, work, 2 * GRACE_SECONDS, app.state.metrics.replaced)
+    run_workers(workers + 1, work, 2 * GRACE_SECONDS, app.state.metrics.replaced)
 
 
 def _once(tell: Callable[[], None]) -> Callable[[], None]:
@@ -74,6 +88,9 @@ def _once(tell: Callable[[], None]) -> Callable[[], None]:
     return telling
 
 
+def _nothing() -> None: ...
+
+
 def tune_collector() -> None:
     """What is loaded now is never looked at again, and the rest seldom: hardly anything of an answer is cyclic."""
     gc.collect()
@@ -81,9 +98,8 @@ def tune_collector() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
-def run(app: FastAPI, listening: socket.socket, announce: Callable[[], None] | None = None) -> None:
-    """Serves on one socket until SIGTERM or SIGINT; ``announce`` is called when requests are accepted."""
-    config = uvicorn.Config(
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=Protocol,
         log_config=None,  # its lines are as all others of the process (``ledger.cli.lines``)
@@ -94,7 +110,6 @@ def run(app: FastAPI, listening: socket.socket, announce: Callable[[], None] | N
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
     )
-    _Announcing(config, announce or (lambda: None)).run(sockets=[listening])
 
 
 class _Announcing(uvicorn.Server):
@@ -108,3 +123,22 @@ class _Announcing(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._announce()
+
+
+class _Dealt(_Announcing):
+    """A server of connections that another process accepts."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], channel: socket.socket) -> None:
+        super().__init__(config, announce)
+        self._channel = channel
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._taker = Taker(self._channel, self._protocol)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._taker.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> Protocol:
+        return Protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)

@@ -1,14 +1,17 @@
-"""The API's address as sockets: one, or as many as there are processes that answer on it."""
+"""The API's address as a socket."""
 
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from typing import Final
 
 from ledger.errors import ConfigurationError
 
+BACKLOG: Final = 2048
+"""Connections that wait in the kernel until they are accepted."""
 
-def listen(host: str, port: int) -> socket.socket:
+
+def bind(host: str, port: int) -> socket.socket:
     """A socket bound to the address; raises ``ConfigurationError`` where it is taken or not ours."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -24,28 +27,13 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def share(bound: socket.socket, count: int) -> list[socket.socket]:
-    """So many listening sockets on the address of ``bound``, which nobody else listens on; that one is closed.
-
-    Raises ``ConfigurationError`` where somebody took the address meanwhile.
-    """
-    address, family = bound.getsockname(), bound.family
-    bound.close()
-    with ExitStack() as failing:
-        try:
-            shared = []
-            for _ in range(count):
-                each = failing.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of connections that have just ended
-                each.bind(address)
-                shared.append(each)
-            for each in shared:
-                each.listen(2048)
-        except OSError as error:
-            raise _refused(address[0], address[1], error) from None
-        failing.pop_all()
-    return shared
+def listen(bound: socket.socket) -> None:
+    """Listens; raises ``ConfigurationError`` where somebody else does by now: two may be bound until one listens."""
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        host, port = bound.getsockname()[:2]
+        raise _refused(host, port, error) from None
 
 
 def _refused(host: str, port: int, error: OSError) -> ConfigurationError:

@@ -1,7 +1,8 @@
 """Several processes that answer on one port, as an interpreter works one question at a time.
 
-The kernel deals new connections out to them. They are forks of one process, which answers nothing: it made the application and
-bound the sockets, so that a worker that ends by itself is replaced at once, and the connections dealt to it wait meanwhile.
+One more accepts, and deals connections out to them (``api.dealing``). All are forks of one process, which does neither: it made
+the application and bound the socket, so that one that ends by itself is replaced at once, and the connections dealt to it wait
+meanwhile.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any, Final
 
 import psycopg
 
 from api.server import tune_collector
+from api.store import Store
 from benchmarks.answer import served
 from benchmarks.clients import ask_at_once
 from benchmarks.figures import RUNS, figure, percentile
@@ -48,18 +49,14 @@ def measure(services: Services) -> None:
     _fill(url, generator, forge, [forge.open(), prompt, *_below(forge, prompt), *path])
     trusted = bundle()
 
-    @contextmanager
-    def connect() -> Iterator[psycopg.Connection]:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("set jit = off")
-            yield connection
-
-    tune_collector()  # as whoever serves these questions does
+    tune_collector()  # as whoever serves these questions does, and with its connections, kept open
+    store = Store(url)
+    store.open()
     wide = Limits(nodes=2 * DESCENDANTS)
     names = ("lineage_down_10000", "lineage_down_10000_cpu", "who_triggered_path_200_joins_3")
     times: dict[str, list[float]] = {f"{name}{when}": [] for name in names for when in ("_first", "")}
     for _ in range(RUNS + 1):  # each by a process that has read nothing, as far as it keeps anything; and once more
-        lineage = PostgresLineage(connect, Reading(load_schemas(), LEDGER, lambda: trusted), SystemClock().now)
+        lineage = PostgresLineage(store.connection, Reading(load_schemas(), LEDGER, lambda: trusted), SystemClock().now)
         for when in ("_first", ""):
             began, busy = time.perf_counter(), time.process_time()
             found = lineage_of(lineage, TENANT, prompt.event_id, "down", limits=wide)
@@ -72,6 +69,7 @@ def measure(services: Services) -> None:
             answer = who_triggered(lineage, TENANT, path[-1].event_id)
             times[f"who_triggered_path_200_joins_3{when}"].append((time.perf_counter() - began) * 1000)
             assert len(answer.triggers) == 1, answer.reasons
+    store.close()
     for name, each in times.items():
         figure(name, each[1:], "ms", 0)
     _concurrent(url, generator.asked)

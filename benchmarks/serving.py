@@ -11,9 +11,8 @@ import sys
 from api.access import Tokens
 from api.app import create_app
 from api.server import run, tune_collector
-from api.sockets import listen, share
+from api.sockets import bind
 from api.store import Store
-from api.workers import run_workers
 from benchmarks.generate import TENANT, bundle
 from tests.services.forge import LEDGER
 
@@ -23,9 +22,9 @@ def main(url: str) -> None:
     app = create_app(store=Store(url), ledger=LEDGER, tokens=Tokens(None, TENANT), bundle=lambda: trusted)
     tune_collector()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    sockets = share(listen("127.0.0.1", 0), len(os.sched_getaffinity(0)))
-    print(sockets[0].getsockname()[1], flush=True)
-    run_workers(len(sockets), lambda number: run(app, sockets[number]), 10)
+    with bind("127.0.0.1", 0) as bound:
+        port = bound.getsockname()[1]
+        run(app, bound, lambda: print(port, flush=True), workers=len(os.sched_getaffinity(0)))
 
 
 if __name__ == "__main__":

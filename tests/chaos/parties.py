@@ -293,7 +293,7 @@ def serve(task: Task, stop: threading.Event) -> int:
 
     from api.access import Tokens
     from api.app import create_app
-    from api.sockets import listen
+    from api.sockets import bind
     from api.store import Store
 
     trust = _Trust(task.trust)
@@ -305,7 +305,7 @@ def serve(task: Task, stop: threading.Event) -> int:
         open_log=lambda: open_log(task.log),
     )
     told = threading.Event()
-    with listen("127.0.0.1", 0) as listening:
+    with bind("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         tell_status(task.status, lambda: {"port": port}, told)
         config = uvicorn.Config(

@@ -19,7 +19,7 @@ from api.app import create_app
 from api.cursors import write_cursor
 from api.door import TARGET_BYTES
 from api.protocol import Protocol
-from api.sockets import listen
+from api.sockets import bind, listen
 from api.store import Store
 from ledger.schema_files import load_schemas
 from ledger.store.migrations import migrate
@@ -33,8 +33,8 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of ``app`` behind a real uvicorn on a free port."""
     config = uvicorn.Config(app, http=Protocol, log_level="error", access_log=False, ws="none", server_header=False)
     server = uvicorn.Server(config)
-    with listen("127.0.0.1", 0) as bound:
-        bound.listen()  # so that who comes before the server does waits for it
+    with bind("127.0.0.1", 0) as bound:
+        listen(bound)  # so that who comes before the server does waits for it
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:

@@ -15,7 +15,7 @@ SERVER = f"""
 from api.access import Tokens
 from api.app import create_app
 from api.server import run
-from api.sockets import listen
+from api.sockets import bind
 from api.store import Store
 from ledger.cli.lines import write_lines
 
@@ -28,7 +28,7 @@ def defect():
     raise ValueError("cannot make sense of {TEXT}") from KeyError("{TEXT}")
 
 write_lines()
-listening = listen("127.0.0.1", 0)
+listening = bind("127.0.0.1", 0)
 run(app, listening, lambda: print(listening.getsockname()[1], flush=True))
 """
 

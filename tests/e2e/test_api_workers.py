@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ from tests.seeded import ACME, Story, bundle_bytes
 from tests.waiting import until
 
 WORKERS = 3
+FORKS = WORKERS + 1
+"""They, and the one that accepts for them, which was begun last."""
 ASKED = 30
 
 
@@ -32,7 +34,7 @@ class Api(NamedTuple):
     url: str
     output: Path
 
-    def workers(self) -> list[int]:
+    def forks(self) -> list[int]:
         children = Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children").read_text().split()
         return [int(each) for each in children]
 
@@ -77,7 +79,7 @@ def api(url: str, tmp_path: Path) -> Iterator[Api]:
 
 
 def test_all_answer_on_one_port_and_any_of_them_tells_what_all_were_asked(api: Api, told: Story) -> None:
-    assert len(api.workers()) == WORKERS
+    assert len(api.forks()) == FORKS
     path = f"/v1/events/{told.outcome}/who-triggered"
     answers = {
         httpx.get(api.url + path).raise_for_status().text for _ in range(ASKED)
@@ -90,10 +92,32 @@ def test_all_answer_on_one_port_and_any_of_them_tells_what_all_were_asked(api: A
         assert "answerable_api_ready 1.0" in text
 
 
-def test_one_that_dies_is_replaced_and_the_log_says_so(api: Api, told: Story) -> None:
-    before = api.workers()
-    os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(api.workers()) == WORKERS and before[0] not in api.workers())
+def test_connections_are_dealt_evenly(api: Api) -> None:
+    with ExitStack() as kept:
+        clients = [kept.enter_context(httpx.Client()) for _ in range(4 * WORKERS)]
+        for each in clients:
+            each.get(f"{api.url}/v1/health")
+        held = connections_of(int(api.url.rpartition(":")[2]))
+        assert [len(held & inodes(pid)) for pid in api.forks()] == [4] * WORKERS + [0]
+
+
+def connections_of(port: int) -> set[str]:
+    """The inodes of the connections that have been made to a port of this machine."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {each[9] for each in lines if int(each[1].partition(":")[2], 16) == port and each[3] == "01"}
+
+
+def inodes(pid: int) -> set[str]:
+    """Of the sockets that a process holds."""
+    links = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()]
+    return {each[len("socket:[") : -1] for each in links if each.startswith("socket:[")}
+
+
+@pytest.mark.parametrize("which", [0, WORKERS], ids=["one that answers", "the one that accepts"])
+def test_one_that_dies_is_replaced_and_the_log_says_so(api: Api, told: Story, which: int) -> None:
+    before = api.forks()
+    os.kill(before[which], signal.SIGKILL)
+    until(lambda: len(api.forks()) == FORKS and before[which] not in api.forks())
     for _ in range(ASKED):
         httpx.get(f"{api.url}/v1/events/{told.outcome}", timeout=20).raise_for_status()
     output = api.output.read_text()
@@ -103,14 +127,14 @@ def test_one_that_dies_is_replaced_and_the_log_says_so(api: Api, told: Story) ->
 
 
 def test_they_end_with_their_parent_asked_or_not(api: Api, url: str, tmp_path: Path) -> None:
-    workers = api.workers()
+    workers = api.forks()
     began = time.monotonic()
     api.parent.send_signal(signal.SIGTERM)
     assert api.parent.wait(30) == 0
     assert time.monotonic() - began < 15
     assert not any(map(is_there, workers))
     with started(url, tmp_path / "other", "--workers", str(WORKERS)) as other:
-        workers = other.workers()
+        workers = other.forks()
         other.parent.kill()
         until(lambda: not any(map(is_there, workers)))
 
