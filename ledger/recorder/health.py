@@ -24,7 +24,7 @@ class Health:
     ``error`` is the last failure, None once the same attempt succeeded; ``failures`` counts all of them. ``waiting_events`` are
     in the spool and not acknowledged by the log; the oldest of them occurred at ``oldest_waiting_at``. ``dropped`` counts since
     the start. Of the spools that dead processes left, ``adopting_spools`` are being sent, ``adopted_spools`` were, and
-    ``left_spools`` cannot be read by this release.
+    ``left_spools`` cannot be read, by this release or by any.
     """
 
     problems: tuple[str, ...]
@@ -109,6 +109,6 @@ def _problems(process: Process) -> Iterator[str]:
         yield f"the log has not answered for {lasts:.0f} s"
     if untold := process.losses.untold:
         yield f"{untold} events were dropped, and the ledger does not know yet"
-    for directory, reason in state.left:
+    for directory, what in state.left:
         if directory.exists():
-            yield f"{directory} holds what another release recorded and is left to it ({reason})"
+            yield f"{directory} {what}"

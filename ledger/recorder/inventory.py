@@ -7,9 +7,12 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.recorder.spool import OWNER
+
+MEND: Final = f"write into it what stands in the {OWNER} of another spool of the service, and start the service again"
+"""What to do about a spool that nobody can adopt."""
 
 
 class SpoolSeen(NamedTuple):
@@ -35,6 +38,28 @@ def spools_below(root: Path) -> Iterator[SpoolSeen]:
         if isinstance(told, dict):
             held = None if locked is None else _place(status) in locked
             yield SpoolSeen(owner.parent, str(told.get("ledger")), str(told.get("service")), held, size)
+
+
+def damaged(root: Path) -> Iterator[tuple[Path, str]]:
+    """The spools of one service, in ``root``, that nobody can adopt, each with what is wrong, in words that follow on its name.
+
+    One without an owner is none: either nothing was recorded into it yet, or all of it is in the log.
+    """
+    for owner in sorted(root.glob(f"*/{OWNER}")):
+        if (why := _unreadable(owner)) is not None:
+            yield owner.parent, f"is adopted by nobody, for its {OWNER} {why}"
+
+
+def _unreadable(owner: Path) -> str | None:
+    try:
+        told = json.loads(owner.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None  # it was removed meanwhile, or is another account's
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except (ValueError, RecursionError):
+        return "says nothing that can be read"
+    return None if isinstance(told, dict) else "names no service"
 
 
 def unwritable(root: Path) -> str | None:

@@ -10,6 +10,7 @@ of the body begun with the frame's number (4 bytes each), the number (8 bytes), 
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from collections.abc import Iterator
@@ -30,6 +31,24 @@ HEAD: Final = len(MAGIC) + 8
 _FRAME: Final = Struct("<IIQ")
 FRAME: Final = _FRAME.size
 _LENGTH: Final = Struct("<I")
+
+
+def sync_names(directory: Path) -> None:
+    """Waits until the names in ``directory`` are on the disk: a file that was synced goes with the machine if its name was not.
+
+    Some file systems cannot be asked, and some directories may be written to and not read; there it is as the system does it.
+    """
+    try:
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(folder)
+    except OSError as failure:
+        if failure.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(folder)
 
 
 class Frame(NamedTuple):
@@ -104,6 +123,8 @@ class Journal:
         self._files = count(1)
         self._spare: Segment | None = None
         self._unsynced: list[Segment] = []
+        self._named = True
+        """Whether the names of all segments are on the disk."""
         self.bytes = 0
         self.next = 1
         self._live = self._first = self._make(segment_bytes)
@@ -148,7 +169,13 @@ class Journal:
         """
         with self.lock:
             left, live = list(self._unsynced), self._live
+            named, self._named = self._named, True
         failure: OSError | None = None
+        if not named:
+            try:
+                sync_names(self._directory)
+            except OSError as error:
+                failure, self._named = error, False
         for segment in (*left, live):
             segment.let_go()
             try:
@@ -212,9 +239,11 @@ class Journal:
     def _create(self, size: int) -> Segment:
         path = self._directory / f"{self._name}-{next(self._files):08d}.seg"
         try:
-            return Segment(path, size)
+            segment = Segment(path, size)
         except OSError as error:
             raise SpoolFailed(f"the spool cannot make {path} ({error.strerror}); free or repair the disk") from error
+        self._named = False
+        return segment
 
 
 class Cursor:

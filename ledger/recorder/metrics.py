@@ -67,6 +67,6 @@ def _gauges(health: Health, now: int) -> Iterator[tuple[str, str, float]]:
     yield "waiting_bytes", "Their bytes, with those of their contents", health.waiting_bytes
     yield "oldest_waiting_seconds", "Age of the oldest of them", age
     yield "spool_bytes", "Bytes that the spool takes on disk", health.spool_bytes
-    yield "left_spools", "Spools that this release cannot read", len(health.left_spools)
+    yield "left_spools", "Spools that cannot be read, by this release or by any", len(health.left_spools)
     yield "open_chains", "Chains that are open", len(health.open_chains)
     yield "well", "1 while events are taken and reach the log", float(health.well)

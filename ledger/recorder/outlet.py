@@ -39,7 +39,7 @@ class State:
     adopting: int = 0
     adopted: int = 0
     left: tuple[tuple[Path, str], ...] = ()
-    """Spools of dead processes that cannot be read here, and why."""
+    """Spools of dead processes that cannot be read, and what is the matter, in words that follow on their names."""
 
 
 class Outlet:

@@ -23,6 +23,7 @@ from ledger.recorder.acknowledgements import Acknowledgements
 from ledger.recorder.adoption import Left, look_over
 from ledger.recorder.chains import Chains, OpenChain, cut
 from ledger.recorder.frames import SpooledContent, SpooledEvent, read_entry, sealed_frame
+from ledger.recorder.inventory import MEND, damaged
 from ledger.recorder.losses import Losses
 from ledger.recorder.outlet import GROUP_BYTES, GROUP_ENTRIES, Abandoned, Outlet, groups
 from ledger.recorder.spool import Orphan, Spool, adopt
@@ -241,7 +242,7 @@ class Sender:
 
     def _adopt(self) -> None:
         """Sends what dead processes left: contents, sealed bytes as they are, then their unsealed events in new chains. What
-        this release cannot read is left as it is, and told.
+        this release cannot read, or nobody, is left as it is, and told.
         """
         self.state.doing = "adopting"
         ledger, service = self._owner
@@ -251,9 +252,12 @@ class Sender:
         for orphan, _ in left.unreadable:
             orphans.remove(orphan)
             orphan.close(delete=False)
-        self.state.left = tuple((orphan.directory, reason) for orphan, reason in left.unreadable)
-        for directory, reason in self.state.left:
-            self._troubles.tell(f"{directory} holds what another release recorded and is left to it ({reason})")
+        newer = "holds what another release recorded and is left to it"
+        unreadable = [(orphan.directory, f"{newer} ({reason})") for orphan, reason in left.unreadable]
+        nobodys = self._outlet.insist(lambda: list(damaged(self._root)))
+        self.state.left = (*unreadable, *((directory, f"{what}: {MEND}") for directory, what in nobodys))
+        for directory, what in self.state.left:
+            self._troubles.tell(f"{directory} {what}")
         self.state.adopting = len(orphans)
         if orphans:
             self._take_over(left)

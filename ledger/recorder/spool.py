@@ -31,7 +31,7 @@ from ledger.recorder.frames import (
     read_entry,
     read_sealed,
 )
-from ledger.recorder.journal import Cursor, Journal, recover
+from ledger.recorder.journal import Cursor, Journal, recover, sync_names
 
 OWNER: Final = "owner.json"
 EVENTS: Final = "events"
@@ -61,13 +61,15 @@ class Spool:
         self.directory = root / f"{os.getpid()}-{token_hex(4)}"
         with ExitStack() as undo:
             try:
-                self.directory.mkdir(parents=True, mode=0o700)
+                made = _make(self.directory)
                 undo.callback(remove, self.directory)
                 self._lock_file = take_lock(self.directory)
                 if self._lock_file is None:
                     raise SpoolFailed(f"{self.directory} is locked by another process; open the recorder again")
                 undo.callback(os.close, self._lock_file)
-                (self.directory / OWNER).write_text(json.dumps({"ledger": ledger, "service": service}))
+                _write_owner(self.directory, {"ledger": ledger, "service": service})
+                for each in made:
+                    sync_names(each.parent)
                 self._acked = os.open(self.directory / "acked", os.O_RDWR | os.O_CREAT, 0o600)
                 undo.callback(os.close, self._acked)
                 write_acked(self._acked, 0, 0)  # has its place on the disk, should that be full later
@@ -215,7 +217,9 @@ class Orphan:
         return (self.directory / CONTINUED).exists()
 
     def mark_continued(self) -> None:
+        """On the disk when it returns: a successor that named these heads once more would look like a copied spool."""
         (self.directory / CONTINUED).touch()
+        sync_names(self.directory)
 
     def close(self, *, delete: bool) -> None:
         if delete:
@@ -286,6 +290,23 @@ def read_acked(handle: int) -> tuple[int, int]:
         return 0, 0
     sealed, events = _ACKED.unpack_from(data)
     return sealed, events
+
+
+def _make(directory: Path) -> list[Path]:
+    """Makes it and whatever is missing above; returns what was made."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    directory.mkdir(parents=True, mode=0o700)
+    return missing
+
+
+def _write_owner(directory: Path, owner: dict[str, str]) -> None:
+    """Whole and on the disk when it is there: without it nobody adopts what lies beside it. The journals sync its name."""
+    fresh = directory / f"{OWNER}.new"
+    with fresh.open("w") as file:
+        json.dump(owner, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(directory / OWNER)
 
 
 def _age(directory: Path) -> int:

@@ -285,6 +285,17 @@ def test_a_spool_whose_process_died_is_found_and_is_left_to_its_adopter(orphan: 
     assert list(spools_below(orphan)) == []
 
 
+@pytest.mark.parametrize("owner", [b"", b"\xff", b"[" * 100_000, b"[]"])
+def test_a_spool_that_nobody_can_adopt_is_found_with_what_to_do(orphan: Path, owner: bytes) -> None:
+    (left,) = spools_below(orphan)
+    assert list(spool_checks.unreadable(here(spool_dir=orphan))) == []
+    (left.directory / "owner.json").write_bytes(owner)
+    (found,) = spool_checks.unreadable(here(spool_dir=orphan))
+    assert found.status == "wrong"
+    assert str(left.directory) in found.detail
+    assert "start the service again" in found.remedy
+
+
 def test_a_place_where_no_spool_can_be_made_is_found(tmp_path: Path) -> None:
     assert unwritable(tmp_path / "not" / "yet") is None
     (tmp_path / "file").write_text("")

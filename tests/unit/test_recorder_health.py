@@ -91,6 +91,38 @@ def test_a_spool_of_a_later_release_is_left_to_it_and_recording_goes_on(
     assert set(chain_findings(log).values()) == {frozenset()}
 
 
+def test_a_spool_whose_owner_was_damaged_is_told_and_is_adopted_once_it_was_mended(
+    log: MemoryLog, tmp_path: Path
+) -> None:
+    log.gate.clear()
+    with recorder_on(log, tmp_path) as killed:
+        recorded = killed.record(STEP)
+        assert not killed.close(0.1)
+    log.gate.set()
+    (left,) = tmp_path.iterdir()
+    owner = left / "owner.json"
+    said, spoilt = owner.read_bytes(), bytes(20)
+    owner.write_bytes(spoilt)
+    with recorder_on(log, tmp_path) as recorder:
+        until(lambda: recorder.health().doing == "idle")
+        health = recorder.health()
+        assert (health.left_spools, health.well) == ((str(left),), False)
+        assert "adopted by nobody, for its owner.json says nothing" in health.problems[0]
+    owner.write_bytes(said)
+    with recorder_on(log, tmp_path) as recorder:
+        until(lambda: recorder.health().adopted_spools == 1)
+        assert recorder.health().well
+    assert [each.digest for each in stated(log)] == [recorded.digest]
+
+
+def test_a_spool_that_was_given_up_before_it_had_an_owner_troubles_nobody(log: MemoryLog, tmp_path: Path) -> None:
+    (tmp_path / "1-killed").mkdir()
+    (tmp_path / "1-killed" / "owner.json.new").write_bytes(b"")
+    with recorder_on(log, tmp_path) as recorder:
+        until(lambda: recorder.health().doing == "idle")
+        assert recorder.health().well
+
+
 def test_a_log_that_is_away_is_told_with_what_waits_and_since_when(log: MemoryLog, tmp_path: Path) -> None:
     with recorder_on(log, tmp_path) as recorder:
         recorder.record(STEP, occurred_at=1_000)

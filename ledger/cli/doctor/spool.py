@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ledger.cli.doctor.check import Check, Here, Status
-from ledger.recorder.inventory import room, spools_below, unwritable
+from ledger.recorder.inventory import MEND, damaged, room, spools_below, unwritable
 
 _LITTLE: Final = 256 << 20
 """Bytes: what a recorder's spool may take by default."""
@@ -37,4 +37,11 @@ def orphans(here: Here) -> Iterator[Check]:
             yield Check("spool", "note", detail, f"start {seen.service}: it sends what is there, and removes it")
 
 
-CHECKS: Final = (place, orphans)
+def unreadable(here: Here) -> Iterator[Check]:
+    """Spools that no start of any service sends."""
+    for of_service in sorted(each for each in here.settings.spool_path.glob("*") if each.is_dir()):
+        for directory, what in damaged(of_service):
+            yield Check("spool", "wrong", f"{directory} {what}", MEND)
+
+
+CHECKS: Final = (place, orphans, unreadable)
