@@ -72,7 +72,7 @@ _DATED: Final = """
 """When each was shown: since the last of the seals that it takes was there, each by its first copy; what an event is found with,
 since the first of the seals of that number that hold it. A gap at the beginning of a chain has no left neighbour."""
 
-_DATE: Final = f"update findings o set opened_at = d.at from {_DATED} d where d.id = o.id and o.opened_at <> d.at"  # noqa: S608
+_DATE: Final = f"update findings o set opened_at = d.at from {_DATED} d where d.id = o.id and o.opened_at <> d.at"  # noqa: S608 (constants only)
 _CHAIN: Final = _DATE.format("and f.chain = %(chain)s")
 _NEAR: Final = _DATE.format("""and f.chain = %(chain)s and f.number = any(array[
         %(number)s, %(number)s + 1, 0,

@@ -58,11 +58,12 @@ def told(found: Iterable[Finding], record: Record, batch: VerifiedBatch | None =
 
 def open_all(connection: psycopg.Connection, found: Iterable[Finding]) -> None:
     """Inserts what is not there."""
-    rows = [each._replace(event_id=each.event_id.hex() if each.event_id else None) for each in found]  # type: ignore[arg-type]
+    rows = [{**each._asdict(), "event_id": each.event_id.hex() if each.event_id else None} for each in found]
     if rows:
         connection.cursor().executemany(
             "insert into findings (name, tenant, chain, number, until, digest, event_id, detail, opened_at)"
-            " values (%s, %s, %s, %s, %s, %s, %s::uuid, %s, %s) on conflict do nothing",
+            " values (%(name)s, %(tenant)s, %(chain)s, %(number)s, %(until)s, %(digest)s, %(event_id)s::uuid,"
+            " %(detail)s, %(opened_at)s) on conflict do nothing",
             rows,
         )
 
@@ -81,7 +82,7 @@ def close_all(connection: psycopg.Connection, closed: Iterable[tuple[int, ChainF
 def forget_seal(connection: psycopg.Connection, chain: int, number: int, digest: bytes) -> None:
     """Removes what was found about a seal that went, and its events, by themselves; what another of that number holds stays."""
     connection.execute(
-        f"delete from findings f where chain = %s and number = %s and not {_OF_CHAINS} and case when event_id is null"  # noqa: S608
+        f"delete from findings f where chain = %s and number = %s and not {_OF_CHAINS} and case when event_id is null"  # noqa: S608 (constants only)
         " then digest = %s else not exists (select from seals s where s.chain = f.chain and s.number = f.number"
         " and position(f.digest in s.leaves) > 0) end",
         [chain, number, digest],
@@ -93,7 +94,7 @@ def replace_chain(
 ) -> None:
     """Makes ``now`` the open findings of the chain's state; what was open and no longer holds is removed."""
     rows = connection.execute(
-        f"select id, name, number, until, digest from findings where chain = %s and closed_at is null and {_OF_CHAINS}",  # noqa: S608
+        f"select id, name, number, until, digest from findings where chain = %s and closed_at is null and {_OF_CHAINS}",  # noqa: S608 (constants only)
         [chain],
     ).fetchall()
     stored = {ChainFinding(*row[1:]): row[0] for row in rows}
