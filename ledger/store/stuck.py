@@ -52,6 +52,11 @@ class Holder(NamedTuple):
         idle = self.state.startswith("idle in transaction")
         return self.seconds > seconds and (idle or (self.state == "active" and self.on_client is True))
 
+    @property
+    def mark(self) -> tuple[object, ...]:
+        """What is another as soon as it moves on."""
+        return self.pid, self.changed, self.copied
+
     def told(self) -> str:
         """It in words."""
         if self.state is None or self.seconds is None:
@@ -65,24 +70,25 @@ def holders(connection: psycopg.Connection[Any]) -> list[Holder]:
     return [Holder(*row) for row in connection.execute(_HOLDERS).fetchall()]
 
 
+def seen_stuck(connection: psycopg.Connection[Any], seconds: float) -> list[Holder]:
+    """The workers' sessions that wait for their client since more than ``seconds``, and did not move on while we looked twice."""
+    suspects = {each.mark for each in holders(connection) if each.stuck(seconds)}
+    if not suspects:
+        return []
+    time.sleep(min(_LOOK_SECONDS, seconds))
+    return [each for each in holders(connection) if each.stuck(seconds) and each.mark in suspects]
+
+
 def end_stuck(connection: psycopg.Connection[Any], seconds: float) -> str:
     """Ends the workers' sessions that wait for their client since more than ``seconds``; returns whom one waits for, in words.
 
     For whoever had to wait for a lock, by a connection that waits for none.
     """
-    found = holders(connection)
-    suspects = {(each.pid, each.changed, each.copied) for each in found if each.stuck(seconds)}
-    ended: list[Holder] = []
-    if suspects:
-        time.sleep(min(_LOOK_SECONDS, seconds))
-        found = holders(connection)
-        for each in found:
-            if each.stuck(seconds) and (each.pid, each.changed, each.copied) in suspects:
-                connection.execute(_END, [each.pid, each.began])
-                ended.append(each)
-    if ended:
+    if ended := seen_stuck(connection, seconds):
+        for each in ended:
+            connection.execute(_END, [each.pid, each.began])
         return f"the store's locks were held by {_list(ended)}: a worker that had stopped; its session was ended"
-    if found:
+    if found := holders(connection):
         return f"the store's locks are held by {_list(found)}; they are waited for"
     return "a lock of the store was not free in time"
 

@@ -13,8 +13,10 @@ from ledger.cli.doctor.check import Check, Here, Store
 from ledger.settings import Settings
 from ledger.store.partitions import make_years
 from ledger.trust.bundle import TrustBundle
+from tests.contract.test_store_stuck import in_a_copy, waited
 from tests.services.forge import START, Forge, Trust, signer
 from tests.services.stand import Stand
+from tests.waiting import until
 
 YEAR = 2026
 SECOND = 1_000_000
@@ -86,6 +88,23 @@ def test_a_role_that_lost_its_rights_is_found_with_what_to_grant(url: str) -> No
         for each in found:
             connection.execute(each.remedy.encode())
     assert looked_at(url, store.roles) == []
+
+
+def test_a_worker_that_stopped_in_the_middle_of_a_copy_is_found_and_one_that_goes_on_is_not(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "STUCK_SECONDS", 0.3)
+    assert looked_at(url, store.sessions) == []
+    with in_a_copy(url) as copying, psycopg.connect(url, autocommit=True) as looks:
+        assert looked_at(url, store.sessions) == []
+        until(lambda: waited(looks) > 0.3, 10)
+        (found,) = looked_at(url, store.sessions)
+        assert f"process {copying.connection.info.backend_pid} of role" in found.detail
+        assert "waiting for its client" in found.detail
+        assert "whoever needs its locks" in found.remedy
+    with in_a_copy(url, worker=False), psycopg.connect(url, autocommit=True) as looks:
+        until(lambda: waited(looks) > 0.3, 10)
+        assert looked_at(url, store.sessions) == [], "a person's own affair"
 
 
 @pytest.mark.parametrize(("offset", "status"), [(0.2, "ok"), (-5.0, "note"), (5.0, "note")])

@@ -12,7 +12,9 @@ from ledger.ports import EVENTS
 from ledger.store import overview
 from ledger.store.connect import link
 from ledger.store.partitions import missing_years, years_in_default
+from ledger.store.positions import STUCK_SECONDS
 from ledger.store.rights import missing_rights
+from ledger.store.stuck import seen_stuck
 
 _SOON_DAYS: Final = 60
 _MIGRATE: Final = "run `answerable migrate` as the owner of the tables"
@@ -114,10 +116,18 @@ def roles(store: Store) -> Iterator[Check]:
         yield Check("roles", "wrong", detail, remedy)
 
 
+def sessions(store: Store) -> Iterator[Check]:
+    """Whether a worker has stopped in the middle of its work. Of another role's sessions the store does not say what they do."""
+    for each in seen_stuck(store.connection, STUCK_SECONDS):
+        detail = f"a worker has stopped within a transaction and holds what others will wait for: {each.told()}"
+        remedy = "see whether its process is stopped, or cut off, and end it; whoever needs its locks ends its session"
+        yield Check("workers", "note", detail, remedy)
+
+
 def _listed(years: Sequence[int]) -> str:
     return ", ".join(map(str, years))
 
 
 FIRST: Final = (way, clock)
 """What can be looked at whatever tables there are."""
-CHECKS: Final = (judged, log_clock, unfilled, years, roles)
+CHECKS: Final = (judged, log_clock, unfilled, years, roles, sessions)
