@@ -20,15 +20,35 @@ _Said = Sequence[tuple[Node, ApiAction]]
 
 
 def accounts_disagree(case: Case) -> Found:
-    """Of one attempt: on how it ended, what it did, with what parameters, for whom, or when."""
+    """Of one attempt: on how it ended, what it did, with what parameters, for whom, or when. An account of no stated attempt
+    disagrees where it does with each of them, whichever it is of."""
     tries = {fact.attempt for _, fact in case.accounts if fact.attempt is not None}
-    for attempt in sorted(tries) if len(tries) > 1 else [None]:
-        said = [(node, fact) for node, fact in case.accounts if attempt is None or fact.attempt == attempt]
-        yield from _outcomes(said)
-        yield from _activities(said)
-        yield from _parameters(case, said)
-        yield from _subjects(case, said)
-        yield from _times(said)
+    numbered = [[each for each in case.accounts if each[1].attempt == one] for one in sorted(tries)]
+    loose = [each for each in case.accounts if each[1].attempt is None]
+    if len(tries) < 2:
+        yield from _disagreement(case, case.accounts)
+        return
+    found = [each for said in numbered for each in _disagreement(case, said)]
+    yield from found
+    if loose and not found:
+        yield from _of_every_try(case, numbered, loose)
+
+
+def _of_every_try(case: Case, tries: Sequence[_Said], loose: _Said) -> Found:
+    """In what accounts of no stated try disagree with every try: all of them, and one of them by itself, for of the others each
+    may be of another try."""
+    together = [list(_disagreement(case, [*said, *loose])) for said in tries]
+    alone = any(all(any(_disagreement(case, [*said, one])) for said in tries) for one in loose)
+    if alone and all(together):
+        yield from together[0]
+
+
+def _disagreement(case: Case, said: _Said) -> Found:
+    yield from _outcomes(said)
+    yield from _activities(said)
+    yield from _parameters(case, said)
+    yield from _subjects(case, said)
+    yield from _times(said)
 
 
 def may_disagree(index: Index, told: Told) -> bool:

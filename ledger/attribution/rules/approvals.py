@@ -87,7 +87,9 @@ def approval_expired(case: Case) -> Found:
         if ends is None or fact.action not in APPROVES:
             continue
         late = [
-            node for node, _ in _relying(case, approval, fact) if case.tells_the_start(node) and node.at > ends + SKEW
+            node
+            for node, _ in _relying(case, approval, fact)
+            if case.tells_the_start(node) and node.at > ends + SKEW and node in case.not_refused
         ]
         if late:
             yield f"approval {fact.oversight_id} had expired at {rfc3339(ends)}", [approval, *late]

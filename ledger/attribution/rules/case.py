@@ -219,6 +219,12 @@ class Case:
         said = [fact for fact in told if fact.observer in CALLED] or told
         return bool(said) and all(fact.outcome == "denied" and fact.effect in (None, "none") for fact in said)
 
+    @once
+    def not_refused(self) -> list[Node]:
+        """The accounts of calls that were not refused: an agent may well find out by trying that its token, its approval or what
+        was decided is over, and get another."""
+        return [account for account, _ in self.accounts if not self.was_refused(account)]
+
     def tells_the_start(self, account: Node) -> bool:
         """Whether an account says when its action began: where an attempt is recorded, its outcome comes whenever it comes."""
         if _is_of_the_attempt(account):

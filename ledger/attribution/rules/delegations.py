@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from ledger.attribution.authority import knows
@@ -11,6 +12,7 @@ from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import covers_scope, is_for
 from ledger.attribution.rules.case import SKEW, Case, Found
 from ledger.attribution.rules.things import answering
+from ledger.attribution.rules.tokens import made, was_made
 from ledger.attribution.subgraph import Index, Node
 from ledger.format.kinds import Grant, TokenIssuance
 
@@ -63,12 +65,10 @@ def _than_grant(
     case: Case, node: Node, fact: TokenIssuance | Grant, grant_id: str | None, own: set[str | None]
 ) -> Found:
     """Against the grant as it stood then. That a token is for its own client is no widening: it is how an agent is called."""
-    found = _as_of(case, grant_id, node) if grant_id is not None else None
-    if found is None or found[0].ref == node.ref:
-        return
-    given, grant = found
-    if beyond := _beyond_grant(fact, grant, own):
-        yield f"{_named(fact)} goes beyond grant {grant_id}: {'; '.join(beyond)}", [given, node]
+    given = _as_of(case, grant_id, node) if grant_id is not None else []
+    beyond = [_beyond_grant(fact, grant, own) for _, grant in given]
+    if beyond and all(beyond) and given[-1][0].ref != node.ref:
+        yield f"{_named(fact)} goes beyond grant {grant_id}: {'; '.join(beyond[-1])}", [given[-1][0], node]
 
 
 def _beyond_grant(fact: TokenIssuance | Grant, grant: Grant, own: set[str | None]) -> list[str]:
@@ -81,16 +81,28 @@ def _beyond_grant(fact: TokenIssuance | Grant, grant: Grant, own: set[str | None
     return beyond
 
 
-def _as_of(case: Case, grant_id: str, node: Node) -> tuple[Node, Grant] | None:
-    """The last giving or change of a grant before ``node``; None where it was withdrawn, or two issuers use that id."""
+def _as_of(case: Case, grant_id: str, node: Node) -> list[tuple[Node, Grant]]:
+    """The givings and changes of a grant of which each may have held when ``node`` was made, as far as clocks differ; none where
+    it was withdrawn, or two issuers use that id. A token of which nobody says when it was made may be as old as the grant."""
+    first, last = _made_within(case, node)
     said = [
         (each, each.fact)
         for each in case.names.answer_to(f"grant:{grant_id}", "grant")
-        if isinstance(each.fact, Grant) and not each.importer and each.at <= node.at + SKEW
+        if isinstance(each.fact, Grant) and not each.importer and each.at <= last + SKEW
     ]
     if not said or len({fact.issuer for _, fact in said}) > 1 or said[-1][1].action == "withdraw":
-        return None
-    return said[-1]
+        return []
+    held = max((place for place, (each, _) in enumerate(said) if each.at < first - SKEW), default=0)
+    return [(each, fact) for each, fact in said[held:] if fact.action != "withdraw"]
+
+
+def _made_within(case: Case, node: Node) -> tuple[float, int]:
+    """From when to when a grant was given or a token made, by the earliest that anybody states."""
+    if not isinstance(node.fact, TokenIssuance):
+        return node.at, node.at
+    at = was_made(case, node)
+    tells = any(fact.issued_at is not None or fact.observer == "issuer" for _, fact in made(case, node))
+    return (at if tells else -inf), at
 
 
 def _than_token(case: Case, node: Node, fact: TokenIssuance) -> Found:
@@ -103,9 +115,14 @@ def _than_token(case: Case, node: Node, fact: TokenIssuance) -> Found:
     ]
     if fact.grant_type != _EXCHANGE or not stated:
         return
-    source, parent = min(stated, key=lambda each: knows(each[0]))
-    if beyond := _beyond_token(fact, parent):
-        yield f"{_named(fact)} goes beyond the token that it was exchanged from: {'; '.join(beyond)}", [source, node]
+    stated.sort(key=lambda each: knows(each[0]))
+    best = [each for each in stated if knows(each[0])[:2] == knows(stated[0][0])[:2]]
+    beyond = [_beyond_token(fact, parent) for _, parent in best]
+    if all(beyond):
+        yield (
+            f"{_named(fact)} goes beyond the token that it was exchanged from: {'; '.join(beyond[0])}",
+            [best[0][0], node],
+        )
 
 
 def _beyond_token(fact: TokenIssuance, parent: TokenIssuance) -> list[str]:

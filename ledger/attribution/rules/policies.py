@@ -182,7 +182,7 @@ def decision_expired(case: Case) -> Found:
             continue
         late = [
             each
-            for each, _ in case.accounts
+            for each in case.not_refused
             if case.tells_the_start(each)
             and each.at > ends + SKEW
             and _is_about(case, node, fact, each)

@@ -146,7 +146,7 @@ def audiences(node: Node) -> tuple[str, ...]:
 
 def expired_token(case: Case) -> Found:
     """By the latest end that anybody states of the token. Whoever was called and refused it looked at the time."""
-    for account in _not_refused(case):
+    for account in case.not_refused:
         ends = [(fact.expires_at, node) for node, fact in case.presented(account) if fact.expires_at is not None]
         last, issued = max(ends, key=lambda each: each[0], default=(None, account))
         if last is not None and case.tells_the_start(account) and account.at > last + SKEW:
@@ -155,7 +155,7 @@ def expired_token(case: Case) -> Found:
 
 def token_not_yet_valid(case: Case) -> Found:
     """By the earliest beginning that anybody states of the token; over before that, so that no clock excuses it."""
-    for account in _not_refused(case):
+    for account in case.not_refused:
         begins = [
             (begin, node)
             for node, fact in case.presented(account)
@@ -172,7 +172,7 @@ def token_not_yet_valid(case: Case) -> Found:
 def revoked_token(case: Case) -> Found:
     """Presented, or another obtained with it, after it was revoked. What was exchanged from it before may still be good, and
     where it was refused its holder was stopped."""
-    for account in _not_refused(case):
+    for account in case.not_refused:
         for issued, fact in case.presented(account):
             revoked = token_revoked(case.names, issued, fact)
             if revoked is not None and case.tells_the_start(account) and account.at > revoked.since + SKEW:
@@ -181,7 +181,7 @@ def revoked_token(case: Case) -> Found:
     for node, _ in _issued(case):
         for how, source, parent in _made_with(case, node):
             was = token_revoked(case.names, source, parent)
-            if was is not None and _was_made(case, node) > was.since + SKEW:
+            if was is not None and was_made(case, node) > was.since + SKEW:
                 yield f"the token was {how} that was revoked at {rfc3339(was.since)}", [was.node, source, node]
 
 
@@ -197,21 +197,20 @@ def _made_with(case: Case, node: Node) -> Iterator[tuple[str, Node, TokenIssuanc
 _OBTAINED: Final = {"subject_token": "exchanged from one", "actor_token": "got with an actor's"}
 
 
-def _was_made(case: Case, issued: Node) -> int:
+def was_made(case: Case, issued: Node) -> int:
     """When a token was made, by the earliest that anybody states: who is shown it tells of it later."""
+    return min(each.at if fact.issued_at is None else fact.issued_at for each, fact in made(case, issued))
+
+
+def made(case: Case, issued: Node) -> list[tuple[Node, TokenIssuance]]:
+    """All that is stated of a token that was given out, by one statement of it: that one first."""
     names = token_names(issued.payload["token"] if issued.payload is not None else None)
     alike = [each for name in names for each in case.names.near(name, issued, "token_issuance")]
-    return min(
-        each.at if fact.issued_at is None else fact.issued_at
+    return [
+        (each, fact)
         for each in (issued, *alike)
         if isinstance(fact := each.fact, TokenIssuance) and fact.status != "refused"
-    )
-
-
-def _not_refused(case: Case) -> list[Node]:
-    """The accounts of calls that were not refused with the token that they presented: an agent may well find out by trying that
-    its token is over, and get another."""
-    return [account for account, _ in case.accounts if not case.was_refused(account)]
+    ]
 
 
 def refused_token(case: Case) -> Found:
@@ -241,10 +240,10 @@ def _issued(case: Case) -> Iterator[tuple[Node, TokenIssuance]]:
 
 
 def ended_grant(case: Case) -> Found:
-    """Acted under a grant that had been withdrawn, or was over."""
+    """Acted under a grant that had been withdrawn, or was over. Where it was refused, whoever was called had heard of it."""
     grants = {node.fact.grant_id for node, _, _ in case.rights if isinstance(node.fact, Grant)}
     for grant in sorted(grants):
-        for account, _ in case.accounts:
+        for account in case.not_refused:
             at = account.at
             if not case.tells_the_start(account):
                 continue
