@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-FULL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.05
 """Until it is tried again where no process takes a connection."""
-FAILED_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 1.0
 """Until it is tried again where none can be accepted, as for want of descriptors."""
 _OURS: Final = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 """The socket listens no more."""
@@ -54,7 +54,7 @@ class Dealer:
                 raise
             if error.errno != errno.ECONNABORTED:  # whose client went before it was its turn
                 _log.error("a connection was not accepted: %s", error.strerror)
-                time.sleep(FAILED_SECONDS)
+                time.sleep(PAUSE_SECONDS)
             return None
 
     def _give(self, accepted: socket.socket, turn: int) -> int:
@@ -67,7 +67,7 @@ class Dealer:
                 except OSError:  # full: that one does not read
                     continue
                 return (number + 1) % count
-            time.sleep(FULL_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 class Taker:
