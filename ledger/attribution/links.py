@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Link, Trigger
@@ -193,16 +193,27 @@ class Links:
                     fitting[relation] = [target]
             for relation, targets in fitting.items():
                 leads = relation in TO_TRIGGERS
+                fitted = self._fitted(node, targets) if namespace in CALLS and len(targets) > 1 else {}
                 for target in targets:
                     ref = target.ref
                     if (ref, leads) not in stated and ref not in edges:
-                        edge = _joined(node, target, relation, namespace, len(targets))
+                        edge = _joined(node, target, relation, namespace, fitted.get(ref, len(targets)))
                         # A cause of another sense names the same event: then it is known which one is meant.
                         cited = stated.get((ref, not leads))
                         edges[ref] = edge._replace(grade=cited, candidates=1) if cited else edge
                         if runs and relation in SAME and target.header.execution_id != node.header.execution_id:
                             self._unsure.add((node.ref, ref))
         return list(edges.values())
+
+    def _fitted(self, node: Node, targets: Sequence[Node]) -> Mapping[Ref, int]:
+        """Among how many each target was found by a call: the accounts of one action are one, and those of an account's own no
+        others. Nothing where not all were looked at."""
+        if len(targets) > self.index.graph.limits.candidates or any(each.kind != "api_action" for each in targets):
+            return {}
+        is_account = node.kind == "api_action"
+        actions = by_action([node, *targets] if is_account else targets)
+        own = next((alike for alike in actions if is_account and node.ref in {each.ref for each in alike}), None)
+        return {each.ref: 1 if alike is own else len(actions) - is_account for alike in actions for each in alike}
 
     def is_unsure(self, edge: Edge) -> bool:
         """Whether an account was joined to those of several actions of one id: it is of one of them, and nobody knows which."""
@@ -238,6 +249,8 @@ class Links:
             edges[:] = [edge._replace(grade="corroborated") if id(edge) in raised else edge for edge in edges]
 
 
+CALLS: Final = frozenset({"tool_call", "request"})
+"""Correlations that make accounts those of one action, where no third action bears them."""
 STATED: Final = frozenset({"token", "token_digest", "decision", "oversight", "grant", "trigger"})
 """Namespaces of joins on an id that the event itself states as what it relied on; the others are circumstance."""
 _TOKENS: Final = frozenset({"token", "token_digest"})
@@ -363,6 +376,21 @@ def runs_apart(nodes: Sequence[Node]) -> frozenset[bytes]:
     return runs if len({each[1:] for each in told}) < len(told) and not cited else NO_RUNS
 
 
+def by_action(accounts: Iterable[Node]) -> list[list[Node]]:
+    """Accounts, those together that tell of one action: by its id and, where callers in several runs used it for actions of their
+    own, by run."""
+    of_id: dict[object, list[Node]] = {}
+    for node in accounts:
+        of_id.setdefault(node.payload["action_id"] if node.payload is not None else node.ref, []).append(node)
+    found: dict[tuple[object, bytes | None], list[Node]] = {}
+    for action, alike in of_id.items():
+        runs = runs_apart(alike)
+        for node in alike:
+            run = node.header.execution_id
+            found.setdefault((action, run if run in runs else None), []).append(node)
+    return list(found.values())
+
+
 _ONE_ACTION: Final = SAME | {RETRIES}
 
 
@@ -411,6 +439,7 @@ def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
 
 
 __all__ = [
+    "CALLS",
     "CIRCUMSTANCE",
     "SAME",
     "STATED",
@@ -420,6 +449,7 @@ __all__ = [
     "Links",
     "Missing",
     "Right",
+    "by_action",
     "namespace_of",
     "without_effect",
 ]

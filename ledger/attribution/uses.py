@@ -11,15 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import MoreUses
-from ledger.attribution.links import SAME, namespace_of, runs_apart
+from ledger.attribution.links import CALLS, SAME, by_action, namespace_of, runs_apart
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.uniting import Sets, unite
 from ledger.format.kinds import ApiAction, Oversight
 
 CALLED: Final = frozenset({"resource", "intermediary"})
 """Observers who got the call, and so know what became of it."""
-_CALLS: Final = frozenset({"tool_call", "request"})
-"""Correlations that make two accounts those of one action, where no third bears them."""
 
 Until = tuple[int, bytes, bytes] | None
 """A time, id and digest: what stands later is not known yet. None: all is."""
@@ -93,6 +91,7 @@ class _Actions:
         self._sets: Sets[Ref] = {}
         self._unsure: dict[Ref, list[Ref]] = {}
         self._ids: set[str] = set()
+        self._called: dict[str, list[tuple[Node, set[Ref]]]] = {}
         self._met = {node.ref: node for node in accounts}
         ahead = deque(self._met.values())
         while ahead:
@@ -127,10 +126,23 @@ class _Actions:
         for each in self._citing.get(node.ref, ()):
             yield self._united(each, node)
         for name in self._index.follows(node):
-            if namespace_of(name) in _CALLS:
-                others = [each for each in self._index.answer_to(name, "api_action") if each.ref != node.ref]
-                if len(others) == 1 and _is_account(others[0]):
-                    yield self._united(others[0], node)
+            if namespace_of(name) in CALLS:
+                yield from self._of_call(node, name)
+
+    def _of_call(self, node: Node, name: str) -> Iterable[Node]:
+        """What one call tells of: one action, where no third bears it; else whoever was called tells of one of those of whoever
+        called, and nobody knows which."""
+        if name not in self._called:
+            actions = by_action(self._index.answer_to(name, "api_action"))
+            self._called[name] = [(alike[0], {each.ref for each in alike}) for alike in actions]
+        others = [first for first, refs in self._called[name] if node.ref not in refs]
+        if len(others) == 1 and _is_account(others[0]):
+            yield self._united(others[0], node)
+        elif others:
+            nearer = [each for each in others if _is_account(each) and _nearness(each) < _nearness(node)]
+            if nearer:
+                self._unsure.setdefault(node.ref, []).extend(each.ref for each in nearer)
+            yield from nearer
 
     def _of_id(self, action: str) -> Iterable[Node]:
         nodes = [each for each in self._index.answer_to(f"action:{action}", "api_action") if _is_account(each)]
@@ -148,6 +160,12 @@ class _Actions:
     def _united(self, node: Node, other: Node) -> Node:
         unite(self._sets, node.ref, other.ref)
         return node
+
+
+def _nearness(account: Node) -> int:
+    """How near an observer stands to whoever called; whoever read it in a log may have been any."""
+    observer = account.fact.observer if isinstance(account.fact, ApiAction) else None
+    return {"agent": 0, "importer": 0, "resource": 1}.get(observer or "", 2)
 
 
 def _citing(index: Index) -> dict[Ref, list[Node]]:
