@@ -337,7 +337,8 @@ def _coverage(links: Links, walk: Walk, rights: Sequence[tuple[Node, object, int
     truncated += ["depth"] if any(reason == "limit_reached" for _, reason in walk.ends) and not graph.cut else []
     acts = [node.fact.act for node, _, _ in rights if isinstance(node.fact, TokenIssuance)]
     truncated += ["actors"] if any(act is not None and act.truncated for act in acts) else []
-    truncated += ["uses"] if any(more_uses(links.index, n) for n, _, _ in rights if n.kind == "oversight") else []
+    given = [node for node, _, _ in rights if node.kind == "oversight"]
+    truncated += ["uses"] if graph.crowded or any(more_uses(links.index, each) for each in given) else []
     truncated += ["candidates"] if any(links.index.has_more(node) for node in walk.seen) else []
     return Coverage(
         chains=tuple(graph.chains),

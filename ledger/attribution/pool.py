@@ -255,12 +255,17 @@ class Pool:
         more = beside_cited(names, self._nodes(found), self._persons)
         found += self._answers(more)
         looked = self._reused.intersection((*names, *more)) if self._reused else set()
+        room = self._limits.accounts - self._limits.answers
         for _ in range(ACCOUNTS if looked else 0):
             new = accounts_beside(looked, self._nodes(found))
             if not new:
                 break
             looked |= new
-            found += self._answers(new)
+            accounts = list(self._answers(new))
+            room -= len(accounts)
+            if room < 0:
+                raise Overfull
+            found += accounts
         return found
 
     def _nodes(self, ids: Iterable[bytes]) -> Iterator[Node]:

@@ -158,10 +158,20 @@ class Limits(NamedTuple):
         """How many uses of an approval are looked at: as many as it allows, where that is more."""
         return max(self.beside, min(allowed or 0, self.nodes))
 
+    @property
+    def answers(self) -> int:
+        """How much answers at the most to a name of an account of a use, on both sides of the event asked about."""
+        return 2 * (self.candidates + 2)
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts of the uses of approvals are looked at in all."""
+        return SURROUNDING * self.nodes
+
 
 SURROUNDING: Final = 4
 """Times the candidates of a join: so many registrations of an agent, or uses of an approval, before and after the event asked
-about are read."""
+about are read. And times the events fetched: so many accounts of those uses."""
 
 DEFAULT_LIMITS: Final = Limits()
 
@@ -170,7 +180,8 @@ DEFAULT_LIMITS: Final = Limits()
 class Subgraph:
     """Everything that one answer is made from. ``cut`` are ids that a limit kept from being fetched; ``archived`` those whose
     events were moved out of the store; ``nearby`` are events fetched for themselves alone: their causes were not asked for. Nor
-    were anybody's where it was not asked ``upwards``: a cause that is not there is not missing then."""
+    were anybody's where it was not asked ``upwards``: a cause that is not there is not missing then. ``crowded`` are names of
+    uses of approvals, or of accounts of these, to which more may answer than was fetched."""
 
     asked: bytes
     nodes: Sequence[Node]
@@ -180,6 +191,7 @@ class Subgraph:
     nearby: frozenset[Ref] = frozenset()
     upwards: bool = True
     cut: frozenset[bytes] = frozenset()
+    crowded: frozenset[str] = frozenset()
     chains: Sequence[ChainCoverage] = ()
     limits: Limits = DEFAULT_LIMITS
     as_of: int | None = None

@@ -147,6 +147,15 @@ def account_names(node: Node) -> list[str]:
     return [f"action:{fact.action_id}", *relied_on([node.event_id])] if isinstance(fact, ApiAction) else []
 
 
+def names_answered(node: Node) -> list[str]:
+    """The names of uses of approvals, and of accounts, to which an action answers."""
+    fact = node.fact if node.kind == "api_action" and node.effective else None
+    if not isinstance(fact, ApiAction):
+        return []
+    cited = relied_on(cause.event_id for cause in node.header.causes)
+    return [f"action:{fact.action_id}", *(f"oversight_use:{each}" for each in fact.oversight_ids), *cited]
+
+
 def accounts_beside(looked: Collection[str], nodes: Iterable[Node]) -> set[str]:
     """The names of the other accounts of those actions among ``nodes`` that answer to a name that was ``looked`` for, without
     these: what became of an action tells whether it used an approval up, whichever of its accounts names that."""
@@ -210,6 +219,7 @@ __all__ = [
     "accounts_cited",
     "approvers",
     "beside_cited",
+    "names_answered",
     "relied_on",
     "repeated",
     "reused",

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from ledger.attribution.answer import MoreUses
 from ledger.attribution.links import CALLS, SAME, by_action, namespace_of, runs_apart
 from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.surroundings import relied_on
 from ledger.attribution.uniting import Sets, unite
 from ledger.format.kinds import ApiAction, Oversight
 
@@ -217,8 +218,11 @@ def relying_on(index: Index, approval: Node) -> list[Node]:
 
 
 def more_uses(index: Index, approval: Node) -> MoreUses | None:
-    """Whether more relied on an approval than is looked at, before or after what was asked about."""
+    """Whether more relied on an approval than is looked at, before or after what was asked about. Where too much else cites it
+    for all to be looked at, it may be so on either side."""
     limits, asked = index.graph.limits, index.graph.asked
+    if not index.graph.crowded.isdisjoint(relied_on(each.event_id for each in _said(index, approval))):
+        return "both"
     most = limits.uses(approval.fact.uses_allowed if isinstance(approval.fact, Oversight) else None)
     used = [{node.event_id for node in nodes} for nodes in _using(index, approval)]
     earlier = any(sum(each < asked for each in ids) > most for ids in used)
@@ -228,12 +232,17 @@ def more_uses(index: Index, approval: Node) -> MoreUses | None:
 
 def _using(index: Index, approval: Node) -> Iterator[Sequence[Node]]:
     """Who relies on an approval: who names it; and who cites it, or another statement of it."""
-    said = {approval.ref: approval}
     if isinstance(fact := approval.fact, Oversight):
         yield index.answer_to(f"oversight_use:{fact.oversight_id}", "api_action")
-        said |= {node.ref: node for node in index.answer_to(f"oversight:{fact.oversight_id}", "oversight")}
-    for each in said.values():
+    for each in _said(index, approval):
         yield index.relying_on(each)
+
+
+def _said(index: Index, approval: Node) -> Iterable[Node]:
+    """The statements of an approval."""
+    fact = approval.fact if isinstance(approval.fact, Oversight) else None
+    others = index.answer_to(f"oversight:{fact.oversight_id}", "oversight") if fact is not None else ()
+    return {node.ref: node for node in (approval, *others)}.values()
 
 
 def taken_by_others(index: Index, group: Sequence[Node], approval: Node) -> bool:

@@ -86,6 +86,7 @@ class PostgresLineage:
             nearby=nearby,
             upwards=up,
             cut=frozenset(cut).union(unsure),
+            crowded=frozenset(question.crowded),
             chains=question.chains(self._now() if question.as_of is None else question.as_of),
             limits=question.limits,
             as_of=question.as_of,

@@ -32,6 +32,7 @@ from ledger.attribution.surroundings import (
     accounts_cited,
     approvers,
     beside_cited,
+    names_answered,
     relied_on,
     reused,
     surrounding,
@@ -56,6 +57,13 @@ EFFECTS: Final = 256
 """Effects of an account among which other accounts of its action are looked for, the earliest first."""
 COPIES: Final = 10_000
 """Effects of any tenant among which those, or the uses of an approval, are looked for: other tenants may copy an id."""
+_CROWDED: Final = """
+select i.id from unnest(%(ids)s::uuid[]) i (id)
+ where exists (select from causes c where c.cause = i.id and c.effect <= %(near)s::uuid
+                order by c.effect desc offset %(effects)s limit 1)
+    or exists (select from causes c where c.cause = i.id and c.effect > %(near)s::uuid
+                order by c.effect offset %(effects)s limit 1)"""
+"""Which of some events have more effects than are looked at, before `near` or after it."""
 _LAST: Final = b"\xff" * 16
 _CHUNK: Final = 64 if psycopg.capabilities.has_stream_chunked() else 1
 """Rows that are taken over at once while more arrive: a part of what a socket holds, so that the server goes on meanwhile."""
@@ -73,7 +81,7 @@ def _around(bounded: bool) -> bytes:
 
 class Question:
     """One question on one connection, and what was fetched for it. ``rows`` are by id and digest, ``named`` the names of
-    those that were read."""
+    those that were read, ``crowded`` names to which more may answer than is looked at: see ``Subgraph``."""
 
     def __init__(
         self, connection: Connection, reading: Reading, tenant: str, limits: Limits, as_of: int | None
@@ -86,6 +94,7 @@ class Question:
         self.rows: dict[tuple[bytes, bytes], Row] = {}
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self.named: Mapping[Ref, Named] = {}
+        self.crowded: set[str] = set()
         self._looked: set[str] = set()
         self._beside: tuple[Collection[tuple[bytes, bytes]], set[str]] = (), set()
         self._met: set[bytes] = set()
@@ -146,14 +155,19 @@ class Question:
         return {node.event_id for node in nodes if not front.isdisjoint(accounts_cited(node))}
 
     def by_keys(self, names: Iterable[str], candidates: int, near: bytes = _LAST) -> set[bytes]:
-        """What answers to the names: so many a name, the nearest to ``near``; without one, the latest. An approval that has
-        more effects than are looked at is among what it returns."""
+        """What answers to the names: so many a name, the nearest to ``near``; without one, the latest. The name of an event that
+        has more effects than are looked at is ``crowded``."""
         wanted = dict.fromkeys(names)
         keys = self._keys(each for each in wanted if not each.startswith(RELIED))
-        cited = [each.removeprefix(RELIED) for each in wanted if each.startswith(RELIED)]
+        cited = {bytes.fromhex(each.removeprefix(RELIED)) for each in wanted if each.startswith(RELIED)}
         given = {"candidates": candidates, "near": near.hex()}
         found = self.fetch("lineage_keys.sql", **given, keys=of_plain(keys)) if keys else set()
-        return found | (self.fetch("relying.sql", **given, ids=of_plain(cited), effects=COPIES) if cited else set())
+        relying = self.fetch("relying.sql", **given, ids=of_ids(sorted(cited)), effects=COPIES) if cited else set()
+        if came_back := relying & cited:  # for it has more effects, or is one of another
+            asked = {"ids": of_ids(sorted(came_back)), "near": near.hex(), "effects": COPIES}
+            rows = self.connection.execute(_CROWDED, asked).fetchall()
+            self.crowded.update(relied_on(row[0].bytes for row in rows))
+        return found | relying
 
     def _keys(self, names: Iterable[str]) -> list[int]:
         return [key_of(self.tenant, name) for name in names]
@@ -235,14 +249,36 @@ class Question:
 
     def accounts_of_uses(self, uses: Collection[str], near: bytes, own: Collection[str] = ()) -> None:
         """Fetches the accounts of the actions that answer to the names of ``uses``, and theirs in turn; those of the action asked
-        about are known, which answer to its ``own``."""
-        looked = {*uses}
+        about are known, which answer to its ``own``. Where it ends at a bound, the names are ``crowded``."""
+        looked, room = {*uses}, self.limits.accounts
         for _ in range(ACCOUNTS):
             new = accounts_beside(looked, self.decoded.values())
             if new.issubset(own):
                 break
             looked |= new
-            self.by_keys(new.difference(own), self.limits.candidates + 2, near)
+            room = self._within(room, new.difference(own), self.limits.answers // 2, near)
+        else:
+            self.crowded |= accounts_beside(looked, self.decoded.values()).difference(own)
+        self.told_if_full(looked.difference(uses, own), near, self.limits.answers // 2)
+
+    def _within(self, room: int, names: Collection[str], most: int, near: bytes = _LAST) -> int:
+        """Fetches what answers to the names, so many a name, as long as there is room for all that may; returns what is left."""
+        ahead = sorted(names)
+        while some := ahead[: room // (2 * most)]:
+            ahead = ahead[len(some) :]
+            room -= len(self.by_keys(some, most, near))
+        self.crowded |= {*ahead}
+        return room
+
+    def told_if_full(self, names: Collection[str], near: bytes, most: int) -> None:
+        """Says of those names of uses and accounts that are ``crowded`` to which so many answer, before ``near`` or after it."""
+        answering: dict[str, set[bytes]] = {}
+        for node in self.decoded.values() if names else ():
+            for name in names_answered(node):
+                if name in names:
+                    answering.setdefault(name, set()).add(node.event_id)
+        sides = ((name, sum(each <= near for each in ids), len(ids)) for name, ids in answering.items())
+        self.crowded |= {name for name, before, both in sides if max(before, both - before) >= most}
 
     def _count_uses(self, near: bytes) -> None:
         """The uses of approvals that allow more of them than are looked at otherwise: as many as they allow, the one
@@ -280,11 +316,11 @@ class Question:
         most = self.limits.beside
         self.named = {node.ref: names_of(node.header, node.payload) for node in self.decoded.values() if node.effective}
         names = dict.fromkeys(surrounding(self.decoded.values(), asked, self._approvers(), named=self.named))
-        found = self.by_keys(names, 2 * most)
+        self.by_keys(names, 2 * most)
         more = beside_cited(names, self.decoded.values(), self._approvers()) - names.keys()
-        found |= self.by_keys(more, 2 * most)
+        self.by_keys(more, 2 * most)
         names |= dict.fromkeys(more)
-        accounts = self._accounts_of_all(reused(self.decoded.values()), found)
+        accounts = self._accounts_of_all(reused(self.decoded.values()))
         names |= dict.fromkeys(accounts)
         counts = Counter(
             name
@@ -294,19 +330,18 @@ class Question:
         )
         actions = [node for node in self.decoded.values() if node.kind == "api_action" and node.effective]
         counts.update(relied_on(cause.event_id for node in actions for cause in node.header.causes))
-        unsure = {*relied_on(found)}
-        bound = self.limits.candidates
-        return [name for name in names if counts[name] > (bound if name in accounts else most) or name in unsure]
+        few, crowded = self.limits.candidates, self.crowded
+        return [name for name in names if counts[name] > (few if name in accounts else most) or name in crowded]
 
-    def _accounts_of_all(self, uses: Collection[str], found: set[bytes]) -> set[str]:
-        """As ``accounts_of_uses``, for any event: the latest; adds to ``found`` what ``by_keys`` returns."""
-        looked = {*uses}
+    def _accounts_of_all(self, uses: Collection[str]) -> set[str]:
+        """As ``accounts_of_uses``, for any event: the latest. Returns the names."""
+        looked, room = {*uses}, self.limits.nodes
         for _ in range(ACCOUNTS if uses else 0):
             new = accounts_beside(looked, self.decoded.values())
             if not new:
                 break
             looked |= new
-            found |= self.by_keys(new, 2 * self.limits.candidates)
+            room = self._within(room, new, 2 * self.limits.candidates)
         return looked.difference(uses)
 
     def nodes(self) -> tuple[Node, ...]:

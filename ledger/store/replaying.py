@@ -155,7 +155,10 @@ class _Fetch:
         most = self.question.limits.beside
         self.question.by_keys(names, most, max(event_ids))
         if uses := uses_among(names):
+            self.question.told_if_full(uses, max(event_ids), most)
             self.question.accounts_of_uses(uses, max(event_ids))
+        if self.question.crowded:
+            self.truncated.append("uses")
 
     def own(self, nodes: Sequence[Node]) -> list[Node]:
         """The run's events, with what is found about each, in order."""

@@ -14,19 +14,19 @@ from ledger.attribution.judgement import KINDS, Bench
 from ledger.attribution.links import Links
 from ledger.attribution.pool import Overfull, Pool
 from ledger.attribution.rules.case import Case
-from ledger.attribution.subgraph import Index, KnownPerson, Node
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Index, KnownPerson, Limits, Node
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 
 STORIES = [read_scenario(path.read_text()) for path in (*scenario_files(), *story_files())]
 
 
-def pool_of(stories: Iterable[Story]) -> Pool:
+def pool_of(stories: Iterable[Story], limits: Limits = DEFAULT_LIMITS) -> Pool:
     nodes: dict[object, Node] = {}
     people: dict[bytes, KnownPerson] = {}
     for story in stories:
         nodes |= {node.ref: node for node in map(story.node, story.events)}
         people |= {known.digest: known for known in story.people.values() if known.state != "unresolved"}
-    return Pool(nodes.values(), people)
+    return Pool(nodes.values(), people, limits=limits)
 
 
 Said = tuple[str, str, tuple[bytes, ...]]
@@ -83,6 +83,16 @@ def test_links_made_once_for_all_are_those_of_each_alone(size: int) -> None:
             assert (found.walk.found, found.walk.ends, found.walk.seen) == expected.walk[:3], name
             assert said(contradictions(found.case)) == every_rule(expected.case), name
     assert shared > 100
+
+
+def test_an_event_beside_more_accounts_of_uses_than_one_question_looks_at_is_asked_alone() -> None:
+    used = "api_action operation=pay phase=completed outcome=success observer=agent"
+    uses = [f"a{n} bot {used} action_id=a{n} oversight_ids=o-1" for n in range(50)]
+    story = read_scenario("\n".join(["o1 desk oversight oversight_id=o-1 action=approve uses_allowed=1", *uses]))
+    last = story.events["a49"].made.event_id
+    assert len(pool_of([story]).extent(last).beside) == 49
+    with pytest.raises(Overfull):
+        pool_of([story], Limits(nodes=20)).extent(last)
 
 
 def test_kinds_that_are_judged_are_told_in_the_stories() -> None:

@@ -14,10 +14,13 @@ from ledger.attribution.graph import graph_of, node_link
 from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
 from ledger.store.lineage import PostgresLineage
+from ledger.store.question import COPIES
+from ledger.store.replaying import replay_steps
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 from tests.attribution.shown import show
-from tests.attribution.stored import asking, lineage, store
+from tests.attribution.stored import asking, lineage, reading, store
 from tests.services.databases import Databases
+from tests.services.forge import START
 
 
 def stored_files() -> list[Path]:
@@ -268,6 +271,87 @@ def test_an_approval_that_a_crowd_relied_on_is_counted_as_far_as_it_allows_and_s
     assert told("b100") == ((), [], [100, 120, None])
     assert told("b101") == ((), ["this is use 101"], [101, 120, None])
     assert told("b120") == (("uses",), ["this is use 102 or a later one"], [102, 102, "earlier"])
+    postgres.drop(url)
+
+
+ONCE = """
+person alice Alice
+p1 app prompt trigger_kind=human trust=trusted principal=alice
+o1 desk oversight oversight_id=o-1 action=approve binding=standing by=alice uses_allowed=1
+"""
+_USE = "bot api_action operation=pay phase=intended observer=agent"
+_SAID = "bank api_action operation=pay phase=completed observer=resource"
+_LAST_USE = f"z1 {_USE} action_id=z run=r1 <- p1:started_by o1:authorized_by"
+
+
+def _denied_often(times: int) -> Story:
+    """A use that the bank wholly carried out in its first try, and denied in so many later ones."""
+    tried = f"d1 {_SAID} action_id=x attempt=1 outcome=success effect=full"
+    denied = [f"d{n} {_SAID} action_id=x attempt={n} outcome=denied effect=none" for n in range(2, times + 2)]
+    use = f"x1 {_USE} action_id=x <- p1:started_by o1:authorized_by"
+    return read_scenario(ONCE + "\n".join((use, tried, *denied, _LAST_USE)), f"denied{times}")
+
+
+def _said_to_be_the_same(times: int) -> Story:
+    """A use of which so many accounts tell, each of which cites the one before; the last says that it was carried out."""
+    chain = [
+        f"x{n + 1} {_SAID} action_id=x{n + 1} outcome={'success' if n == times else 'denied'} <- x{n}:same_action"
+        for n in range(1, times + 1)
+    ]
+    use = f"x1 {_USE} action_id=x1 <- p1:started_by o1:authorized_by"
+    return read_scenario(ONCE + "\n".join((use, *chain, _LAST_USE)), f"same{times}")
+
+
+def test_whoever_looks_at_a_part_of_the_accounts_of_an_approval_s_uses_says_so(postgres: Databases) -> None:
+    many = [f"a{n} {_USE} action_id=a{n} <- p1:started_by o1:authorized_by" for n in range(40)]
+    told_of = [f"s{n} {_SAID} action_id=a{n} outcome=denied" for n in range(40)]
+    crowd = read_scenario(ONCE + "\n".join((*many, *told_of, _LAST_USE)), "crowd")
+    few, often = _denied_often(5), _denied_often(20)
+    near, far = _said_to_be_the_same(2), _said_to_be_the_same(4)
+    url = postgres.fresh()
+    store(url, few, often, near, far, crowd)
+
+    def told(story: Story, limits: Limits = Limits()) -> tuple[tuple[str, ...], int | None, int]:  # noqa: B008 - immutable
+        answer = who_triggered(lineage(url), story.tenant, story.events["z1"].made.event_id, limits=limits)
+        return answer.coverage.truncated, answer.approvals[0].use, answer.coverage.events
+
+    assert told(few)[:2] == ((), 2)
+    assert told(often)[:2] == (("uses",), 1)
+    assert told(near)[:2] == ((), 2)
+    assert told(far)[:2] == (("uses",), 1)
+    assert told(crowd)[:2] == ((), 1)
+    assert told(crowd, Limits(nodes=20))[0] == ("uses",)
+    assert told(crowd, Limits(nodes=20))[2] < told(crowd)[2]
+
+    def replayed(story: Story) -> tuple[str, ...]:
+        of = story.events["z1"].made.header.execution_id
+        assert of is not None
+        with psycopg.connect(url, autocommit=True) as connection:
+            return replay_steps(connection, reading(url), story.tenant, of, now=START).replay.truncated
+
+    assert [replayed(story) for story in (few, often, near, far)] == [(), ("uses",), (), ("uses",)]
+    postgres.drop(url)
+
+
+def test_an_approval_whose_id_others_copied_so_often_that_its_uses_are_not_found_says_so(postgres: Databases) -> None:
+    story = read_scenario(
+        ONCE
+        + f"x1 {_USE} action_id=x <- p1:started_by o1:authorized_by\nd1 {_SAID} action_id=x outcome=success\n{_LAST_USE}"
+    )
+    url = postgres.fresh()
+    store(url, story)
+    approval, use, asked = (story.events[name].made.event_id for name in ("o1", "x1", "z1"))
+
+    def told() -> tuple[tuple[str, ...], int | None, str | None]:
+        answer = who_triggered(lineage(url), story.tenant, asked)
+        return answer.coverage.truncated, answer.approvals[0].use, answer.approvals[0].more_uses
+
+    assert told() == ((), 2, None)
+    with psycopg.connect(url) as connection:
+        copies = "select %s::uuid, (left(%s, 19) || lpad(to_hex(n), 13, 'f'))::uuid from generate_series(1, %s) n"
+        given = [approval.hex(), use.hex(), COPIES + 1]
+        connection.execute(f"insert into causes (cause, effect) {copies}".encode(), given)
+    assert told() == (("uses",), 1, "both")
     postgres.drop(url)
 
 
