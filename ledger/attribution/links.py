@@ -193,7 +193,7 @@ class Links:
                     fitting[relation] = [target]
             for relation, targets in fitting.items():
                 leads = relation in TO_TRIGGERS
-                fitted = self._fitted(node, targets) if namespace in CALLS and len(targets) > 1 else {}
+                fitted = self._fitted(node, targets) if namespace in _OF_ACTIONS and len(targets) > 1 else {}
                 for target in targets:
                     ref = target.ref
                     if (ref, leads) not in stated and ref not in edges:
@@ -206,8 +206,8 @@ class Links:
         return list(edges.values())
 
     def _fitted(self, node: Node, targets: Sequence[Node]) -> Mapping[Ref, int]:
-        """Among how many each target was found by a call: the accounts of one action are one, and those of an account's own no
-        others. Nothing where not all were looked at."""
+        """Among how many each target was found by an action's id or a call: the accounts of one action are one, and those of an
+        account's own no others. Nothing where not all were looked at."""
         if len(targets) > self.index.graph.limits.candidates or any(each.kind != "api_action" for each in targets):
             return {}
         is_account = node.kind == "api_action"
@@ -251,6 +251,8 @@ class Links:
 
 CALLS: Final = frozenset({"tool_call", "request"})
 """Correlations that make accounts those of one action, where no third action bears them."""
+_OF_ACTIONS: Final = CALLS | {"action"}
+"""Namespaces of joins in which all accounts of one action are one candidate."""
 STATED: Final = frozenset({"token", "token_digest", "decision", "oversight", "grant", "trigger"})
 """Namespaces of joins on an id that the event itself states as what it relied on; the others are circumstance."""
 _TOKENS: Final = frozenset({"token", "token_digest"})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from ledger.attribution.authority import party, token_text
+from ledger.attribution.answer import Party
+from ledger.attribution.authority import knows, party, token_text
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import is_for, same_name
@@ -273,8 +274,8 @@ def actor_mismatch(case: Case) -> Found:
         ]
         known = any(each.at <= account.at + SKEW for each, _ in registered)
         names = {name for _, fact in registered for name in (agent, *fact.client_ids)}
-        for issued, token in case.presented(account):
-            if known and token.act is not None and _is_of_none(token, names):
+        for issued, token, rivals in _best_known(case.presented(account), lambda fact: fact.act):
+            if known and token.act is not None and all(_is_of_none(each, names) for each in (token, *rivals)):
                 yield (
                     f"the token's actor is {token.act.chain[0].sub}, the agent is {agent}",
                     [issued, account, *(each for each, _ in registered)],
@@ -292,7 +293,36 @@ def other_person(case: Case) -> Found:
     """
     for said in [node for node in (*case.group, *case.triggers) if not node.importer]:
         who = party(case.names, said.header.principal) if said.kind in ("api_action", "prompt") else None
-        for issued, fact in case.presented(said) if who is not None else ():
+        for issued, fact, rivals in (
+            _best_known(case.presented(said), lambda fact: fact.subject) if who is not None else ()
+        ):
             subject = party(case.names, fact.subject)
-            if who is not None and subject is not None and case.are_two(who, subject):
+            if who is None or subject is None or not case.are_two(who, subject):
+                continue
+            if not any(_is_named(case, who, each) for each in rivals):
                 yield f"it was for {who.label}, the token is {subject.label}'s", [said, issued]
+
+
+def _is_named(case: Case, who: Party, token: TokenIssuance) -> bool:
+    subject = party(case.names, token.subject)
+    return subject is not None and subject.identity == who.identity
+
+
+def _best_known(
+    stated: Sequence[tuple[Node, TokenIssuance]], told: Callable[[TokenIssuance], object]
+) -> Iterator[tuple[Node, TokenIssuance, list[TokenIssuance]]]:
+    """Of what is stated of a token, that of who knows best of those who tell a thing of it; each with what others say of the same
+    token who know it as well."""
+    for node, fact in stated:
+        names = _names(node)
+        alike = [
+            (each, other)
+            for each, other in stated
+            if each.ref != node.ref and told(other) is not None and not names.isdisjoint(_names(each))
+        ]
+        if told(fact) is not None and all(knows(node)[:2] <= knows(each)[:2] for each, _ in alike):
+            yield node, fact, [other for each, other in alike if knows(each)[:2] == knows(node)[:2]]
+
+
+def _names(issued: Node) -> set[str]:
+    return set(token_names(issued.payload["token"])) if issued.payload is not None else set()
