@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from struct import Struct
@@ -24,21 +24,35 @@ from tests.chaos.network import MODES, Link
 from tests.chaos.stage import Stage
 from tests.chaos.task import CANNOT_START, CLOCKED, WORKERS
 from tests.crash.tracing import ROOT, Place
-from tests.crash.trials import FILES
 
 DAY: Final = 86_400
 _FRAME: Final = Struct("<IIQ")
 _COPY_SECONDS: Final = 5.0
 """How long a COPY is waited for."""
+_RECORDER: Final = (
+    "acknowledgements", "adoption", "chains", "contents", "context", "encoding", "frames", "health", "inventory", "journal",
+    "linking", "losses", "outlet", "process", "recorder", "sender", "spool", "syncer", "troubles",
+)  # fmt: skip
+_STORE: Final = (
+    "chains", "connect", "copies", "dated", "decoded", "erasures", "findings", "kept", "met", "names", "owner", "partitions",
+    "patience", "persons", "placement", "positions", "projection", "rows", "seals", "sighted", "standing",
+)  # fmt: skip
+_CONTENTS: Final = ("connect", "contents", "copies", "erasures", "findings", "names", "owner", "patience", "positions")
+_SENTINEL: Final = ("criteria", "judging", "lineage", "nodes", "sentinel", "sweeping")
+
+
+def _of(role: str, modules: Sequence[str]) -> list[str]:
+    shared = [f"consumers/{name}.py" for name in (role, "health", "running", "worker")]
+    return [*shared, *(f"ledger/store/{name}.py" for name in modules)]
+
+
 _FILES: Final[dict[str, list[str]]] = {
-    **FILES,
-    "sentinel": [
-        "consumers/sentinel.py",
-        "consumers/running.py",
-        *(f"ledger/store/{name}.py" for name in ("criteria", "judging", "lineage", "nodes", "sentinel", "sweeping")),
-    ],
+    "recorder": [f"ledger/recorder/{name}.py" for name in _RECORDER],
+    "materializer": _of("materializer", _STORE),
+    "contents": _of("contents", _CONTENTS),
+    "sentinel": _of("sentinel", _SENTINEL),
 }
-"""By role, where a process dies."""
+"""By role, where a process dies: in what it does under this load."""
 
 
 class Trouble(NamedTuple):
@@ -181,7 +195,7 @@ def _cluster_away(stage: Stage, chance: Random) -> Iterator[Trouble]:
         broker.kill()
     stage.count("brokers killed", len(stage.brokers))
     stage.count("outages of the whole cluster")
-    yield Trouble("the whole cluster is away", frozenset(stage.named("recorder")), lambda: _troubled(stage))
+    yield Trouble("the whole cluster is away", frozenset(stage.named("recorder", "api")), lambda: _troubled(stage))
     for broker in stage.brokers:
         broker.launch()
     for broker in stage.brokers:
@@ -198,8 +212,17 @@ def _postgres_killed(stage: Stage, chance: Random) -> Iterator[Trouble]:
     stage.postgres.kill()
     stage.count("kills of Postgres")
     stage.count("kills of Postgres during a COPY", int(during))
-    yield Trouble("Postgres is killed", frozenset(stage.named(*WORKERS)), lambda: _waiting(stage))
+    yield Trouble("Postgres is killed", frozenset(stage.named(*WORKERS, "api")), lambda: _waiting(stage))
     stage.start_postgres()
+
+
+@fault("postgres stopped", "postgres", "process", seconds=(1, 14))
+def _postgres_stopped(stage: Stage, chance: Random) -> Iterator[Trouble]:
+    """The server with all its sessions, in whatever they do: nothing ends, and nothing answers."""
+    stage.freeze_postgres()
+    stage.count("stops of Postgres")
+    yield Trouble("Postgres is stopped", frozenset(stage.named(*WORKERS)), lambda: _waiting(stage))
+    stage.thaw_postgres()
 
 
 @fault("postgres backup", "postgres", seconds=(0.5, 1))
@@ -440,18 +463,24 @@ select from positions p join pg_stat_progress_copy c on c.pid = p.owner_pid
 
 
 def _waiting(stage: Stage) -> frozenset[str]:
-    """The workers that say that they wait, and for what."""
+    """The workers that say that they wait, and for what, and the server if it says that it cannot answer."""
     told = {name: stage.status(name) for name in stage.named(*WORKERS)}
-    return frozenset(
+    waiting = frozenset(
         name
         for name, each in told.items()
         if (each.get("state") == "waiting" and each.get("detail")) or each.get("duties")
     )
+    return waiting | _server(stage, "store_away")
 
 
 def _troubled(stage: Stage) -> frozenset[str]:
-    """The recorders that say that something is wrong, and what."""
-    return frozenset(name for name in stage.named("recorder") if stage.status(name).get("problems"))
+    """The recorders that say that something is wrong, and what, and the server if it says that the log is away."""
+    troubled = frozenset(name for name in stage.named("recorder") if stage.status(name).get("problems"))
+    return troubled | _server(stage, "log_away")
+
+
+def _server(stage: Stage, fault: str) -> frozenset[str]:
+    return frozenset(stage.named("api")) if fault in stage.server_says else frozenset()
 
 
 def _expect_no_more(stage: Stage) -> None:

@@ -36,6 +36,8 @@ ASK_SECONDS: Final = 10.0 + 12.0 + 1.0
 """What a question to the API may take at most, whatever is wrong: to connect to the store, and for it to answer (section 19 of
 ``docs/format.md``). While the server itself is stopped nothing counts."""
 HANG_SECONDS: Final = ASK_SECONDS + 10.0
+LOOK_SECONDS: Final = 0.5
+"""Between the answers that the server gives about itself."""
 ASKED: Final = 40
 """Events that are asked about when all is healed."""
 LOSING: Final = "best-effort"
@@ -169,21 +171,28 @@ class Schedule:
 
 class Reader:
     """Asks the server who triggered what was recorded. A right answer or a typed problem is good, a hang or a lie is not.
+    Beside that it asks for its health.
 
-    In a thread of its own: a question that the schedule waited for would keep the server stopped that it is asked of.
+    In threads of its own: a question that the schedule waited for would keep the server stopped that it is asked of.
     """
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self._stage, self._chance = stage, Random(seed)
         self._over = Event()
-        self._thread = Thread(target=self._ask, name="reader", daemon=True)
+        self._threads = [Thread(target=each, name="reader", daemon=True) for each in (self._ask, self._look)]
 
     def __enter__(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            self._stage.server_says = frozenset(each["name"] for each in _health(self._stage).get("wrong", ()))
 
     def _ask(self) -> None:
         while not self._over.wait(1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import signal
 import subprocess
@@ -73,6 +74,8 @@ class Stage:
         self.counts: dict[str, int] = {}
         self.jumped: frozenset[str] = frozenset()
         """Services whose clock jumped."""
+        self.server_says: frozenset[str] = frozenset()
+        """What the server's health names as wrong, as of the last look."""
         self.longest_stop = 0.0
         self._stopped: dict[str, tuple[float, float | None]] = {}
         self.parties: dict[str, Party] = {}
@@ -83,6 +86,8 @@ class Stage:
         self.disks = {"postgres": Disk(directory / "postgres", 1500)}
         self.disks |= {f"kafka-{n}": Disk(directory / f"kafka-{n}", 700) for n in range(1, BROKERS + 1)}
         self.postgres = EmbeddedPostgres(self.disks["postgres"].path / "server")
+        self._frozen: list[int] = []
+        """Postgres' processes while they are stopped."""
         self.brokers: list[KafkaBroker] = []
         self.to_brokers: list[Link] = []
         self.between: list[Link] = []
@@ -139,6 +144,22 @@ class Stage:
         self.postgres.start()
         assert self.to_postgres is not None
         self.to_postgres.upstream = self._socket()
+
+    def freeze_postgres(self) -> None:
+        """SIGSTOP of the server and of everything that it started."""
+        first = int((self.postgres.directory / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(first, signal.SIGSTOP)  # it starts no more
+        self._frozen = [first, *map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())]
+        self._signal_frozen(signal.SIGSTOP)
+
+    def thaw_postgres(self) -> None:
+        self._signal_frozen(signal.SIGCONT)
+        self._frozen = []
+
+    def _signal_frozen(self, number: signal.Signals) -> None:
+        for pid in self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _socket(self) -> str:
         where = parse_qs(urlsplit(self.postgres.url).query)["host"][0]
@@ -332,6 +353,7 @@ class Stage:
         for broker in self.brokers:
             with suppress(ProcessLookupError):
                 broker.kill()
+        self.thaw_postgres()  # one that is stopped does not see that its server was killed
         self.postgres.kill()
         for disk in (self.spools, *self.disks.values()):
             disk.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import random
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -16,12 +17,12 @@ from ledger.recorder.journal import Journal, recover
 from tests.attribution.scenario import read_scenario, scenario_files
 from tests.attribution.stored import store
 from tests.chaos.checker import REFUSALS, forked, misstated, refused_without_cause, too_long, unanswered
-from tests.chaos.faults import FAULTS, executable_lines, tear
+from tests.chaos.faults import _FILES, FAULTS, Trouble, _troubled, _waiting, executable_lines, tear
 from tests.chaos.parties import THREADS, record, serve, watch, work
-from tests.chaos.play import LOSING, play, wrongly_answered
+from tests.chaos.play import LOSING, SAY_SECONDS, Active, Schedule, play, wrongly_answered
 from tests.chaos.sentinels import awaited, sentinel_faults
 from tests.chaos.stage import Party, Stage
-from tests.chaos.task import Account, Promised, Role, Task, read_notes
+from tests.chaos.task import WORKERS, Account, Promised, Role, Task, read_notes
 from tests.seeded import ACME, OTHER
 from tests.sentinel.sweeping import sentinel
 from tests.services.databases import Databases
@@ -54,6 +55,8 @@ def test_a_torn_tail_is_cut_back_and_the_frames_before_it_are_read(tmp_path: Pat
 
 def test_faults_die_at_lines_that_the_product_has() -> None:
     assert len(executable_lines("ledger/recorder/sender.py")) > 100
+    assert _FILES.keys() == {"recorder", *WORKERS}
+    assert all(executable_lines(file) for files in _FILES.values() for file in files)
     assert all(fault.seconds[0] <= fault.seconds[1] for fault in FAULTS.values())
 
 
@@ -61,7 +64,8 @@ class Cast(Stage):
     """One process of each role, none of which runs."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory, self.counts, self.jumped = directory, {}, frozenset()
+        self.directory, self.counts, self.amiss = directory, {}, []
+        self.jumped = self.server_says = frozenset()
         given = {"directory": str(directory), "log": "", "store": ""}
         self.parties = {role: Party(Task(role=role, name=role, **given)) for role in get_args(Role)}
 
@@ -76,6 +80,39 @@ def test_only_the_clock_of_a_process_that_reads_it_jumps(tmp_path: Path) -> None
     reading = {role for role, play in playing.items() if "JumpingClock(task.clock)" in inspect.getsource(play)}
     assert {path.name for path in (tmp_path / "clocks").iterdir()} == reading
     assert stage.counts["clock jumps"] == 100
+
+
+def test_who_has_a_trouble_and_does_not_say_so_is_found(tmp_path: Path) -> None:
+    stage = Cast(tmp_path)
+    schedule = Schedule(stage, SEED, (), print)
+    told: dict[str, frozenset[str]] = {"": frozenset()}
+
+    def lasted(seconds: float) -> list[str]:
+        trouble = Trouble("all is away", frozenset({"recorder", "api"}), lambda: told[""])
+        now = time.monotonic()
+        schedule._active.append(Active(FAULTS["cluster away"], iter(()), trouble, now - seconds, now, set()))
+        schedule._listen()
+        schedule._end_those_over(float("inf"))
+        found, stage.amiss = stage.amiss, []
+        return found
+
+    assert lasted(SAY_SECONDS - 2) == []
+    (found,) = lasted(SAY_SECONDS + 2)
+    assert found.startswith("all is away, and ['api', 'recorder'] did not say so")
+    told[""] = frozenset({"recorder"})
+    assert "['api'] did not say so" in lasted(SAY_SECONDS + 2)[0]
+    told[""] = frozenset({"recorder", "api", "contents"})
+    assert lasted(SAY_SECONDS + 2) == []
+
+
+def test_the_servers_health_says_which_of_store_and_log_is_away(tmp_path: Path) -> None:
+    stage = Cast(tmp_path)
+    for said, waiting, troubled in (("", False, False), ("store_away", True, False), ("log_away", False, True)):
+        stage.server_says = frozenset({said})
+        assert (_waiting(stage), _troubled(stage)) == (
+            frozenset({"api"} if waiting else ()),
+            frozenset({"api"} if troubled else ()),
+        )
 
 
 def notes_of(directory: Path, *lines: str) -> Account:

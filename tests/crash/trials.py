@@ -20,30 +20,17 @@ from tests.crash.tracing import ROOT, Place
 
 Victim = Literal["recorder", "materializer", "contents"]
 
-_RECORDER: Final = (
-    "acknowledgements", "adoption", "chains", "contents", "encoding", "frames", "journal", "linking", "outlet", "process",
-    "recorder", "sender", "spool", "syncer",
-)  # fmt: skip
-_STORE: Final = (
-    "chains", "copies", "findings", "names", "owner", "partitions", "persons", "placement", "positions", "projection", "rows",
-    "sighted", "standing",
-)  # fmt: skip
+
+def _modules(*packages: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for package in packages for path in (ROOT / package).glob("*.py"))
+
+
 FILES: Final[dict[Victim, list[str]]] = {
-    "recorder": [f"ledger/recorder/{name}.py" for name in _RECORDER],
-    "materializer": [
-        "consumers/worker.py",
-        "consumers/running.py",
-        "consumers/materializer.py",
-        "consumers/health.py",
-        *(f"ledger/store/{name}.py" for name in _STORE),
-    ],
-    "contents": [
-        "consumers/worker.py",
-        "consumers/running.py",
-        "consumers/contents.py",
-        *(f"ledger/store/{name}.py" for name in ("contents", "erasures", "owner", "positions")),
-    ],
+    "recorder": _modules("ledger/recorder"),
+    "materializer": _modules("consumers", "ledger/store"),
+    "contents": _modules("consumers", "ledger/store"),
 }
+"""Where a victim may die: at any line there that a first run of it executes."""
 VICTIMS: Final[tuple[Victim, ...]] = ("recorder", "materializer", "recorder", "materializer", "contents")
 """In turn: two of five are recorders with their senders, two materializers, one a contents worker."""
 OTHERS: Final = 4
