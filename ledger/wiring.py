@@ -199,21 +199,23 @@ def open_reading(settings: Settings) -> Reading:
     return Reading(load_schemas(), settings.require_ledger(), lambda: bundle)
 
 
-def open_import(settings: Settings, service: str, log: Log) -> Sink:
+@contextlib.contextmanager
+def open_import(settings: Settings, service: str, log: Log) -> Iterator[Sink]:
     """Where an importer puts what it reads: ``log``, signed by the importer's key."""
     from ledger.importers.index import FileIndex
     from ledger.importers.sink import Sink
 
-    return Sink(
-        log=log,
-        signer=load_key(settings.key_path(service)),
-        clock=CLOCK,
-        schemas=load_schemas(),
-        known=FileIndex(settings.data_dir / "imported.sqlite", log.identity(EVENTS)),
-        ledger=settings.require_ledger(),
-        tenant=settings.tenant,
-        service=service,
-    )
+    with contextlib.closing(FileIndex(settings.data_dir / "imported.sqlite", log.identity(EVENTS))) as known:
+        yield Sink(
+            log=log,
+            signer=load_key(settings.key_path(service)),
+            clock=CLOCK,
+            schemas=load_schemas(),
+            known=known,
+            ledger=settings.require_ledger(),
+            tenant=settings.tenant,
+            service=service,
+        )
 
 
 def embedded_directories(settings: Settings) -> list[Path]:

@@ -63,17 +63,18 @@ def imported(name: str, url: str, work: Path) -> Answered:
     migrate(url)
     with closing(open_log(url)) as log:
         log.prepare()
-        sink = Sink(
-            log=log,
-            signer=signer("importer"),
-            clock=Stopped(),
-            schemas=SCHEMAS,
-            known=FileIndex(work / f"{name}.index", log.identity(EVENTS)),
-            ledger=LEDGER,
-            tenant=TENANT,
-            service="import",
-        )
-        import_files(name, data_files(name), sink, secret=SECRET)
+        with closing(FileIndex(work / f"{name}.index", log.identity(EVENTS))) as known:
+            sink = Sink(
+                log=log,
+                signer=signer("importer"),
+                clock=Stopped(),
+                schemas=SCHEMAS,
+                known=known,
+                ledger=LEDGER,
+                tenant=TENANT,
+                service="import",
+            )
+            import_files(name, data_files(name), sink, secret=SECRET)
         bundle = read_bundle(bundle_of(key_statement(signer("importer"), role="importer")), ROOT.public, LEDGER)
         trusts(url, bundle, LEDGER)
         with closing(PostgresProjection(url, SCHEMAS, LEDGER, bundle)) as events:

@@ -59,7 +59,11 @@ def import_(
     with wiring.running(settings, create=True) as started:
         wiring.prepare(settings)
         prepare_service(settings, name, role="importer", kinds=_KINDS)
-        with closing(wiring.open_log_to_append(settings)) as log, progress(f"importing {format_}") as bar:
+        with (
+            closing(wiring.open_log_to_append(settings)) as log,
+            wiring.open_import(settings, name, log) as sink,
+            progress(f"importing {format_}") as bar,
+        ):
             done = 0
 
             def begun(_: Path) -> None:
@@ -70,7 +74,7 @@ def import_(
             account = import_files(
                 format_,
                 files,
-                wiring.open_import(settings, name, log),
+                sink,
                 secret=open_secret(settings.importer_secret_path),
                 refused=refused,
                 progress=begun,

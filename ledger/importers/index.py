@@ -28,10 +28,14 @@ class FileIndex:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._file = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
+        except sqlite3.Error as error:
+            raise _no_index(path, error) from None
+        try:
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute(_SCHEMA)
         except sqlite3.Error as error:
-            raise ConfigurationError(f"{path} is no index of imports ({error}); remove it: it is made again") from None
+            self.close()
+            raise _no_index(path, error) from None
         path.chmod(0o600)
 
     def known(self, events: Sequence[bytes]) -> set[bytes]:
@@ -48,3 +52,7 @@ class FileIndex:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _no_index(path: Path, error: sqlite3.Error) -> ConfigurationError:
+    return ConfigurationError(f"{path} is no index of imports ({error}); remove it: it is made again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,24 +33,28 @@ class Stopped:
         return START
 
 
-def sink(log: Log, index: Path) -> Sink:
-    return Sink(
-        log=log,
-        signer=signer("importer"),
-        clock=Stopped(),
-        schemas=SCHEMAS,
-        known=FileIndex(index, log.identity(EVENTS)),
-        ledger=LEDGER,
-        tenant=TENANT,
-        service="import",
-    )
+@contextmanager
+def sink(log: Log, index: Path) -> Iterator[Sink]:
+    with closing(FileIndex(index, log.identity(EVENTS))) as known:
+        yield Sink(
+            log=log,
+            signer=signer("importer"),
+            clock=Stopped(),
+            schemas=SCHEMAS,
+            known=known,
+            ledger=LEDGER,
+            tenant=TENANT,
+            service="import",
+        )
 
 
 @pytest.mark.parametrize(("name", "records"), [("otlp", 56), ("cloudtrail", 310)])
 def test_recorded_files_are_in_the_log_once(log: Log, tmp_path: Path, name: str, records: int) -> None:
     paths = data_files(name)
-    first = import_files(name, paths, sink(log, tmp_path / "index"), secret=SECRET)
-    again = import_files(name, paths[::-1], sink(log, tmp_path / "index"), secret=SECRET)
+    with sink(log, tmp_path / "index") as opened:
+        first = import_files(name, paths, opened, secret=SECRET)
+    with sink(log, tmp_path / "index") as opened:
+        again = import_files(name, paths[::-1], opened, secret=SECRET)
     assert (first.read, first.imported, again.duplicate, again.events) == (records, records, records, 0)
     judge = Judge(
         SCHEMAS, LEDGER, read_bundle(bundle_of(key_statement(signer("importer"), role="importer")), ROOT.public, LEDGER)

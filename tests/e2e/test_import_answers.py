@@ -56,8 +56,8 @@ def stored(request: pytest.FixtureRequest, postgres: Databases, work: Path) -> I
     with closing(open_log(url)) as log:
         log.prepare()
         migrate(url)
-        index = FileIndex(work / f"{request.param}.index", log.identity(EVENTS))
-        import_files(request.param, paths, _sink(log, index), secret=SECRET)
+        with closing(FileIndex(work / f"{request.param}.index", log.identity(EVENTS))) as index:
+            import_files(request.param, paths, _sink(log, index), secret=SECRET)
         _materialize(url, log)
     yield request.param, url
     postgres.drop(url)

@@ -96,10 +96,11 @@ def test_who_does_not_read_is_passed_over(dealing: Dealing) -> None:
 
 
 def test_what_nobody_takes_waits_until_somebody_does(dealing: Dealing) -> None:
-    for number in range(COUNT):
-        fill(dealing, number)
+    _, filled, _ = [fill(dealing, number) for number in range(COUNT)]
     ports = dealing.connect(2)
-    drain(dealing.dealer.channel(1))
+    channel = dealing.dealer.channel(1)
+    while filled:  # and not a byte more: a connection may be behind it by then
+        filled -= len(channel.recv(filled))
     found: list[int] = []
 
     def all_there() -> bool:
@@ -145,15 +146,10 @@ def test_a_taker_answers_what_it_is_handed_until_it_is_closed() -> None:
     asyncio.run(taking())
 
 
-def fill(dealing: Dealing, number: int) -> None:
-    """Until nothing more can be handed to a process."""
-    way = dealing.dealer._ways[number][0]
+def fill(dealing: Dealing, number: int) -> int:
+    """Sends until nothing more can be handed to a process; how many bytes."""
+    way, filled = dealing.dealer._ways[number][0], 0
     with suppress(BlockingIOError):
         while True:
-            way.send(b"x" * 4096)
-
-
-def drain(channel: socket.socket) -> None:
-    with suppress(BlockingIOError):
-        while channel.recv(1 << 16):
-            pass
+            filled += way.send(b"x" * 4096)
+    return filled

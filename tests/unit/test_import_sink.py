@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Bench:
         self.directory = directory
         self.log = MemoryLog(Ticking())
         self.index = directory / "imported.sqlite"
+        self.closing = ExitStack()
 
     def sink(self, identity: str = "log") -> Sink:
         return Sink(
@@ -52,7 +54,7 @@ class Bench:
             signer=IMPORTER,
             clock=Ticking(),
             schemas=SCHEMAS,
-            known=FileIndex(self.index, identity),
+            known=self.closing.enter_context(closing(FileIndex(self.index, identity))),
             ledger=LEDGER,
             tenant=TENANT,
             service=SERVICE,
@@ -82,8 +84,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    with made.closing:
+        yield made
 
 
 def calls(count: int, start: int = 0) -> list[dict[str, Any]]:
