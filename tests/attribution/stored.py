@@ -73,15 +73,20 @@ def add_all_people(url: str, *stories: Story) -> None:
         connection.execute("analyze")
 
 
+OPENING = 1_000
+"""µs that it takes to open a chain."""
+
+
 def records_of(story: Story) -> Iterator[Record]:
-    """The records of a story, in the order in which it is told, at least a second apart, each sealed when it happened."""
+    """The records of a story, in the order in which it is told, at least a second apart, each sealed when it happened: the same
+    times whenever they are made, though a chain is opened by the first of them alone."""
     sealed_at: dict[str, int] = {}
     for number, told in enumerate(story.events.values()):
         forge = story.forges[told.service]
         now = max(START + number * 1_000_000, told.made.header.occurred_at, sealed_at.get(told.service, 0))
         forge.now = now
         sealed = forge.seal(told.made)
-        sealed_at[told.service] = forge.now  # opening a chain takes time too
+        sealed_at[told.service] = now + OPENING
         yield forge.record(sealed, append_time=now + 1000)
 
 
