@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Party, Trigger
@@ -30,6 +30,7 @@ def read_triggers(links: Links, walk: Walk) -> tuple[Trigger, ...]:
     """The triggers in order of time. A registration that only tells who set a schedule up is part of what fired it."""
     prompts = [_read(links, found) for found in walk.found if found.node.kind != "trigger_registration"]
     told = {_trigger_id(node) for trigger in prompts if trigger.set_up for node in links.index.by_id[trigger.set_up]}
+    told |= {found.node.fact.trigger_id or "" for found in walk.found if isinstance(found.node.fact, Prompt)}
     others = [
         _read(links, found)
         for found in walk.found
@@ -57,9 +58,9 @@ def _read(links: Links, found: Found) -> Trigger:
 def _of(links: Links, found: Found) -> Trigger:
     node, fact, index = found.node, found.node.fact, links.index
     if isinstance(fact, TriggerRegistration):
-        return _trigger(
-            found, "scheduled", fact.trigger_kind, party(index, fact.by), owner=party(index, fact.owner), set_up=node
-        )
+        named = index.answer_to(f"trigger:{fact.trigger_id}", "trigger_registration")
+        who, owner, set_up = _set_up(index, node if fact.action != "remove" else _last_set_up(named, node.at))
+        return _trigger(found, "scheduled", fact.trigger_kind, who, owner=owner, set_up=set_up)
     if isinstance(fact, Handoff):
         return _trigger(
             found,
@@ -83,10 +84,9 @@ def _of_prompt(links: Links, found: Found, fact: Prompt | None) -> Trigger:
     who, owner, set_up = party(index, found.node.header.principal), None, None
     if who is None and (by_token := sender_by_token(links, found.node)) is not None and by_token.verified:
         who, found = by_token.who, found._replace(grade=weakest((found.grade, by_token.grade)))
-    if kind in _UNATTENDED and (set_up := _registration(links, found.node)) is not None:
-        registered = set_up.fact
-        if isinstance(registered, TriggerRegistration):
-            who, owner = party(index, registered.by) or who, party(index, registered.owner)
+    if kind in _UNATTENDED:
+        by, owner, set_up = _set_up(index, _registration(links, found.node))
+        who = by or who
     return _trigger(
         found,
         "scheduled" if kind in _UNATTENDED else _role(found),
@@ -131,12 +131,27 @@ def sender_by_token(links: Links, prompt: Node) -> Sender | None:
 
 def _registration(links: Links, prompt: Node) -> Node | None:
     """What was last registered, before it fired, about the schedule or webhook that a prompt names."""
+    return _last_set_up((edge.target for edge in links.of(prompt, frozenset({SCHEDULED_BY}))), prompt.at)
+
+
+def _last_set_up(registered: Iterable[Node], at: int) -> Node | None:
+    """The last registration up to a time. Who removed a schedule did not set it up, though it fires on."""
     found = [
-        edge.target
-        for edge in links.of(prompt, frozenset({SCHEDULED_BY}))
-        if edge.target.kind == "trigger_registration" and edge.target.at <= prompt.at
+        each
+        for each in registered
+        if each.kind == "trigger_registration"
+        and each.at <= at
+        and not (isinstance(each.fact, TriggerRegistration) and each.fact.action == "remove")
     ]
     return max(found, key=lambda node: (node.at, node.event_id), default=None)
+
+
+def _set_up(index: Index, registered: Node | None) -> tuple[Party | None, Party | None, Node | None]:
+    """By whom, and for whom; and the registration itself."""
+    fact = registered.fact if registered is not None else None
+    if not isinstance(fact, TriggerRegistration):
+        return None, None, registered
+    return party(index, fact.by), party(index, fact.owner), registered
 
 
 def _role(found: Found) -> str:

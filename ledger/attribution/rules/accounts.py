@@ -289,14 +289,22 @@ def may_be_second(index: Index, told: Told) -> bool:
 
 
 def _first_under(case: Case, account: Node, said: ApiAction) -> Node | None:
-    """The earliest completion by the same service under the same key, where it is of another action or attempt."""
+    """The earliest completion by the same service under the same key, where it is of another action or attempt. A key is its
+    client's: where two people used it, it is two keys."""
     name = f"idempotency:{said.target_system or ''}\0{said.idempotency_key}"
     alike = [
         (each, each.fact)
         for each in case.names.answer_to(name, "api_action")
         if isinstance(each.fact, ApiAction) and each.fact.observer == "resource" and each.service == account.service
     ]
-    full = [(each, fact) for each, fact in alike if fact.effect == "full" and fact.operation == said.operation]
+    who = party(case.names, account.header.principal)
+    full = [
+        (each, fact)
+        for each, fact in alike
+        if fact.effect == "full"
+        and fact.operation == said.operation
+        and not ((other := party(case.names, each.header.principal)) and who and case.are_two(who, other))
+    ]
     if not full or full[0][0].ref == account.ref:
         return None
     first, fact = full[0]
