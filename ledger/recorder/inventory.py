@@ -28,7 +28,7 @@ class SpoolSeen(NamedTuple):
 def spools_below(root: Path) -> Iterator[SpoolSeen]:
     """Every spool of every service whose spools lie below ``root``; what is none, or ends meanwhile, is passed over."""
     locked = _locked()
-    for owner in sorted(root.glob(f"*/*/{OWNER}")):
+    for owner in _owners(root, "*/*"):
         try:
             told = json.loads(owner.read_text())
             status = (owner.parent / "lock").stat()
@@ -40,14 +40,22 @@ def spools_below(root: Path) -> Iterator[SpoolSeen]:
             yield SpoolSeen(owner.parent, str(told.get("ledger")), str(told.get("service")), held, size)
 
 
-def damaged(root: Path) -> Iterator[tuple[Path, str]]:
-    """The spools of one service, in ``root``, that nobody can adopt, each with what is wrong, in words that follow on its name.
+def damaged(root: Path, below: str = "*") -> Iterator[tuple[Path, str]]:
+    """The spools in ``root``, a service's, that nobody can adopt, each with what is wrong, in words that follow on its name.
 
     One without an owner is none: either nothing was recorded into it yet, or all of it is in the log.
     """
-    for owner in sorted(root.glob(f"*/{OWNER}")):
+    for owner in _owners(root, below):
         if (why := _unreadable(owner)) is not None:
             yield owner.parent, f"is adopted by nobody, for its {OWNER} {why}"
+
+
+def _owners(root: Path, below: str) -> list[Path]:
+    """None where this account may not look: ``unwritable`` says so."""
+    try:
+        return sorted(root.glob(f"{below}/{OWNER}"))
+    except OSError:
+        return []
 
 
 def _unreadable(owner: Path) -> str | None:

@@ -254,8 +254,8 @@ class Sender:
             orphan.close(delete=False)
         newer = "holds what another release recorded and is left to it"
         unreadable = [(orphan.directory, f"{newer} ({reason})") for orphan, reason in left.unreadable]
-        nobodys = self._outlet.insist(lambda: list(damaged(self._root)))
-        self.state.left = (*unreadable, *((directory, f"{what}: {MEND}") for directory, what in nobodys))
+        nobodys = [(directory, f"{what}: {MEND}") for directory, what in damaged(self._root)]
+        self.state.left = (*unreadable, *nobodys)
         for directory, what in self.state.left:
             self._troubles.tell(f"{directory} {what}")
         self.state.adopting = len(orphans)

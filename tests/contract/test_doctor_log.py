@@ -309,6 +309,22 @@ def test_a_place_where_no_spool_can_be_made_is_found(tmp_path: Path) -> None:
     assert {each.status for each in spool_checks.place(here(spool_dir=tmp_path / "file"))} == {"wrong"}
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o744])
+def test_spools_that_this_account_may_not_look_at_are_told_once_and_end_no_look_at_the_rest(mode: int) -> None:
+    def look() -> str:
+        return " ".join(each.status for check in spool_checks.CHECKS for each in check(seen))
+
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name)
+        seen = here(spool_dir=closed / "spool")
+        (closed / "spool" / SERVICE / "1-00000000").mkdir(parents=True)
+        closed.chmod(mode)
+        assert as_somebody(look) == "wrong" or os.geteuid() != 0
+        closed.chmod(0o755)
+        (closed / "spool").chmod(mode)
+        assert as_somebody(look) == "wrong" or os.geteuid() != 0
+
+
 def as_somebody(ask: Callable[[], str]) -> str:
     """What ``ask`` returns for an account that is not root's."""
     if os.geteuid() != 0:

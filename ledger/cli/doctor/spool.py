@@ -39,9 +39,8 @@ def orphans(here: Here) -> Iterator[Check]:
 
 def unreadable(here: Here) -> Iterator[Check]:
     """Spools that no start of any service sends."""
-    for of_service in sorted(each for each in here.settings.spool_path.glob("*") if each.is_dir()):
-        for directory, what in damaged(of_service):
-            yield Check("spool", "wrong", f"{directory} {what}", MEND)
+    for directory, what in damaged(here.settings.spool_path, "*/*"):
+        yield Check("spool", "wrong", f"{directory} {what}", MEND)
 
 
 CHECKS: Final = (place, orphans, unreadable)
