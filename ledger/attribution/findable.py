@@ -16,7 +16,7 @@ from ledger.attribution.joins import CORRELATIONS, REMEMBERED
 from ledger.format.event import EventHeader
 
 PARTS: Final = 16
-"""Parts of one resource that it is found by at most."""
+"""Parts of one resource that it is found by at most, and ways in which a value is taken apart."""
 SHORTEST: Final = 3
 """Characters of a part that can be looked for."""
 _HOST: Final = 253
@@ -100,14 +100,24 @@ _NAMES: Final = (
 
 def names_for(value: str) -> list[str]:
     """The names by which an event may answer to a value; ``issuer#jti`` is a token."""
-    issuer, hash_, jti = value.rpartition("#")
-    token = f"token:{issuer}\0{jti}"
+    tokens = [f"token:{issuer}\0{jti}" for issuer, jti in in_two(value)]
     return [
-        *((token, f"token_use:{token}") if hash_ else ()),
+        *tokens,
+        *(f"token_use:{token}" for token in tokens),
         *(f"{namespace}:{value}" for namespace in _NAMES),
         f"token_use:token_digest:{value}",
         *(f"correlation:{namespace}:{value}" for namespace in sorted(CORRELATIONS)),
     ]
+
+
+def in_two(value: str) -> list[tuple[str, str]]:
+    """What stands before and after a ``#``: at each of the last, for either may hold one."""
+    found: list[tuple[str, str]] = []
+    first = value
+    while "#" in first and len(found) < PARTS:
+        first = first.rpartition("#")[0]
+        found.append((first, value[len(first) + 1 :]))
+    return found
 
 
 def value_names(header: EventHeader, payload: Payload | None) -> list[str]:
@@ -215,4 +225,4 @@ def _host(value: str) -> str | None:
     return host if host is not None and len(host) <= _HOST else None
 
 
-__all__ = ["PARTS", "matches", "names_for", "value_names"]
+__all__ = ["PARTS", "in_two", "matches", "names_for", "value_names"]

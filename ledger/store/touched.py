@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import psycopg
 
+from ledger.attribution.findable import in_two
 from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node, Ref
 from ledger.attribution.touched import Reached, reached
@@ -96,23 +97,26 @@ def _is_use(node: Node, names: Sequence[str]) -> bool:
 
 def _names(connection: psycopg.Connection, tenant: str, what: What, value: str) -> tuple[list[str], tuple[str, ...]]:
     """The names that the events of the thing answer to."""
-    first, _, second = value.rpartition("#")
+    apart = in_two(value)
     if what == "person":
         digests, truncated = pseudonyms(connection, tenant, value)
         return [f"principal:{each}" for each in digests or ()], truncated
     if what == "token":
         if is_digest(value):
             return [f"token_digest:{value}", f"token_use:token_digest:{value}"], ()
-        if not first:
+        named = [f"token:{issuer}\0{jti}" for issuer, jti in apart if issuer]
+        if not named:
             raise InvalidEvent(
                 "a token is named by issuer#jti, or by its SHA-256 in hex; what is found by its jti names its issuer"
             )
-        return [f"token:{first}\0{second}", f"token_use:token:{first}\0{second}"], ()
+        return [*named, *(f"token_use:{each}" for each in named)], ()
     if what == "grant":
         return [f"grant:{value}", f"grant_use:{value}"], ()
     if what == "document":
         return [f"resource:{value}"], ()
     if what == "memory":
-        return [f"memory:{first}\0{second}", f"value:{second}"], ()  # what read it is found by the value that it states
+        places = [*apart, ("", value)]
+        of_value = [f"value:{key}" for _, key in places]  # what read it is found by the value that it states
+        return [*(f"memory:{place}\0{key}" for place, key in places), *of_value], ()
     policy, at, version = value.rpartition("@")
     return [f"policy:{policy}\0{version}" if at else f"policy:{value}"], ()

@@ -31,6 +31,7 @@ h1 bot handoff direction=sent protocol=a2a task_id=task-1 peer_ledger=ledger.exa
 r1 as token_revocation extent=session session=sid-1 derived_tokens=kept
 r2 as token_revocation extent=token token=j9 derived_tokens=kept
 e1 bot execution_control action=start conversation=conv-1 run=r1
+t2 as token_issuance status=issued token=j#9 subject_token=j#8
 """  # noqa: E501 - a line an event
 FOUND = {
     "T1": {"p1": ["correlation trace"]},
@@ -67,6 +68,9 @@ FOUND = {
     "as#j2": {"a2": ["token"]},
     "as#j9": {"r2": ["token"]},
     "other#j1": {},
+    "as#j#9": {"t2": ["token"]},
+    "as#j#8": {"t2": ["subject_token"]},
+    "j#9": {"t2": ["token"]},
     "jx": {"p1": ["token"]},
     digest_of("@d2").hex(): {"a2": ["token"]},
     "c-1": {"t1": ["client_id"]},

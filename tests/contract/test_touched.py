@@ -47,6 +47,11 @@ m5 third memory action=read store=elsewhere key=k trust=untrusted run=r8
 h3 third handoff direction=received protocol=a2a task_id=t-1 run=r7
 x1 first reasoning_step status=completed visibility=full id=x1 <- x2:informed_by? p1:started_by
 x2 first reasoning_step status=completed visibility=full id=x2 <- x1:informed_by?
+m6 third memory action=write store=notes key=user#7 trust=untrusted
+m7 third memory action=read store=notes key=user#7 trust=untrusted
+m8 third memory action=read store=notes key=7 trust=untrusted
+t2 as token_issuance status=issued token=j#9
+a10 second api_action action_id=r operation=pay phase=completed observer=agent token=j#9
 """
 
 
@@ -96,6 +101,12 @@ def test_a_memory_is_followed_to_what_read_it_and_on(url: str, story: Story) -> 
     page = ask(url, "memory", "notes#k")
     assert {story.name_of(each.event_id) for each in page.starts} == {"m1", "m2"}
     assert names(story, page) == {"a4": "asserted", "a8": "sealed", "m4": "sealed", "m5": "inferred"}
+
+
+def test_a_hash_may_stand_in_the_key_of_a_memory_and_in_a_jti(url: str, story: Story) -> None:
+    memory, token = ask(url, "memory", "notes#user#7"), ask(url, "token", "as#j#9")
+    assert {story.name_of(each.event_id) for each in memory.starts} == {"m6", "m7"}
+    assert {story.name_of(each.event_id) for each in token.starts} == {"t2", "a10"}
 
 
 def test_where_more_state_the_value_of_a_memory_than_are_looked_at_the_answer_is_cut(postgres: Databases) -> None:
