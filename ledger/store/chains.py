@@ -75,7 +75,7 @@ def find(connection: psycopg.Connection, chain: Chain) -> int | None:
 def load(connection: psycopg.Connection, chain: int, closed_at: int | None) -> ChainState:
     """The state of a chain, from its runs and the seals at their ends."""
     rows = connection.execute(
-        f"select r.start, r.stop, {_MARK} from runs r join seals s on s.chain = r.chain and s.number in (r.start, r.stop)"  # noqa: S608
+        f"select r.start, r.stop, {_MARK} from runs r join seals s on s.chain = r.chain and s.number in (r.start, r.stop)"  # noqa: S608 - constants
         " where r.chain = %s order by r.start",
         [chain],
     ).fetchall()
@@ -92,7 +92,7 @@ def load(connection: psycopg.Connection, chain: int, closed_at: int | None) -> C
 def near(connection: psycopg.Connection, chain: int, numbers: Sequence[int]) -> Near:
     """The admitted seals of these numbers."""
     found: dict[int, frozenset[Mark]] = {}
-    query = f"select {_MARK} from seals where chain = %s and number = any(%s)"  # noqa: S608
+    query = f"select {_MARK} from seals where chain = %s and number = any(%s)"  # noqa: S608 - constants
     for row in connection.execute(query, [chain, list(numbers)]):
         mark = Mark(*row)
         found[mark.number] = found.get(mark.number, frozenset()) | {mark}
@@ -120,7 +120,7 @@ def save(connection: psycopg.Connection, changed: Mapping[Chain, tuple[Held, Hel
 
 def rebuild(connection: psycopg.Connection, chain: int) -> frozenset[ChainFinding]:
     """State of a chain from all its seals, after some were taken away; returns the findings that then hold."""
-    rows = connection.execute(f"select {_MARK} from seals where chain = %s order by number", [chain])  # noqa: S608
+    rows = connection.execute(f"select {_MARK} from seals where chain = %s order by number", [chain])  # noqa: S608 - constants
     state, findings = replay(Mark(*row) for row in rows)
     connection.execute("delete from runs where chain = %s", [chain])
     connection.cursor().executemany(
@@ -139,11 +139,11 @@ def _make(connection: psycopg.Connection, chains: list[Chain], names: Mapping[st
     columns = [list(column) for column in zip(*rows, strict=True)]
     wanted = "unnest(%s::int[], %s::int[], %s::text[], %s::bytea[])"
     connection.execute(
-        f"insert into chains (tenant, service, key_id, chain_id) select * from {wanted} on conflict do nothing",  # noqa: S608
+        f"insert into chains (tenant, service, key_id, chain_id) select * from {wanted} on conflict do nothing",  # noqa: S608 - constants
         columns,
     )
     found = connection.execute(
-        "select c.tenant, c.service, c.key_id, c.chain_id, c.id from chains c"  # noqa: S608
+        "select c.tenant, c.service, c.key_id, c.chain_id, c.id from chains c"  # noqa: S608 - constants
         f" join {wanted} as w (tenant, service, key_id, chain_id) using (tenant, service, key_id, chain_id)",
         columns,
     ).fetchall()

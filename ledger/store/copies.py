@@ -102,7 +102,7 @@ def keep_events(
 def refused_with(connection: psycopg.Connection, seal_digests: list[bytes]) -> dict[bytes, list[tuple[int, Copy]]]:
     """The records refused for their time that hold these seals: (row id, copy) by seal digest."""
     rows = connection.execute(
-        f"select seal_digest, {_COPY} from rejected where seal_digest = any(%s) and at = -1 and reason = any(%s)",  # noqa: S608
+        f"select seal_digest, {_COPY} from rejected where seal_digest = any(%s) and at = -1 and reason = any(%s)",  # noqa: S608 - constants
         [seal_digests, sorted(UNTIMELY)],
     )
     found: dict[bytes, list[tuple[int, Copy]]] = {}
@@ -113,13 +113,13 @@ def refused_with(connection: psycopg.Connection, seal_digests: list[bytes]) -> d
 
 def refused_ids(connection: psycopg.Connection, condition: str, values: list[object]) -> list[int]:
     """The ids of whole records refused, by a condition on their rows."""
-    query = f"select id from rejected where topic = 'ledger.events' and at = -1 and {condition} order by id"  # noqa: S608
+    query = f"select id from rejected where topic = 'ledger.events' and at = -1 and {condition} order by id"  # noqa: S608 - constants
     return [row[0] for row in connection.execute(query.encode(), values)]
 
 
 def take(connection: psycopg.Connection, row: int) -> Copy | None:
     """The refused record of a row, which is deleted."""
-    found = connection.execute(f"delete from rejected where id = %s returning {_COPY}", [row]).fetchone()  # noqa: S608
+    found = connection.execute(f"delete from rejected where id = %s returning {_COPY}", [row]).fetchone()  # noqa: S608 - constants
     return None if found is None else _copy(list(found))[1]
 
 
@@ -169,7 +169,7 @@ def read_raw_event(raw: bytes) -> SealedEvent:
 
 def _events(connection: psycopg.Connection, seal: int) -> Iterator[tuple[int, SealedEvent]]:
     columns = "at, header, salt, payload"
-    for at, *event in connection.execute(f"select {columns} from events where seal = %s", [seal]):  # noqa: S608
+    for at, *event in connection.execute(f"select {columns} from events where seal = %s", [seal]):  # noqa: S608 - constants
         yield at, SealedEvent(*event)
     again = "select s.at, e.header, e.salt, e.payload from sightings s join events e using (event_id, digest) where s.seal = %s"
     for at, *event in connection.execute(again, [seal]):

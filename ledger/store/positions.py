@@ -77,7 +77,7 @@ def _take(connection: psycopg.Connection, topic: str, identity: str, partitions:
         [topic, partitions],
     ).fetchall()
     connection.execute(
-        f"update positions set owner_pid = pg_backend_pid(), owner_started = {_MINE} where topic = %s and partition = any(%s)",  # noqa: S608
+        f"update positions set owner_pid = pg_backend_pid(), owner_started = {_MINE} where topic = %s and partition = any(%s)",  # noqa: S608 - constants
         [topic, partitions],
     )
     return {row[0]: Position(*row[1:]) for row in rows}
@@ -95,7 +95,7 @@ def _terminate_owners(connection: psycopg.Connection, topic: str, partitions: Se
 def lock(connection: psycopg.Connection, topic: str, steps: Mapping[int, Advance]) -> None:
     """Locks the positions and compares them; raises ``BackendError`` where another owner or offset is found."""
     rows = connection.execute(
-        f"select partition, next_offset, owner_pid = pg_backend_pid() and owner_started = {_MINE} from positions"  # noqa: S608
+        f"select partition, next_offset, owner_pid = pg_backend_pid() and owner_started = {_MINE} from positions"  # noqa: S608 - constants
         " where topic = %s and partition = any(%s) order by partition for update",
         [topic, sorted(steps)],
     ).fetchall()

@@ -182,7 +182,7 @@ def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | N
     if judged := search.judged.conditions():
         own = "(j.event_id, j.tenant) = (e.event_id, e.tenant)"
         if names:
-            conditions.append(f"exists (select 1 from judgements j where {' and '.join((own, *judged))})")  # noqa: S608
+            conditions.append(f"exists (select 1 from judgements j where {' and '.join((own, *judged))})")  # noqa: S608 - constants
         else:
             of = f"judgements j join events e on {own}"
             conditions += [_OF_TENANT.format("j"), *judged]
@@ -190,7 +190,7 @@ def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | N
                 conditions.append("j.event_id <= %(after_id)s::uuid")
     where = "\n   and ".join(conditions)
     if names:
-        one = f"select * from events e where e.event_id = w.id and {where} offset 0"  # noqa: S608
+        one = f"select * from events e where e.event_id = w.id and {where} offset 0"  # noqa: S608 - constants
         of = f"unnest(%(window)s::uuid[]) w (id)\n cross join lateral ({one}) e"
         where = "true"
     found = f"select e.event_id, e.digest from {of}\n where {where}\n order by e.event_id desc, e.digest desc limit %(limit)s"  # noqa: S608 - constants

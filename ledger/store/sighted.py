@@ -165,7 +165,7 @@ def _ids(connection: psycopg.Connection, seal: int) -> list[str]:
 
 def _stored(connection: psycopg.Connection, schemas: Schemas, ids: list[str], where: str = "") -> list[_Stored]:
     query = (
-        "select e.event_id, e.digest, n.name, e.header, e.payload from events e join names n on n.id = e.tenant"  # noqa: S608
+        "select e.event_id, e.digest, n.name, e.header, e.payload from events e join names n on n.id = e.tenant"  # noqa: S608 - constants
         f" where e.event_id = any(%s) {where}"
     )
     return [

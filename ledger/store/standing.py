@@ -138,7 +138,7 @@ def _judge_schemas(connection: psycopg.Connection, ledger: str, again: Placement
 
 def _chains(connection: psycopg.Connection, ledger: str, condition: str, values: list[object]) -> dict[int, Chain]:
     query = (
-        "select c.id, t.name, s.name, c.key_id, c.chain_id from chains c"  # noqa: S608
+        "select c.id, t.name, s.name, c.key_id, c.chain_id from chains c"  # noqa: S608 - constants
         f" join names t on t.id = c.tenant join names s on s.id = c.service where c.{condition} order by c.id"
     )
     return {row[0]: Chain(ledger, *row[1:]) for row in connection.execute(query.encode(), values)}
