@@ -10,7 +10,7 @@ from ledger.attribution.house import fits
 from ledger.attribution.links import Edge, Links
 from ledger.attribution.rules.case import APPROVES, Case, Found
 from ledger.attribution.subgraph import Node, Ref
-from ledger.format.event import AUTHORIZED_BY
+from ledger.format.event import AUTHORIZED_BY, COMPENSATES
 from ledger.format.kinds import Memory, Observation, Oversight, Prompt
 
 CONSEQUENCE: Final = frozenset({"create", "update", "delete", "other"})
@@ -85,13 +85,17 @@ def _back(before: dict[Ref, Node | None], source: Node) -> list[Node]:
 
 
 def _carries(links: Links, edge: Edge) -> bool:
-    """Whether content goes along a link: one that a service states, or a memory, if whatever was written to it was untrusted."""
+    """Whether content goes along a link: one that a service states, or a memory, if whatever was written to it was untrusted.
+    What undoes a thing does not do what the content wanted, unless content leads to it by another way too."""
     if edge.join is None:
-        return edge.relation != AUTHORIZED_BY
+        return edge.relation not in _NO_CONTENT
     if edge.join != "memory":
         return False
     writes = [each.target for each in links.out.get(edge.source.ref, ()) if each.join == "memory"]
     return len(writes) == 1 or all(map(is_untrusted, writes))
+
+
+_NO_CONTENT: Final = frozenset({AUTHORIZED_BY, COMPENSATES})
 
 
 def is_untrusted(node: Node) -> bool:
