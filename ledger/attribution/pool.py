@@ -191,6 +191,10 @@ class Pool:
                 above |= self._closure(each) if moment is None else frozenset(self._walk(each, moment))
             if len(above) >= self._limits.nodes:
                 raise Overfull
+        else:
+            front = self._accounts(new, above)
+            if front & self._unsure or any(each not in above for at in front for each in self._citing.get(at, ())):
+                raise Overfull
         return above
 
     def _accounts(self, ids: Collection[bytes], above: frozenset[bytes]) -> frozenset[bytes]:

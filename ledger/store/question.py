@@ -109,25 +109,34 @@ class Question:
 
     def accounts(self, asked: Collection[bytes], walked: set[bytes], near: bytes | None = None) -> set[bytes]:
         """Fetches the accounts that cite those of the actions asked about, by whatever action id, and what is above them; adds
-        every id walked to ``walked``. Returns the ids of accounts that have more effects than are looked at.
+        every id walked to ``walked``. Returns the ids of accounts of which there are more, or may be: they have more effects than
+        are looked at, or other accounts were found of accounts as often as they are looked for.
 
         ``near``: ``surroundings`` follow; as far as known already they are looked up with the accounts, and are set aside.
         """
         unsure: set[bytes] = set()
-        new, begun = set(asked), set(asked)
+        new, begun, looked = set(asked), set(asked), set[bytes]()
         for _ in range(ACCOUNTS):
             front = accounts_alike(new, self.decoded.values())
-            new = self._citing(front, unsure, near) if front else set()
+            looked |= front
+            new = self._citing(front, unsure, near) - looked if front else set()
             if not new:
                 break
             begun |= new
-            walked |= self.walk("lineage_up.sql", sorted(new))
+            if ahead := new if near is not None else new - walked:
+                walked |= self.walk("lineage_up.sql", sorted(ahead))
             if self.as_of is not None:
                 self.keep_reached(begun)
+        else:
+            front = accounts_alike(new, self.decoded.values())
+            more = self._citing(front, unsure, None) - looked - front if front else set()
+            if more - (set() if near is None else {event_id for event_id, _ in self.rows}):
+                unsure |= front
         return unsure
 
     def _citing(self, front: frozenset[bytes], unsure: set[bytes], near: bytes | None) -> set[bytes]:
-        """The accounts not fetched yet that say that they are of the action of one of ``front``."""
+        """The accounts not fetched yet that say that they are of the action of one of ``front``. Without ``near``, those fetched
+        too: what stands above one of several events asked about may be new to another."""
         names = (
             {each for each in self._names_beside(near) if not each.startswith(RELIED)} if near is not None else set()
         )
@@ -141,6 +150,7 @@ class Question:
             near=(near or _LAST).hex(),
         )
         unsure |= {row[0].bytes for row in rows if row[0].bytes in front}
+        met = {ref for row in rows if (ref := (row[0].bytes, row[1])) in self.rows} if near is None else set()
         rows = [row for row in rows if row[1] is not None and (row[0].bytes, row[1]) not in self.rows]
         nodes = self.reading.nodes(self.connection, self.tenant, rows)
         citing = {node.event_id for node in nodes if any(cause.event_id in front for cause in node.header.causes)}
@@ -152,6 +162,7 @@ class Question:
             or CHANGED in node.findings
         }
         self._aside += [row for row, node in zip(rows, nodes, strict=True) if node.event_id in beside]
+        nodes += [self.decoded[ref] for ref in met]
         return {node.event_id for node in nodes if not front.isdisjoint(accounts_cited(node))}
 
     def by_keys(self, names: Iterable[str], candidates: int, near: bytes = _LAST) -> set[bytes]:

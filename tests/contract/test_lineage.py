@@ -11,9 +11,10 @@ import pytest
 from ledger.ask import lineage_of, who_triggered
 from ledger.attribution.explain import explain
 from ledger.attribution.graph import graph_of, node_link
+from ledger.attribution.pool import Overfull
 from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
-from ledger.store.lineage import PostgresLineage
+from ledger.store.lineage import PostgresLineage, pool_above
 from ledger.store.question import COPIES
 from ledger.store.replaying import replay_steps
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
@@ -330,6 +331,42 @@ def test_whoever_looks_at_a_part_of_the_accounts_of_an_approval_s_uses_says_so(p
             return replay_steps(connection, reading(url), story.tenant, of, now=START).replay.truncated
 
     assert [replayed(story) for story in (few, often, near, far)] == [(), ("uses",), (), ("uses",)]
+    postgres.drop(url)
+
+
+@pytest.mark.parametrize(("further", "truncated"), [(3, ()), (4, ("nodes",))])
+def test_accounts_of_accounts_of_an_action_are_looked_for_three_times_and_an_answer_says_if_there_are_more(
+    postgres: Databases, further: int, truncated: tuple[str, ...]
+) -> None:
+    story = _said_to_be_the_same(further)
+    url = postgres.fresh()
+    store(url, story)
+    asked = story.events["x1"].made.event_id
+    answer = who_triggered(lineage(url), story.tenant, asked)
+    assert len(answer.accounts) == 4
+    assert answer.coverage.truncated == truncated
+    postgres.drop(url)
+
+
+@pytest.mark.parametrize("further", [2, 3, 4])
+def test_an_account_that_stands_above_another_event_leads_to_its_own_accounts_all_the_same(
+    postgres: Databases, further: int
+) -> None:
+    """What is fetched for several events at once holds what each would have had alone, or says that it does not."""
+    chain = [f"x{n + 1} {_SAID} action_id=x{n + 1} <- x{n}:same_action" for n in range(1, further + 1)]
+    story = read_scenario("\n".join((f"x1 {_USE} action_id=x1", *chain, f"f1 {_USE} action_id=f <- x2:informed_by")))
+    url = postgres.fresh()
+    store(url, story)
+    first, other = (story.events[name].made.event_id for name in ("x1", "f1"))
+    alone = {node.event_id for node in lineage(url).above(story.tenant, first).nodes}
+    with psycopg.connect(url, autocommit=True) as connection:
+        pool = pool_above(connection, reading(url), story.tenant, [first, other])
+    assert pool is not None
+    if further == 4:
+        with pytest.raises(Overfull):
+            pool.extent(first)
+    else:
+        assert pool.extent(first).above == alone
     postgres.drop(url)
 
 
