@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -92,6 +94,15 @@ def deep(directory: Path) -> Path:
     return directory.parent / ("d" * 120)
 
 
+@pytest.fixture
+def own_temp(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A temporary directory that no other start on this machine looks through for what nobody uses."""
+    with tempfile.TemporaryDirectory(prefix="own-") as made:
+        monkeypatch.setenv("TMPDIR", made)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield
+
+
 def sockets_of(url: str) -> Path:
     return Path(unquote(url.partition("host=")[2]))
 
@@ -111,6 +122,7 @@ def test_a_directory_too_deep_for_a_socket_gets_a_short_one_that_goes_with_the_s
     assert not sockets_of(url).exists()
 
 
+@pytest.mark.usefixtures("own_temp")
 def test_it_goes_too_when_the_starter_is_killed_and_by_the_next_start_when_the_guard_was(
     deep: Path, directory: Path, tmp_path: Path
 ) -> None:
