@@ -98,6 +98,7 @@ def deep(directory: Path) -> Path:
 def own_temp(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A temporary directory that no other start on this machine looks through for what nobody uses."""
     with tempfile.TemporaryDirectory(prefix="own-") as made:
+        Path(made).chmod(0o711)  # root's server runs under another account
         monkeypatch.setenv("TMPDIR", made)
         monkeypatch.setattr(tempfile, "tempdir", None)
         yield
