@@ -84,7 +84,7 @@ class Draft:
         return self._keep(Content(self.derivation.tenant, salt, media_type, sorted(set(self.subjects)), encoded))
 
     def person(self, person: Person) -> bytes:
-        """The digest by which ``person`` is named, in this record as in others."""
+        """The digest by which ``person`` is named, in this record as in others; raises ``Refused`` (too_large)."""
         digest = self._keep(person_content(self.derivation.tenant, self.derivation.person_salt(person.key), person))
         self.subjects.append(person.key)
         return digest
@@ -118,7 +118,10 @@ class Draft:
     def _keep(self, content: Content) -> bytes:
         if len(content.bytes) > CONTENT_BYTES:
             raise Refused("too_large", f"a content of {len(content.bytes)} bytes; the limit is {CONTENT_BYTES}")
-        value, digest = encode_content(self._publication.schemas, content)
+        try:
+            value, digest = encode_content(self._publication.schemas, content)
+        except InvalidEvent as error:  # of a name that is too long, which each content of a person holds
+            raise Refused("too_large", str(error)) from error
         self._contents[digest] = ImportedContent(digest, value)
         return digest
 

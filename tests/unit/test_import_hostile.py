@@ -112,6 +112,12 @@ def test_a_mangled_call_is_events_or_a_refusal(data: st.DataObject) -> None:
     judge("cloudtrail", [record])
 
 
+def test_who_has_a_name_too_long_for_a_content_is_refused_and_ends_nothing() -> None:
+    pairs = [{"key": "user.id", "value": {"stringValue": "u" * 5000}}]
+    found = read_all("otlp", trace(span(attributes=pairs), span(spanId="00f067aa0ba902b8")))
+    assert [each.reason if isinstance(each, Refusal) else "imported" for each in found] == ["too_large", "imported"]
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_a_mangled_span_is_events_or_a_refusal(data: st.DataObject) -> None:
