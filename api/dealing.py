@@ -13,7 +13,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 POLL_SECONDS: Final = 0.05
 """Until it is tried again where no process takes a connection."""
@@ -38,7 +38,7 @@ class Dealer:
         """Where the process of that number finds its connections: a ``Taker`` reads it."""
         return self._ways[number][1]
 
-    def deal(self) -> None:
+    def deal(self) -> NoReturn:
         """Accepts for ever, each connection for the process whose turn it is, or the next that has room."""
         turn = 0
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,12 @@ from ledger.importers.account import Refusal
 from ledger.importers.derivation import Derivation
 from ledger.importers.draft import Imported, Publication
 from ledger.importers.files import documents
+from ledger.importers.index import FileIndex
 from ledger.importers.run import FORMATS
+from ledger.importers.sink import Sink
+from ledger.ports import EVENTS, Log
 from ledger.schema_files import load_schemas
+from tests.sealing import LEDGER, START, signer
 
 SCHEMAS = load_schemas()
 SECRET = b"an importer secret of 32 bytes !"
@@ -24,6 +29,29 @@ TENANT = "acme"
 PUBLICATION = Publication(SCHEMAS, Derivation(SECRET, TENANT))
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Stopped:
+    """A clock that stands still."""
+
+    def now(self) -> int:
+        return START
+
+
+@contextmanager
+def importing_into(log: Log, index: Path) -> Iterator[Sink]:
+    """Where an importer puts what it reads: a log, at one moment, with the index of imports in that file."""
+    with closing(FileIndex(index, log.identity(EVENTS))) as known:
+        yield Sink(
+            log=log,
+            signer=signer("importer"),
+            clock=Stopped(),
+            schemas=SCHEMAS,
+            known=known,
+            ledger=LEDGER,
+            tenant=TENANT,
+            service="import",
+        )
 
 
 class Seen(NamedTuple):

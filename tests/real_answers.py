@@ -12,9 +12,7 @@ import psycopg
 
 from ledger.attribution.answer import Answer
 from ledger.attribution.explain import explain
-from ledger.importers.index import FileIndex
 from ledger.importers.run import import_files
-from ledger.importers.sink import Sink
 from ledger.logs import open_log
 from ledger.ports import CONTENTS, EVENTS
 from ledger.store.contents import PostgresContents
@@ -24,17 +22,10 @@ from ledger.store.projection import PostgresProjection
 from ledger.store.rebuild import fill
 from ledger.trust.bundle import read_bundle
 from tests.attribution.stored import lineage, trusts
-from tests.importing import SCHEMAS, SECRET, TENANT, data_files
+from tests.importing import SCHEMAS, SECRET, TENANT, data_files, importing_into
 from tests.sealing import LEDGER, ROOT, START, bundle_of, key_statement, signer
 
 _ACTIONS = "select e.event_id from events e join names k on k.id = e.kind where k.name = 'api_action' order by 1"
-
-
-class Stopped:
-    """A clock that stands still."""
-
-    def now(self) -> int:
-        return START
 
 
 class Answered(NamedTuple):
@@ -63,17 +54,7 @@ def imported(name: str, url: str, work: Path) -> Answered:
     migrate(url)
     with closing(open_log(url)) as log:
         log.prepare()
-        with closing(FileIndex(work / f"{name}.index", log.identity(EVENTS))) as known:
-            sink = Sink(
-                log=log,
-                signer=signer("importer"),
-                clock=Stopped(),
-                schemas=SCHEMAS,
-                known=known,
-                ledger=LEDGER,
-                tenant=TENANT,
-                service="import",
-            )
+        with importing_into(log, work / f"{name}.index") as sink:
             import_files(name, data_files(name), sink, secret=SECRET)
         bundle = read_bundle(bundle_of(key_statement(signer("importer"), role="importer")), ROOT.public, LEDGER)
         trusts(url, bundle, LEDGER)

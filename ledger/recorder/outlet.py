@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -88,7 +89,10 @@ class Outlet:
     def append(self, records: Sequence[Outgoing]) -> None:
         """Returns when the log has acknowledged all of them."""
         for part in groups(records):
-            self.insist(lambda part=part: self._opened.append(part, timeout=self._patience()))  # type: ignore[misc]
+            self.insist(partial(self._append, part))
+
+    def _append(self, part: Sequence[Outgoing]) -> None:
+        self._opened.append(part, timeout=self._patience())
 
     def insist(self, attempt: Callable[[], T]) -> T:
         """What ``attempt`` returns, once it does; tries again after growing delays. Raises only when the recorder was closed."""

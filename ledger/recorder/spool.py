@@ -317,9 +317,10 @@ def _age(directory: Path) -> int:
 
 def _belongs(directory: Path, owner: dict[str, str]) -> bool:
     try:
-        return json.loads((directory / OWNER).read_text()) == owner  # type: ignore[no-any-return]
+        told: object = json.loads((directory / OWNER).read_text())
     except (OSError, ValueError, RecursionError):
         return False
+    return told == owner
 
 
 def _plain(head: Head) -> list[object]:

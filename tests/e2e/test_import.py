@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from ledger.importers.index import FileIndex
 from ledger.importers.run import import_files
-from ledger.importers.sink import Sink
 from ledger.logs import open_log
 from ledger.ports import EVENTS, Log
 from ledger.trust.bundle import read_bundle
 from ledger.trust.verdict import Judge, VerifiedBatch
-from tests.importing import SCHEMAS, SECRET, TENANT, data_files
-from tests.sealing import LEDGER, ROOT, START, bundle_of, key_statement, signer
+from tests.importing import SCHEMAS, SECRET, data_files, importing_into
+from tests.sealing import LEDGER, ROOT, bundle_of, key_statement, signer
 
 
 @pytest.fixture
@@ -26,34 +24,12 @@ def log(database: str) -> Iterator[Log]:
         yield made
 
 
-class Stopped:
-    """A clock that stands still."""
-
-    def now(self) -> int:
-        return START
-
-
-@contextmanager
-def sink(log: Log, index: Path) -> Iterator[Sink]:
-    with closing(FileIndex(index, log.identity(EVENTS))) as known:
-        yield Sink(
-            log=log,
-            signer=signer("importer"),
-            clock=Stopped(),
-            schemas=SCHEMAS,
-            known=known,
-            ledger=LEDGER,
-            tenant=TENANT,
-            service="import",
-        )
-
-
 @pytest.mark.parametrize(("name", "records"), [("otlp", 56), ("cloudtrail", 310)])
 def test_recorded_files_are_in_the_log_once(log: Log, tmp_path: Path, name: str, records: int) -> None:
     paths = data_files(name)
-    with sink(log, tmp_path / "index") as opened:
+    with importing_into(log, tmp_path / "index") as opened:
         first = import_files(name, paths, opened, secret=SECRET)
-    with sink(log, tmp_path / "index") as opened:
+    with importing_into(log, tmp_path / "index") as opened:
         again = import_files(name, paths[::-1], opened, secret=SECRET)
     assert (first.read, first.imported, again.duplicate, again.events) == (records, records, records, 0)
     judge = Judge(

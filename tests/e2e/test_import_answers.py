@@ -15,9 +15,7 @@ from ledger.attribution.authority import token_text
 from ledger.attribution.explain import explain
 from ledger.attribution.tokens.values import Asked
 from ledger.format.kinds import TokenIssuance
-from ledger.importers.index import FileIndex
 from ledger.importers.run import import_files
-from ledger.importers.sink import Sink
 from ledger.logs import open_log
 from ledger.ports import CONTENTS, EVENTS, Log
 from ledger.store.contents import PostgresContents
@@ -28,19 +26,12 @@ from ledger.store.rebuild import fill
 from ledger.store.token_lineage import token_lineage
 from ledger.trust.bundle import read_bundle
 from tests.attribution.stored import lineage, reading, trusts
-from tests.importing import SCHEMAS, SECRET, TENANT, data_files
+from tests.importing import SCHEMAS, SECRET, TENANT, data_files, importing_into
 from tests.sealing import LEDGER, ROOT, START, bundle_of, key_statement, signer
 from tests.services.databases import Databases
 
 _ISSUED = "select e.event_id from events e join names k on k.id = e.kind where k.name = 'token_issuance' order by 1"
 _ACTIONS = "select e.event_id from events e join names k on k.id = e.kind where k.name = 'api_action' order by 1"
-
-
-class Stopped:
-    """A clock that stands still."""
-
-    def now(self) -> int:
-        return START
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +47,11 @@ def stored(request: pytest.FixtureRequest, postgres: Databases, work: Path) -> I
     with closing(open_log(url)) as log:
         log.prepare()
         migrate(url)
-        with closing(FileIndex(work / f"{request.param}.index", log.identity(EVENTS))) as index:
-            import_files(request.param, paths, _sink(log, index), secret=SECRET)
+        with importing_into(log, work / f"{request.param}.index") as sink:
+            import_files(request.param, paths, sink, secret=SECRET)
         _materialize(url, log)
     yield request.param, url
     postgres.drop(url)
-
-
-def _sink(log: Log, index: FileIndex) -> Sink:
-    return Sink(
-        log=log,
-        signer=signer("importer"),
-        clock=Stopped(),
-        schemas=SCHEMAS,
-        known=index,
-        ledger=LEDGER,
-        tenant=TENANT,
-        service="import",
-    )
 
 
 def _materialize(url: str, log: Log) -> None:
