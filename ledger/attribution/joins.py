@@ -178,6 +178,11 @@ def statement_names(kind: str, payload: Payload | None) -> Names:
     return []
 
 
+def idempotency_name(system: str | None, key: str) -> str:
+    """The name of what a system shall do once."""
+    return f"idempotency:{system or ''}\0{key}"
+
+
 def agents_of(token: Payload) -> Names:
     """The agents that a token issuance names: the actors, outermost first, and the client that got it."""
     named = [f"{actor['iss'] or ''}#{actor['sub']}" for actor in _chain(token) if actor["sub"] is not None]
@@ -284,7 +289,7 @@ def _api_action(payload: Payload, names: _Names) -> None:
     if (resource := payload["resource"]) is not None:
         names.answers.append(f"resource:{resource}")
     if (key := payload["idempotency_key"]) is not None:
-        names.answers.append(f"idempotency:{payload['target_system'] or ''}\0{key}")
+        names.answers.append(idempotency_name(payload["target_system"], key))
     _follow_token(payload["token"], names)
     if (decision := payload["decision_id"]) is not None:
         names.follows.append(f"decision:{decision}")

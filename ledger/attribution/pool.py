@@ -20,12 +20,14 @@ from ledger.attribution.subgraph import (
     Ref,
     Subgraph,
     rights_cited,
+    undone_by,
 )
 from ledger.attribution.surroundings import (
     ACCOUNTS,
     accounts_beside,
     accounts_cited,
     beside_cited,
+    in_doubt,
     relied_on,
     repeated,
     reused,
@@ -66,6 +68,7 @@ class Pool:
         self._persons, self._crowded, self._unsure, self._limits = persons, crowded, frozenset(unsure), limits
         self._citing: dict[bytes, dict[bytes, None]] = {}
         self._by_id: dict[bytes, list[Node]] = {}
+        self._undone: set[bytes] = set()
         self._answering: dict[str, list[bytes]] = {}
         self._actions: dict[bytes, frozenset[str]] = {}
         self._accounts_of: dict[str, list[bytes]] = {}
@@ -79,7 +82,9 @@ class Pool:
             if node.effective:
                 known = named.get(node.ref) if named is not None else None
                 own = self.names[node.ref] = known or names_of(node.header, node.payload)
-                for name in (*own[0], *relied_on((*rights_cited(node), *accounts_cited(node)))):
+                undone = undone_by(node)
+                self._undone.update(undone)
+                for name in (*own[0], *relied_on((*rights_cited(node), *accounts_cited(node), *undone))):
                     self._answering.setdefault(name, []).append(event_id)
                 for cited in accounts_cited(node):
                     self._citing.setdefault(cited, {})[event_id] = None
@@ -87,6 +92,7 @@ class Pool:
             if len(answers) > 1:
                 answers[:] = sorted(dict.fromkeys(answers))
         self._reused = reused(node for nodes in self._by_id.values() for node in nodes)
+        self._in_doubt = bool(in_doubt(self._answering, (node for nodes in self._by_id.values() for node in nodes)))
         self._statements = statements_of(node for nodes in self._by_id.values() for node in nodes)
         self._next: dict[bytes, tuple[bytes, ...]] = {}
         self._closures: dict[bytes, frozenset[bytes]] = {}
@@ -103,12 +109,12 @@ class Pool:
         actions = self._actions.get(event_id, _NO_ACTION)
         extent = self._extents.get((closure, actions))
         if extent is None:  # accounts of one action, each above the other, share it
-            above = self._with_accounts(asked, closure)
-            extent = self._extents[closure, actions] = self._extent(above, actions)
+            above, accounts = self._with_accounts(asked, closure)
+            extent = self._extents[closure, actions] = self._extent(above, accounts, actions)
         return extent
 
-    def _extent(self, above: frozenset[bytes], actions: frozenset[str]) -> Extent:
-        names: dict[str, None] = {}
+    def _extent(self, above: frozenset[bytes], accounts: frozenset[bytes], actions: frozenset[str]) -> Extent:
+        names = dict.fromkeys(relied_on(accounts & self._undone))
         known = self._names_beside
         for each in above:
             beside = known.get(each)
@@ -133,10 +139,12 @@ class Pool:
 
         A name that more events answer to than are looked at is as crowded then as it is now.
         """
-        walked = self._with_accounts(self._seen(event_id, moment), frozenset(self._walk(event_id, moment)), moment)
+        walk = frozenset(self._walk(event_id, moment))
+        walked, accounts = self._with_accounts(self._seen(event_id, moment), walk, moment)
         above = [node for each in walked for node in self._seen(each, moment)]
         met = {node.ref for node in above}
         names = dict.fromkeys(surrounding(above, {event_id}, self._persons, named=self.names))
+        names |= dict.fromkeys(relied_on(accounts & self._undone))
         around = {node.ref: node for each in self._answering_beside(names) for node in self._seen(each, moment)}
         nearby = frozenset(around.keys() - met)
         return self._subgraph(event_id, [*above, *(around[ref] for ref in nearby)], nearby, moment)
@@ -172,11 +180,13 @@ class Pool:
 
     def _with_accounts(
         self, asked: Sequence[Node], above: frozenset[bytes], moment: int | None = None
-    ) -> frozenset[bytes]:
-        """Above an action also the accounts that cite one of its own, by whatever action id, and what is above these."""
-        new = {node.event_id for node in asked}
+    ) -> tuple[frozenset[bytes], frozenset[bytes]]:
+        """Above an action also the accounts that cite one of its own, by whatever action id, and what is above these; then which
+        of all these are its accounts."""
+        new, accounts = {node.event_id for node in asked}, _NOTHING
         for _ in range(ACCOUNTS):
             front = self._accounts(new, above)
+            accounts |= front
             if front & self._unsure:
                 raise Overfull
             new = {
@@ -193,9 +203,10 @@ class Pool:
                 raise Overfull
         else:
             front = self._accounts(new, above)
+            accounts |= front
             if front & self._unsure or any(each not in above for at in front for each in self._citing.get(at, ())):
                 raise Overfull
-        return above
+        return above, accounts
 
     def _accounts(self, ids: Collection[bytes], above: frozenset[bytes]) -> frozenset[bytes]:
         """The actions among ``ids``, and of those above all that have the action id of one."""
@@ -253,12 +264,14 @@ class Pool:
 
     def _answering_beside(self, names: Iterable[str]) -> list[bytes]:
         """What answers to the names that surround events; what stands beside those approvals among it that are cited by other
-        statements; and the accounts of all actions that rely on an approval which may have been used too often."""
+        statements; and the accounts of all actions that rely on an approval which may have been used too often, or of which it
+        depends on what was undone what was done twice."""
         names = list(names)
         found = list(self._answers(names))
         more = beside_cited(names, self._nodes(found), self._persons)
         found += self._answers(more)
         looked = self._reused.intersection((*names, *more)) if self._reused else set()
+        looked |= in_doubt(names, self._nodes(found)) if self._in_doubt else set()
         room = self._limits.accounts - self._limits.answers
         for _ in range(ACCOUNTS if looked else 0):
             new = accounts_beside(looked, self._nodes(found))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ledger.attribution.joins import names_of, statement_names
 from ledger.format.content import Person
-from ledger.format.event import AUTHORIZED_BY, EventHeader
+from ledger.format.event import AUTHORIZED_BY, COMPENSATES, EventHeader
 from ledger.format.kinds import KINDS, Kind, from_avro
 
 if TYPE_CHECKING:
@@ -202,6 +202,13 @@ def rights_cited(node: Node) -> list[bytes]:
     if node.kind != "api_action" or not node.effective:
         return []
     return [cause.event_id for cause in node.header.causes if cause.relation == AUTHORIZED_BY]
+
+
+def undone_by(node: Node) -> list[bytes]:
+    """The ids of what an action states that it takes back."""
+    if node.kind != "api_action" or not node.effective:
+        return []
+    return [cause.event_id for cause in node.header.causes if cause.relation == COMPENSATES]
 
 
 def _states(node: Node, right: Node) -> bool:

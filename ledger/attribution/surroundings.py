@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from ledger.attribution.joins import names_of, statement_names
+from ledger.attribution.joins import idempotency_name, names_of, statement_names
 from ledger.attribution.links import SAME
 from ledger.attribution.naming import agents_named
-from ledger.attribution.subgraph import KnownPerson, Named, Node, Ref, rights_cited
+from ledger.attribution.subgraph import KnownPerson, Named, Node, Ref, rights_cited, undone_by
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import ApiAction, Oversight
 
@@ -61,7 +61,8 @@ def surrounding(
 ) -> list[str]:
     """The names of what is looked at beside events: registrations of the agents that they name and of whoever approved, other
     uses of an approval and the action that it refers to, other statements of what they cite as their authority, what became of a
-    schedule, starts and ends of their runs; and what else was done under the idempotency keys of the actions asked about.
+    schedule and of what took something back, starts and ends of their runs; and what else was done under the idempotency keys of
+    the actions asked about.
 
     ``persons`` are the approvers, as far as they are known; ``statements`` those of all events that are known, where these are
     not all; ``named`` the names of those that were read before."""
@@ -80,6 +81,8 @@ def surrounding(
             names += _cited(node, statements, named.get(node.ref) if named is not None else None)
         if header.agent_id is not None:
             names.append(f"agent:{header.agent_id}")
+        if undone_by(node):
+            names += account_names(node)
         if payload is None:
             continue
         if kind == "token_issuance" and payload["act"] is not None:
@@ -141,6 +144,41 @@ def reused(nodes: Iterable[Node], own: Collection[str] | None = None) -> set[str
     return {name for name, oversight in names.items() if oversight in several}
 
 
+def in_doubt(names: Collection[str], nodes: Iterable[Node]) -> set[str]:
+    """The names to which those answer of which it depends on compensations what was done twice: of ``names`` the idempotency keys
+    under which several actions stand, and what was taken back."""
+    keys = {each for each in names if each.startswith("idempotency:")}
+    actions: dict[str, set[str]] = {}
+    taken_back: set[bytes] = set()
+    for node in nodes:
+        taken_back.update(undone_by(node))
+        if keys and isinstance(node.fact, ApiAction) and node.effective:
+            for name in keys.intersection(idempotency_names(node.fact)):
+                actions.setdefault(name, set()).add(node.fact.action_id)
+    return {*relied_on(taken_back), *(name for name, several in actions.items() if len(several) > 1)}
+
+
+def idempotency_names(fact: ApiAction) -> list[str]:
+    """The name of what an action shall do once, where it says so."""
+    return [] if fact.idempotency_key is None else [idempotency_name(fact.target_system, fact.idempotency_key)]
+
+
+def own_names(event_id: bytes, nodes: Collection[Node]) -> set[str]:
+    """The names to which all accounts of the action of an event answer, as far as they are among ``nodes``."""
+    own = {name for node in nodes if node.event_id == event_id for name in account_names(node)}
+    new = own
+    while new:
+        alike = (names for node in nodes if not own.isdisjoint(names := _told_names(node)))
+        new = {name for names in alike for name in names[:2]} - own
+        own |= new
+    return own
+
+
+def _told_names(node: Node) -> list[str]:
+    """The names of an account, and of those of which it says that they are of the same action."""
+    return [*account_names(node), *relied_on(accounts_cited(node))]
+
+
 def account_names(node: Node) -> list[str]:
     """The names to which the other accounts of an action answer: its id, and itself."""
     fact = node.fact if node.kind == "api_action" and node.effective else None
@@ -158,17 +196,25 @@ def names_answered(node: Node) -> list[str]:
 
 def accounts_beside(looked: Collection[str], nodes: Iterable[Node]) -> set[str]:
     """The names of the other accounts of those actions among ``nodes`` that answer to a name that was ``looked`` for, without
-    these: what became of an action tells whether it used an approval up, whichever of its accounts names that."""
+    these: what became of an action tells whether it used an approval up or took another back, whichever of its accounts names
+    that."""
     found: set[str] = set()
     for node in nodes:
         own = account_names(node)
-        if own and (own[0] in looked or not _uses(node).isdisjoint(looked)):
+        if own and (own[0] in looked or not _led_by(node).isdisjoint(looked)):
             found.update(own)
     return found.difference(looked)
 
 
+def _led_by(node: Node) -> set[str]:
+    """By which names an action is found: as a use of an approval, as an account, as what took another back, as one that stands
+    under the same idempotency key."""
+    keys = idempotency_names(node.fact) if isinstance(node.fact, ApiAction) else ()
+    return {*_uses(node), *relied_on(undone_by(node)), *keys}
+
+
 def _uses(node: Node) -> set[str]:
-    """By which names an action uses an approval, or is found as an account."""
+    """By which names an action uses an approval, or is an account of one that does."""
     fact = node.fact
     named = fact.oversight_ids if isinstance(fact, ApiAction) else ()
     cited = relied_on((*rights_cited(node), *accounts_cited(node)))
@@ -205,9 +251,7 @@ def beside_cited(names: Iterable[str], nodes: Iterable[Node], persons: Mapping[b
 def repeated(node: Node, actions: Collection[str]) -> list[str]:
     """The name under which an account of one of ``actions`` may have been carried out before."""
     fact = node.fact if actions and node.kind == "api_action" else None
-    if not isinstance(fact, ApiAction) or fact.idempotency_key is None or fact.action_id not in actions:
-        return []
-    return [each for each in names_of(node.header, node.payload)[0] if each.startswith("idempotency:")]
+    return idempotency_names(fact) if isinstance(fact, ApiAction) and fact.action_id in actions else []
 
 
 __all__ = [
@@ -219,7 +263,10 @@ __all__ = [
     "accounts_cited",
     "approvers",
     "beside_cited",
+    "idempotency_names",
+    "in_doubt",
     "names_answered",
+    "own_names",
     "relied_on",
     "repeated",
     "reused",

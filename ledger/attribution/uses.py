@@ -65,7 +65,7 @@ def uses_of(index: Index, approval: Node) -> Uses:
     relying = relying_on(index, approval)
     if not relying:
         return Uses(())
-    actions = _Actions(index, relying)
+    actions = Actions(index, relying)
     own: dict[Ref, list[Node]] = {}
     for node in relying:
         own.setdefault(actions.of(node.ref), []).append(node)
@@ -81,7 +81,7 @@ def uses_of(index: Index, approval: Node) -> Uses:
     return Uses(sorted(found, key=lambda use: _place(use.relying[0])))
 
 
-class _Actions:
+class Actions:
     """The accounts of the actions that some events are accounts of, and of which action each of them is: by what they say, by
     the id of the action, by the call. Where callers in several runs used one id for actions of their own, an account is of
     that one's in whose run it stands; one that says nothing of it may be of any (``links``)."""
@@ -267,6 +267,7 @@ def _may_be_apart(index: Index, action: str) -> bool:
 
 __all__ = [
     "CALLED",
+    "Actions",
     "Use",
     "Uses",
     "may_be_used_by",

@@ -22,17 +22,19 @@ from ledger.attribution.subgraph import (
     Ref,
     Refusal,
     Subgraph,
+    undone_by,
 )
 from ledger.attribution.surroundings import (
     ACCOUNTS,
     RELIED,
-    account_names,
     accounts_alike,
     accounts_beside,
     accounts_cited,
     approvers,
     beside_cited,
+    in_doubt,
     names_answered,
+    own_names,
     relied_on,
     reused,
     surrounding,
@@ -158,6 +160,7 @@ class Question:
             node.event_id
             for node in nodes
             if node.event_id not in citing
+            or not front.isdisjoint(undone_by(node))
             or not names.isdisjoint(names_of(node.header, node.payload)[0])
             or CHANGED in node.findings
         }
@@ -252,15 +255,14 @@ class Question:
             more = beside_cited(self._looked, self.decoded.values(), self._approvers())
             self.by_keys(more - names - self._looked, most, near)
         self._count_uses(near)
-        own = {name for node in self.decoded.values() if node.event_id == near for name in account_names(node)}
-        while own and (new := accounts_beside(own, self.decoded.values())):
-            own |= new
-        if uses := reused(self.decoded.values(), own):
+        own = own_names(near, self.decoded.values())
+        if uses := reused(self.decoded.values(), own) | in_doubt(self._looked, self.decoded.values()):
             self.accounts_of_uses(uses, near, own)
 
     def accounts_of_uses(self, uses: Collection[str], near: bytes, own: Collection[str] = ()) -> None:
-        """Fetches the accounts of the actions that answer to the names of ``uses``, and theirs in turn; those of the action asked
-        about are known, which answer to its ``own``. Where it ends at a bound, the names are ``crowded``."""
+        """Fetches the accounts of the actions that answer to the names of ``uses``, what took these back, and theirs in turn; the
+        accounts of the action asked about are known, which answer to its ``own``. Where it ends at a bound, the names are
+        ``crowded``."""
         looked, room = {*uses}, self.limits.accounts
         for _ in range(ACCOUNTS):
             new = accounts_beside(looked, self.decoded.values())
@@ -328,10 +330,12 @@ class Question:
         self.named = {node.ref: names_of(node.header, node.payload) for node in self.decoded.values() if node.effective}
         names = dict.fromkeys(surrounding(self.decoded.values(), asked, self._approvers(), named=self.named))
         self.by_keys(names, 2 * most)
+        self.take(self._aside)
         more = beside_cited(names, self.decoded.values(), self._approvers()) - names.keys()
         self.by_keys(more, 2 * most)
         names |= dict.fromkeys(more)
-        accounts = self._accounts_of_all(reused(self.decoded.values()))
+        decoded = self.decoded.values()
+        accounts = self._accounts_of_all(reused(decoded) | in_doubt(names, decoded))
         names |= dict.fromkeys(accounts)
         counts = Counter(
             name

@@ -12,14 +12,14 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.joins import JOINED, key_of, names_of, statement_names
+from ledger.attribution.joins import JOINED, idempotency_name, key_of, names_of, statement_names
 from ledger.attribution.judgement import KINDS
 from ledger.attribution.links import SAME
 from ledger.attribution.naming import keys_of_agent
 from ledger.errors import BackendError, VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
 from ledger.format.content import PRINCIPAL
-from ledger.format.event import AUTHORIZED_BY, EventHeader
+from ledger.format.event import AUTHORIZED_BY, COMPENSATES, EventHeader
 from ledger.ports import CONTENTS, EVENTS
 from ledger.store.arrays import of_plain
 from ledger.store.connect import unflushed
@@ -305,8 +305,7 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
         if said["action"] == "stop" and header.execution_id is not None:
             hints.runs.setdefault(header.execution_id.hex(), since)
     elif header.kind == "api_action" and said["idempotency_key"] is not None:
-        own = f"idempotency:{said['target_system'] or ''}\0{said['idempotency_key']}"
-        hints.look(name, id_, own)
+        hints.look(name, id_, idempotency_name(said["target_system"], said["idempotency_key"]))
     elif header.kind == "execution_control" and header.execution_id is not None:
         hints.runs.setdefault(header.execution_id.hex(), since)
     elif header.kind == "trigger_registration":
@@ -418,10 +417,11 @@ def _pass_on(connection: Connection, decoder: Decoder) -> bool:
 
 
 def _accounts(header: EventHeader) -> list[str]:
-    """Which events an action says that it is an account of: they are answered with it."""
+    """Which events an action says that it is an account of: they are answered with it. And which it took back: those may be done
+    again."""
     if header.kind != "api_action":
         return []
-    return [cause.event_id.hex() for cause in header.causes if cause.relation in SAME]
+    return [cause.event_id.hex() for cause in header.causes if cause.relation in SAME or cause.relation == COMPENSATES]
 
 
 def _relied(header: EventHeader) -> list[str]:

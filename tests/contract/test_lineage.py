@@ -14,6 +14,7 @@ from ledger.attribution.graph import graph_of, node_link
 from ledger.attribution.pool import Overfull
 from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
+from ledger.store.judging import judgements
 from ledger.store.lineage import PostgresLineage, pool_above
 from ledger.store.question import COPIES
 from ledger.store.replaying import replay_steps
@@ -301,6 +302,33 @@ def _said_to_be_the_same(times: int) -> Story:
     ]
     use = f"x1 {_USE} action_id=x1 <- p1:started_by o1:authorized_by"
     return read_scenario(ONCE + "\n".join((use, *chain, _LAST_USE)), f"same{times}")
+
+
+def _cited_often(times: int) -> Story:
+    """A payment that is made again after it was taken back, between so many actions that go on from it, and as many more."""
+    paid = f"{_SAID} outcome=success effect=full idempotency_key=k"
+    on = [f"c{n} {_USE} action_id=c{n} <- b1:continues" for n in range(2 * times)]
+    back = "u1 bank api_action action_id=u operation=refund phase=completed observer=resource outcome=success <- b1:compensates"
+    told = (f"b1 {paid} action_id=b1 <- p1:started_by", *on[:times], back, *on[times:])
+    return read_scenario(ONCE + "\n".join((*told, f"b2 {paid} action_id=b2 <- p1:started_by")), f"cited{times}")
+
+
+def test_a_second_time_is_told_as_such_with_a_reserve_where_more_may_have_undone_the_first(postgres: Databases) -> None:
+    few, often = _cited_often(5), _cited_often(40)
+    url = postgres.fresh()
+    store(url, few, often)
+
+    def told(story: Story) -> tuple[tuple[str, ...], list[str]]:
+        asked = story.events["b2"].made.event_id
+        answer = who_triggered(lineage(url), story.tenant, asked)
+        with psycopg.connect(url) as connection:
+            (judged,) = judgements(connection, reading(url), story.tenant, [asked])
+        assert [each.detail for each in judged.accusations] == [each.detail for each in answer.contradictions]
+        return answer.coverage.truncated, [each.detail for each in answer.contradictions]
+
+    assert told(few) == ((), [])
+    detail = "bank carried out pay a second time under idempotency key k"
+    assert told(often) == (("uses",), [f"{detail}; more cites one of them than is looked at, and may have undone it"])
 
 
 def test_whoever_looks_at_a_part_of_the_accounts_of_an_approval_s_uses_says_so(postgres: Databases) -> None:

@@ -281,6 +281,47 @@ def test_what_comes_late_is_held_against_what_was_done_before(
     postgres.drop(url)
 
 
+PAID = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+b1 desk api_action action_id=x phase=completed operation=pay idempotency_key=k outcome=success effect=full observer=resource <- p1:started_by
+b2 hand api_action action_id=y phase=completed operation=pay outcome=success observer=agent <- b1:same_action p1:started_by
+a1 desk api_action action_id=z phase=completed operation=pay idempotency_key=k outcome=success effect=full observer=resource <- p1:started_by
+c1 hand api_action action_id=c phase=completed operation=refund TOLD observer=agent <- CITED:compensates
+c2 desk api_action action_id=d-7 phase=completed operation=refund outcome=BECAME observer=resource <- c1:same_action
+"""  # noqa: E501 - a line an event
+
+
+@pytest.mark.parametrize("cited", ["b1", "b2", "a1"])
+@pytest.mark.parametrize(
+    ("told", "became", "accused"),
+    [("", "success", [True, True, False]), ("outcome=success", "denied", [True, False, True])],
+    ids=["by the account of whoever was called", "until whoever was called says that it was not"],
+)
+def test_what_is_undone_later_was_not_done_twice(
+    postgres: Databases, cited: str, told: str, became: str, accused: list[bool]
+) -> None:
+    """The first payment, the agent's account of it, or the second is taken back by what nothing cites."""
+    story = read_scenario(PAID.replace("CITED", cited).replace("TOLD", told).replace("BECAME", became))
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    for names, found in zip((("p1", "b1", "b2", "a1"), ("c1",), ("c2",)), accused, strict=True):
+        ledger.commit(bundle, *ledger.records(*names))
+        ledger.look(bundle)
+        assert ledger.held() == ("attributed", ["completed_twice"] if found else [])
+    assert ledger.is_as_made_now(bundle)
+    trusts(url, bundle)
+    answers = [
+        who_triggered(lineage(url), story.tenant, story.events["a1"].made.event_id, as_of=story.node(until).append_time)
+        for until in ("a1", "c1", "c2")
+    ]
+    assert [bool(answer.contradictions) for answer in answers] == accused
+    postgres.drop(url)
+
+
 def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Databases) -> None:
     """More registrations of its agent than a question looks at: it is asked by itself, with whatever the limit leaves."""
     many = [f"r{n} platform agent_registration agent_id=bot state=active owner=alice at={n}" for n in range(140)]

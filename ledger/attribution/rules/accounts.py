@@ -13,7 +13,8 @@ from ledger.attribution.json_form import rfc3339
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, may_be_two
 from ledger.attribution.rules.things import Told, answering
 from ledger.attribution.subgraph import Index, Node
-from ledger.format.event import COMPENSATES
+from ledger.attribution.surroundings import account_names, idempotency_names
+from ledger.attribution.undoing import undone
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
 _Said = Sequence[tuple[Node, ApiAction]]
@@ -256,20 +257,23 @@ def completed_twice(case: Case) -> Found:
     """Whoever was called states twice that the whole effect of one operation took place under one key: by two actions or
     attempts. A caller knows only what it was answered.
 
-    The first is in order. An answer given again has no effect of its own, and says so (`effect`: none); what was compensated
-    may be done again.
+    The first is in order. An answer given again has no effect of its own, and says so (`effect`: none); what was undone counts no
+    more.
     """
-    undone = {edge.target.ref for edge in case.links.edges() if edge.relation == COMPENSATES}
     told: set[tuple[str, str]] = set()
     for account, said in case.accounts:
         if said.idempotency_key is None or said.effect != "full" or said.observer != "resource" or account.importer:
             continue
         first = _first_under(case, account, said)
         key = account.service, said.idempotency_key
-        if first is not None and first.ref not in undone and key not in told:
+        if first is not None and key not in told:
             told.add(key)
-            detail = f"{account.service} carried out {said.operation} a second time under idempotency key {said.idempotency_key}"
-            yield detail, [first, account]
+            again = f"{account.service} carried out {said.operation} a second time under idempotency key {said.idempotency_key}"
+            crowded = not case.names.graph.crowded.isdisjoint((*account_names(first), *account_names(account)))
+            yield again + (_MAYBE_UNDONE if crowded else ""), [first, account]
+
+
+_MAYBE_UNDONE: Final = "; more cites one of them than is looked at, and may have undone it"
 
 
 def may_be_second(index: Index, told: Told) -> bool:
@@ -277,23 +281,22 @@ def may_be_second(index: Index, told: Told) -> bool:
     for account, said, _ in told.accounts:
         if said.idempotency_key is None or said.effect != "full" or said.observer != "resource" or account.importer:
             continue
-        name = f"idempotency:{said.target_system or ''}\0{said.idempotency_key}"
         if any(
             isinstance(fact := each.fact, ApiAction)
             and (fact.effect, fact.observer, each.service) == ("full", "resource", account.service)
             and (fact.action_id, fact.attempt) != (said.action_id, said.attempt)
-            for each in answering(index, [name], "api_action")
+            for each in answering(index, idempotency_names(said), "api_action")
         ):
             return True
     return False
 
 
 def _first_under(case: Case, account: Node, said: ApiAction) -> Node | None:
-    """The earliest completion by the same service under the same key, where it is of another action or attempt. A key is its
-    client's: where two people used it, it is two keys."""
-    name = f"idempotency:{said.target_system or ''}\0{said.idempotency_key}"
+    """The earliest completion by the same service under the same key that stands still, where it is of another action or attempt
+    and the account's own stands too. A key is its client's: where two people used it, it is two keys."""
     alike = [
         (each, each.fact)
+        for name in idempotency_names(said)
         for each in case.names.answer_to(name, "api_action")
         if isinstance(each.fact, ApiAction) and each.fact.observer == "resource" and each.service == account.service
     ]
@@ -305,10 +308,10 @@ def _first_under(case: Case, account: Node, said: ApiAction) -> Node | None:
         and fact.operation == said.operation
         and not ((other := party(case.names, each.header.principal)) and who and case.are_two(who, other))
     ]
-    if not full or full[0][0].ref == account.ref:
-        return None
-    first, fact = full[0]
-    return first if (fact.action_id, fact.attempt) != (said.action_id, said.attempt) else None
+    gone = undone(case.names, [each for each, _ in full]) if len(full) > 1 else ()
+    first, fact = next(((each, fact) for each, fact in full if each.ref not in gone), (account, said))
+    stands = account.ref not in gone
+    return first if stands and (fact.action_id, fact.attempt) != (said.action_id, said.attempt) else None
 
 
 def _services(nodes: Iterable[Node]) -> str:

@@ -9,8 +9,8 @@ from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
 from ledger.attribution.rules.things import Told, answering
 from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.undoing import undone
 from ledger.attribution.uses import may_be_used_by, more_uses, uses_of
-from ledger.format.event import COMPENSATES
 from ledger.format.kinds import ApiAction, Oversight
 
 
@@ -34,11 +34,11 @@ def approval_reused(case: Case) -> Found:
 def _tries_done(case: Case) -> list[Node]:
     """Of the service that wholly carried it out most often, by its own word, the tries in which it did; without those that were
     undone."""
-    undone = {edge.target.ref for edge in case.links.edges() if edge.relation == COMPENSATES}
+    full = [(node, fact) for node, fact in case.accounts if fact.observer == "resource" and fact.effect == "full"]
+    gone = undone(case.names, [node for node, _ in full]) if len(full) > 1 else ()
     done: dict[str, dict[int, Node]] = {}
-    for node, fact in case.accounts:
-        own = fact.observer == "resource" and fact.effect == "full" and not node.importer
-        if own and fact.attempt is not None and node.ref not in undone:
+    for node, fact in full:
+        if fact.attempt is not None and not node.importer and node.ref not in gone:
             done.setdefault(node.service, {}).setdefault(fact.attempt, node)
     return list(max(done.values(), key=len, default={}).values())
 
