@@ -179,6 +179,9 @@ class Approval(Shown):
     uses_allowed: int | None
     uses: int = Field(description="Actions that relied on it, without those that are known to have come to nothing.")
     use: int | None = Field(description="Which of them this one is, or would have been; null: it relies on none.")
+    used_up: bool | None = Field(
+        description="Whether it is one of `uses`: false where it is known to have come to nothing."
+    )
     more_uses: Literal["earlier", "later", "both"] | None = Field(
         description="There are more than were looked at, before or after: `uses` is at least that, and so is `use` if before."
     )

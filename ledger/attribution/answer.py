@@ -234,6 +234,7 @@ class Approval:
 
     ``uses`` counts the actions known to have relied on it and not known to have come to nothing; ``use`` tells which of them this
     one is, or would have been, the earliest first: at least, where there are ``more_uses`` earlier than were looked at.
+    ``used_up`` tells whether it is one of those counted; None: it relies on none.
     """
 
     event_id: bytes
@@ -253,6 +254,7 @@ class Approval:
     uses_allowed: int | None
     uses: int
     use: int | None
+    used_up: bool | None
     more_uses: MoreUses | None
     expires_at: int | None
     at: int

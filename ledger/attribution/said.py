@@ -71,6 +71,7 @@ def read_approvals(case: Case) -> tuple[Approval, ...]:
             uses_allowed=fact.uses_allowed,
             uses=len((uses := uses_of(index, node)).by()),
             use=uses.number(use) if (use := uses.of(group)) is not None else None,
+            used_up=use.used_up() if use is not None else None,
             more_uses=more_uses(index, node),
             expires_at=fact.expires_at,
             at=node.at,

@@ -308,7 +308,7 @@ def _uses(approval: Approval) -> Iterator[str]:
     others = f", {least}{approval.uses} in all" if approval.uses > 1 else ""
     if approval.use is not None:
         later = " or a later one" if approval.more_uses in ("earlier", "both") else ""
-        nothing = " and came to nothing" if approval.use > approval.uses else ""
+        nothing = " and came to nothing" if approval.used_up is False else ""
         yield f"this is use {approval.use}{later}{nothing}{allowed}{others}"
     elif approval.uses or allowed:
         others = f", used {least}{approval.uses} times" if approval.uses > 1 else ""

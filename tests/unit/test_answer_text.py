@@ -35,17 +35,17 @@ def test_the_head_says_who_what_and_whether_something_is_wrong() -> None:
     lines = told("rule_approval_reused", "a2")
     assert lines[:4] == [
         "Agent travel (owner not registered), started by Alice at 2026-01-01 00:00:00.001Z.",
-        "attributed · book: denied, SEEN BY THE RESOURCE ALONE: whoever called recorded nothing",
+        "attributed · book: success, SEEN BY THE RESOURCE ALONE: whoever called recorded nothing",
         "how it began is sealed: cited by digest under a verified seal; how it ended is sealed: stated by one service",
         "CONTRADICTED: approval_reused (see below)",
     ]
 
 
 def test_an_earlier_use_of_an_approval_does_not_look_like_one_too_many() -> None:
-    (first,) = under(told("rule_approval_reused", "a1"), "what people said")
+    (first,) = under(told("rule_approval_reused", "va3"), "what people said")
     assert "; this is use 1, 1 allowed; " in first
-    (second,) = under(told("rule_approval_reused", "a2"), "what people said")
-    assert "; this is use 2 and came to nothing, 1 allowed; " in second
+    (second,) = under(told("rule_approval_reused", "xa2"), "what people said")
+    assert "; this is use 2 and came to nothing, 1 allowed, 2 in all; " in second
     (first,) = under(told("rule_approval_reused", "x1"), "what people said")
     assert "; this is use 1, 1 allowed, 2 in all; " in first
 

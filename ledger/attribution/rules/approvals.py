@@ -15,18 +15,19 @@ from ledger.format.kinds import ApiAction, Oversight
 
 
 def approval_reused(case: Case) -> Found:
-    """An approval that allows so many uses was relied on by more actions; the latest of them are the ones too many. So is one
+    """An approval that allows so many uses was used by more actions; the latest of them are the ones too many. So is one
     action that whoever was called carried out wholly in more tries than are left."""
     tries = _tries_done(case)
     for approval, fact in case.oversights:
         if fact.uses_allowed is None:
             continue
         uses = uses_of(case.names, approval)
-        number = uses.number(use) if (use := uses.of(case.group)) is not None else 0
+        use = uses.of(case.group)
+        number = uses.number(use) if use is not None and use.used_up() else 0
         allows = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}"
         if number > fact.uses_allowed:
             more = " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
-            yield f"{allows}, and this is use {number}{more}", [approval, *(each.relying[0] for each in uses.all)]
+            yield f"{allows}, and this is use {number}{more}", [approval, *(each.relying[0] for each in uses.by())]
         elif number and number - 1 + len(tries) > fact.uses_allowed:
             yield f"{allows}, and {tries[0].service} carried this out {len(tries)} times", [approval, *tries]
 
@@ -103,6 +104,7 @@ def other_than_approved(case: Case) -> Found:
             node
             for node, said in _relying(case, approval, fact)
             if said.parameter_digest is not None
+            and node in case.not_refused
             and (allowed := _with_edits(case, fact, node))
             and said.parameter_digest not in allowed | _by_others(case, fact, node)
             and comparable(node, approval)

@@ -81,6 +81,7 @@ def other_than_decided(case: Case) -> Found:
             each
             for each, said in case.accounts
             if said.parameter_digest is not None
+            and each in case.not_refused
             and said.parameter_digest != _parameters(fact)
             and not _is_decided(case, said.parameter_digest, each)
             and comparable(each, node)
