@@ -408,6 +408,17 @@ RULES: Final = (
         marks.ACTION,
         clash=clashes.SCOPELESS,
     ),
+    Rule(
+        "approval_spent",
+        "low",
+        "it came to nothing: the control held",
+        "it was tried on an approval that allows no more uses",
+        "an approval of its own, or an agent that does not try",
+        "schemas/oversight: uses_allowed",
+        approvals.approval_spent,
+        marks.APPROVAL,
+        clash=clashes.REUSED,
+    ),
 )
 """Every rule, the worst first."""
 

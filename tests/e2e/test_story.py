@@ -34,7 +34,7 @@ from tests.commands import commands
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
-TRIED = {"approval_reused", "scope_missing"}
+TRIED = {"approval_spent", "scope_missing"}
 """What the story tries although it must not work."""
 
 
@@ -168,8 +168,8 @@ def test_the_booking_above_the_limit_was_denied_by_a_policy_of_that_version(
     assert decision["policy_version"]
 
 
-def test_the_approval_used_a_second_time_is_a_contradiction(story: Played, answer: Callable[[str], Any]) -> None:
-    assert rules(answer(story.approval_again["event_id"])) == {"approval_reused"}
+def test_the_approval_tried_a_second_time_is_a_contradiction(story: Played, answer: Callable[[str], Any]) -> None:
+    assert rules(answer(story.approval_again["event_id"])) == {"approval_spent"}
 
 
 def test_the_search_token_shown_to_book_is_a_contradiction(story: Played, answer: Callable[[str], Any]) -> None:

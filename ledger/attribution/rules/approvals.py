@@ -26,10 +26,31 @@ def approval_reused(case: Case) -> Found:
         number = uses.number(use) if use is not None and use.used_up() else 0
         allows = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}"
         if number > fact.uses_allowed:
-            more = " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
-            yield f"{allows}, and this is use {number}{more}", [approval, *(each.relying[0] for each in uses.by())]
+            this = f"this is use {number}{_or_later(case, approval)}"
+            yield f"{allows}, and {this}", [approval, *(each.relying[0] for each in uses.by())]
         elif number and number - 1 + len(tries) > fact.uses_allowed:
             yield f"{allows}, and {tries[0].service} carried this out {len(tries)} times", [approval, *tries]
+
+
+def approval_spent(case: Case) -> Found:
+    """An action that came to nothing relied on an approval that others had used as often as it allows."""
+    for approval, fact in case.oversights:
+        uses = uses_of(case.names, approval) if fact.uses_allowed is not None else None
+        use = uses.of(case.group) if uses is not None else None
+        if uses is None or use is None or fact.uses_allowed is None or use.used_up():
+            continue
+        number = uses.number(use)
+        if number > fact.uses_allowed:
+            would_be = f"this would be use {number}{_or_later(case, approval)}"
+            before = [each.relying[0] for each in uses.all[: uses.all.index(use)] if each.used_up()]
+            yield (
+                f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}, and {would_be}",
+                [approval, *before, use.relying[0]],
+            )
+
+
+def _or_later(case: Case, approval: Node) -> str:
+    return " or a later one" if more_uses(case.names, approval) in ("earlier", "both") else ""
 
 
 def _tries_done(case: Case) -> list[Node]:
