@@ -34,6 +34,8 @@ from ledger.recorder.frames import (
 from ledger.recorder.journal import Cursor, Journal, recover, sync_names
 
 OWNER: Final = "owner.json"
+GONE: Final = ".gone"
+"""Ends the name of a spool that is being deleted."""
 EVENTS: Final = "events"
 SEALED: Final = "sealed"
 SEALED_SEGMENT: Final = 4 * 1024 * 1024
@@ -231,9 +233,12 @@ class Orphan:
 def adopt(root: Path, own: Path, *, ledger: str, service: str) -> list[Orphan]:
     """The spools below ``root`` whose process is gone, oldest first, locked for us. Those of other services stay alone.
 
-    One that vanishes meanwhile, or cannot be opened, is passed over: the locks of the others are ours by then.
+    One that vanishes meanwhile, or cannot be opened, is passed over: the locks of the others are ours by then. What is left of
+    one whose process died while it deleted it is deleted.
     """
     found: list[Orphan] = []
+    for directory in root.glob(f"*{GONE}"):
+        shutil.rmtree(directory, ignore_errors=True)
     for directory in sorted(root.iterdir(), key=_age):
         if directory != own and _belongs(directory, {"ledger": ledger, "service": service}):
             with suppress(OSError):
@@ -255,12 +260,13 @@ def _take(directory: Path) -> Orphan | None:
 
 
 def remove(directory: Path) -> None:
-    """Deletes a spool. Without its owner nobody adopts it, should we die in the middle; where that cannot be taken from it,
+    """Deletes a spool. Should we die in the middle, whoever starts next deletes what has its new name; where it cannot get one,
     it stays whole, and its next adopter finds nothing to send.
     """
     with suppress(OSError):
-        (directory / OWNER).unlink(missing_ok=True)
-        shutil.rmtree(directory, ignore_errors=True)
+        gone = directory.rename(directory.with_name(directory.name + GONE))
+        (gone / OWNER).unlink(missing_ok=True)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def take_lock(directory: Path) -> int | None:

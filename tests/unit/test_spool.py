@@ -214,6 +214,31 @@ def test_a_spool_is_taken_over_only_when_its_process_is_gone_and_by_its_own_serv
     orphan.close(delete=False)
 
 
+def test_what_a_process_died_over_deleting_is_deleted_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies as soon as the directory has its new name, or its owner is gone."""
+    for died in ("unlink", "rmtree"):
+        spool = make_spool(tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", died_in if died == "unlink" else Path.unlink)
+            patched.setattr("ledger.recorder.spool.shutil.rmtree", died_in)
+            with pytest.raises(KilledError):
+                spool.close(delete=True)
+        spool.close()
+        assert [each.name for each in tmp_path.iterdir()] == [f"{spool.directory.name}.gone"]
+        assert adopt(tmp_path, tmp_path / "nobody", ledger=LEDGER, service=SERVICE) == []
+        assert list(tmp_path.iterdir()) == []
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process: nothing after it is done."""
+
+
+def died_in(*_: object, **__: object) -> None:
+    raise KilledError
+
+
 def test_a_spool_whose_owner_is_nested_beyond_reading_is_nobodys_and_keeps_no_other_from_its_adopter(
     tmp_path: Path,
 ) -> None:
