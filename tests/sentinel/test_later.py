@@ -225,6 +225,27 @@ t1 hand token_issuance status=issued token=j1 subject=alice verification=issuer 
 a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
 g2 desk grant grant_id=g-1 action=withdraw grantor=alice at=100
 """
+REVOKED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
+x1 desk token_revocation extent=token token=j1 issuer=as derived_tokens=kept at=100
+"""
+EXCHANGED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 hand token_issuance status=issued token=j2 subject=alice subject_token=hr//j1 verification=issuer observer=issuer
+a1 hand api_action action_id=x phase=intended operation=send token=j2 observer=agent at=500 <- p1:started_by
+x1 desk token_revocation extent=token token=hr//j1 issuer=hr derived_tokens=revoked at=100
+"""
+IN_SESSION = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 hand token_issuance status=issued token=j1@d subject=alice verification=issuer observer=issuer
+a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
+x1 desk token_revocation extent=session session=s issuer=as derived_tokens=kept at=100
+t2 desk token_issuance status=issued token=@d session=s verification=introspection observer=resource
+"""
 BY_AN_AGENT = """
 person alice Alice
 person checker Checker
@@ -248,6 +269,9 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         (BY_AN_AGENT, "r1", "agent_approved"),
         (DENIED, "d2", "acted_after_deny"),
         (WITHDRAWN, "g2", "ended_grant"),
+        (REVOKED, "x1", "revoked_token"),
+        (EXCHANGED, "x1", "revoked_token"),
+        (IN_SESSION, "t2", "revoked_token"),
     ],
     ids=[
         "a stop of its run",
@@ -260,6 +284,9 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         "the registration of its approver as an agent",
         "another statement of the decision that it cites",
         "the end of the grant that its token cites",
+        "the end of a token that nobody recorded",
+        "the end of a token of another issuer, that nobody recorded and its own was obtained with",
+        "the session of its token, by the digest alone",
     ],
 )
 def test_what_comes_late_is_held_against_what_was_done_before(
