@@ -208,7 +208,7 @@ class Story:
         role = self.roles.get(told.service, "source")
         payload = None if told.erased or told.unknown or told.changed else told.payload
         refused = {"unauthorized": "unauthorized_kind", "untrusted": "revoked_key"}.get(role)
-        unread = "schema_unknown" if told.unknown else "row_changed" if told.changed else None
+        unread = "schema_unknown" if told.unknown and not told.erased else "row_changed" if told.changed else None
         strange = any(cause.relation not in RELATIONS for cause in told.made.header.causes)
         kind = told.made.header.kind
         return Node(

@@ -20,12 +20,13 @@ from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
 from ledger.store.sentinel import PostgresSentinel
 from ledger.store.sentinel_digest import sentinel_digest
+from ledger.store.survey import Asked, survey
 from ledger.trust.bundle import TrustBundle
-from tests.attribution.scenario import Story, read_scenario
-from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, records_of, trusts
+from tests.attribution.scenario import SECOND, Story, read_scenario
+from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, reading, records_of, trusts
 from tests.sentinel.sweeping import STEPS, connected
 from tests.services.databases import Databases
-from tests.services.forge import LEDGER, Trust, signer
+from tests.services.forge import LEDGER, START, Trust, signer
 
 TOLD = """
 person alice Alice
@@ -369,5 +370,34 @@ def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Database
     answer = who_triggered(lineage(url), story.tenant, event_id)
     assert ledger.held() == (answer.class_, [each.rule for each in answer.contradictions])
     assert ledger.held() == ("attributed", ["expired_token"])
+    assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
+
+
+def test_what_contradicted_an_action_before_its_first_account_came_is_found_as_of_then(postgres: Databases) -> None:
+    """The agent's account lay in a spool: until it came, and the decision after it, the resource's stood alone."""
+    story = read_scenario("""
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+a2 hand api_action action_id=x phase=completed operation=send decision_id=d-1 outcome=success observer=resource at=5
+a1 front api_action action_id=x phase=intended operation=send observer=agent agent=bot at=4 <- p1:started_by
+d1 desk policy_decision decision=allow decision_id=d-1 action=send at=3
+""")
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    came = {name: START + (10 + number) * SECOND for number, name in enumerate(story.events)}
+    made = zip(came.values(), ledger.records(*story.events), strict=True)
+    ledger.commit(bundle, *(record._replace(append_time=at) for at, record in made))
+    ledger.look(bundle)
+    assert ledger.held() == ("attributed", [])
+    trusts(url, bundle)
+    with connected(url) as connection:
+        for until, as_of in came.items():
+            page = survey(connection, reading(url), Asked(story.tenant, as_of, name="decision_missing", as_of=as_of))
+            expected = [story.events["a1"].made.event_id] if until in ("a2", "a1") else []
+            assert [each.event_id for each in page.found] == expected, until
     assert ledger.is_as_made_now(bundle)
     postgres.drop(url)
