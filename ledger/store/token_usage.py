@@ -12,6 +12,7 @@ from ledger.attribution.joins import key_of, names_of, wide_names
 from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
 from ledger.attribution.tokens.above import names_of_token
 from ledger.attribution.tokens.usage import By, TokenUsage, UsesOf, judge_usage, token_named
+from ledger.attribution.withdrawal import EXCHANGES
 from ledger.format.kinds import ApiAction, TokenIssuance
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, query_bounded, query_events
@@ -37,8 +38,6 @@ class UsageBounds(NamedTuple):
 
 
 DEFAULT: Final = UsageBounds()
-NAMINGS: Final = 3
-"""How often other names of a token are looked for: by its jti, by its digest, by another jti of that."""
 
 
 def token_usage(
@@ -121,17 +120,20 @@ class _Fetch:
         return self._events([each.bytes for each in found[: bounds.tokens]]), until, cut
 
     def stated(self, issued: Sequence[Node]) -> tuple[list[Node], set[str]]:
-        """The issuances with what others state of the same tokens and of what revokes them, and every name of these tokens:
-        whoever states both jti and digest of one may have done so outside of the window."""
+        """The issuances with what others state of the same tokens, of those that they were obtained with, and of what revokes
+        any; and every name of the tokens issued: who states both jti and digest of one may have done so outside of the window."""
         found, ahead = {node.ref: node for node in issued}, list(issued)
-        names: set[str] = set()
-        for _ in range(NAMINGS):
-            names.update(name for node in ahead for name in token_named(node))
-            if not ahead:
+        names = {name for node in issued for name in token_named(node)}
+        asked: set[str] = set()
+        for _ in range(EXCHANGES):
+            wanted = [name for name in _around(ahead) if name not in asked]
+            if not wanted:
                 break
-            near = [node for node in self.answering(_around(ahead)) if node.ref not in found]
-            found.update((node.ref, node) for node in near)
-            ahead = [node for node in near if not names.isdisjoint(token_named(node))]
+            asked.update(wanted)
+            ahead = [node for node in self.answering(wanted) if node.ref not in found]
+            found.update((node.ref, node) for node in ahead)
+            alike = [own for node in ahead if not names.isdisjoint(own := token_named(node))]
+            names.update(name for own in alike for name in own)
         return list(found.values()), names
 
     def uses(self, names: Iterable[str], bounds: UsageBounds) -> tuple[Mapping[str, UsesOf], list[str]]:

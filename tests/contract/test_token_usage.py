@@ -67,6 +67,20 @@ t2 as {ISSUED} token=j2 client_id=other subject_token=hr//j9 expires_at=3600 run
 e1 agent execution_control action=end outcome=success run=r1 at=60
 x1 hr token_revocation extent=token token=hr//j9 issuer=hr derived_tokens=revoked at=65
 """,
+    "line": f"""
+person alice Alice
+drawn at
+g1 consent grant grant_id=G action=give issuer=hr grantor=alice method=explicit at=0
+t1 hr {ISSUED} token=hr//j1 grant_id=G session=S at=0
+t2 as {ISSUED} token=j2 subject_token=hr//j1 at=1
+t3 as {ISSUED} token=j3 client_id=one subject_token=j2 expires_at=3600 run=r1 at=10
+e1 agent execution_control action=end outcome=success run=r1 at=60
+g2 consent grant grant_id=G action=withdraw issuer=hr grantor=alice method=explicit at=90
+t4 hr {ISSUED} token=hr//j4 session=T at=0
+t5 as {ISSUED} token=j5 subject_token=hr//j4 at=1
+t6 as {ISSUED} token=j6 client_id=two subject_token=j5 expires_at=3600 run=r1 at=10
+x4 hr token_revocation extent=session session=T issuer=hr derived_tokens=revoked at=80
+""",
     "busy": "drawn at\n"
     f"t1 issuer {ISSUED} token=j1 client_id=app at=0\n"
     + "\n".join(f"a{i} agent {ACTION} operation=op{i} action_id=x{i} token=j1 at={i + 1}" for i in range(60))
@@ -166,6 +180,14 @@ def test_a_token_ends_with_one_that_it_was_obtained_with_though_nobody_recorded_
     connection: psycopg.Connection, url: str
 ) -> None:
     assert group(usage(connection, url, "names", by="client"), "other").outlived.most == 5
+
+
+@pytest.mark.parametrize("since", [0, 5])
+def test_a_token_ends_with_the_grant_or_session_that_it_comes_from_whenever_that_was_issued(
+    connection: psycopg.Connection, url: str, since: int
+) -> None:
+    found = usage(connection, url, "line", by="client", since=since)
+    assert (group(found, "one").outlived.most, group(found, "two").outlived.most) == (30, 20)
 
 
 def test_a_token_that_was_refused_is_none(connection: psycopg.Connection, url: str) -> None:

@@ -18,7 +18,7 @@ from ledger.attribution.grades import grade_of_claim
 from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.tokens.above import names_of_token, right_of
 from ledger.attribution.tokens.values import Right
-from ledger.attribution.withdrawal import grants_of, token_revoked
+from ledger.attribution.withdrawal import EXCHANGES, grants_of, token_revoked
 from ledger.format.kinds import ApiAction, ExecutionControl, Grant, PolicyDecision, TokenIssuance, TokenReference
 
 V = TypeVar("V")
@@ -205,7 +205,7 @@ def _life(index: Index, stated: Sequence[_Issued], uses: UsesOf) -> TokenLife:
     grant = _first(fact.grant_id for fact in facts)
     issued_at = _first(fact.issued_at for fact in facts) or min(each.at for each, _ in stated)
     expires_at = _first(fact.expires_at for fact in facts)
-    revoked_at = _revoked(index, stated, grant, issued_at)
+    revoked_at = _revoked(index, stated, issued_at)
     good_until = min((each for each in (expires_at, revoked_at) if each is not None), default=None)
     in_runs = [each for each, _ in stated if each.header.execution_id is not None]
     ended = _task_ended(index, in_runs or uses.seen)
@@ -239,13 +239,29 @@ def _first(stated: Iterable[V | None]) -> V | None:
     return next((each for each in stated if each is not None), None)
 
 
-def _revoked(index: Index, stated: Sequence[_Issued], grant: str | None, issued_at: int) -> int | None:
-    """When it was revoked, alone or with others, or its grant withdrawn."""
+def _revoked(index: Index, stated: Sequence[_Issued], issued_at: int) -> int | None:
+    """When it was revoked, alone or with others, or its grant withdrawn, or that of a token which it was obtained with."""
     found = [over.since for node, fact in stated if (over := token_revoked(index, node, fact)) is not None]
-    issuer = stated[0][1].token.issuer if stated[0][1].token is not None else None
-    said = grants_of(index, grant, issuer) if grant is not None else ()
-    found += [node.at for node, fact in said if fact.action == "withdraw" and node.at >= issued_at]
+    for fact in _line(index, stated):
+        issuer = fact.token.issuer if fact.token is not None else None
+        said = grants_of(index, fact.grant_id, issuer) if fact.grant_id is not None else ()
+        found += [node.at for node, each in said if each.action == "withdraw" and node.at >= issued_at]
     return min(found, default=None)
+
+
+def _line(index: Index, stated: Sequence[_Issued]) -> Iterator[TokenIssuance]:
+    """What is stated of a token, and of those that it was obtained with."""
+    ahead, passed = list(stated), {node.ref for node, _ in stated}
+    for _ in range(EXCHANGES):
+        yield from (fact for _, fact in ahead)
+        names = dict.fromkeys(name for _, fact in ahead for name in names_of_token(fact.subject_token))
+        said = {each.ref: each for name in names for each in index.answer_to(name, "token_issuance")}
+        ahead = [
+            (each, each.fact)
+            for each in said.values()
+            if each.ref not in passed and isinstance(each.fact, TokenIssuance)
+        ]
+        passed.update(said)
 
 
 def _granted(index: Index, grant: str | None, issuer: str | None) -> tuple[str, ...]:
