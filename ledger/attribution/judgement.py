@@ -28,7 +28,8 @@ KINDS: Final = ("api_action", "handoff", "memory", "token_issuance")
 observations, decisions and approvals are what an attribution is made of."""
 
 MOMENTS: Final = 16
-"""How many append times after an event's own, the latest, are looked at for when a contradiction began and ended."""
+"""How many append times after that of an action's first account to come, the latest, are looked at for when a contradiction began
+and ended."""
 
 
 class Accusation(NamedTuple):
@@ -100,13 +101,14 @@ class Bench:
         rules = self.rules(event_id, case)
         if not rules:
             return ()
-        first = min(node.append_time for node in verdict.asked)
+        first = min(node.append_time for node in (*verdict.asked, *verdict.group))
         moments = sorted({node.append_time for node in nodes if node.append_time > first})[-MOMENTS:]
         held: dict[str, Accusation] = {}
         over: list[Accusation] = []
         for moment in (first, *moments):
             last = moment == (moments[-1] if moments else first)
-            found = contradictions(case if last else self._before(event_id, moment), rules)
+            cases = [case] if last else [self._before(each, moment) for each in _there(verdict, moment)]
+            found = [each for before in cases for each in contradictions(before, rules)]
             now = {each.rule: each for each in reversed(found)}
             over += [each._replace(closed_at=moment) for rule, each in held.items() if rule not in now]
             held = {
@@ -176,6 +178,13 @@ def _owners(links: Links, agent: str | None, accounts: Sequence[Node]) -> Iterat
     own = [node for node in accounts if node.header.agent_id == agent] if agent is not None else []
     if own and f"agent:{agent}" in links.index.answering:
         yield from (each.owner for each in read_owners(links.index, own, ()))
+
+
+def _there(verdict: Verdict, moment: int) -> Sequence[bytes]:
+    """Of which events to ask as of an append time: of the one asked about, or, where it had not come yet, of all accounts of its
+    action that had."""
+    came = [node.event_id for node in verdict.asked if node.append_time <= moment]
+    return came[:1] or list(dict.fromkeys(node.event_id for node in verdict.group if node.append_time <= moment))
 
 
 def _is_first(event_id: bytes, verdict: Verdict) -> bool:

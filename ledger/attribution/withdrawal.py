@@ -31,19 +31,31 @@ def token_revoked(index: Index, issued: Node, fact: TokenIssuance) -> Over | Non
     for _ in range(EXCHANGES):
         names = [name for name in dict.fromkeys(names) if name not in passed]
         passed.update(names)
+        found += [over for over in revoked_by_name(index, names) if _takes_along(over)]
         before = [(node, node.fact) for name in names for node in index.answer_to(name, "token_issuance")]
         names = []
         for node, source in before[:STATEMENTS]:
             if isinstance(source, TokenIssuance):
                 names += _sources(node)
-                found += [
-                    over
-                    for over in _revocations(index, node, source)
-                    if isinstance(over.node.fact, TokenRevocation) and over.node.fact.derived_tokens == "revoked"
-                ]
+                found += [over for over in _revocations(index, node, source) if _takes_along(over)]
         if not names:
             break
     return min(found, key=lambda each: (each.since, each.node.ref), default=None)
+
+
+def revoked_by_name(index: Index, names: Iterable[str]) -> Iterable[Over]:
+    """The revocations of tokens that nobody recorded as issued, by these names, whenever that was."""
+    for name in names:
+        for node in () if index.answer_to(name, "token_issuance") else index.answer_to(name, "token_revocation"):
+            if isinstance(said := node.fact, TokenRevocation):
+                since = node.at if said.effective_at is None else said.effective_at
+                if reaches(said, since) == inf:
+                    yield Over(since, node)
+
+
+def _takes_along(over: Over) -> bool:
+    """Whether a revocation ended what had been obtained with the token too."""
+    return isinstance(over.node.fact, TokenRevocation) and over.node.fact.derived_tokens == "revoked"
 
 
 def _names(issued: Node) -> list[str]:

@@ -387,7 +387,11 @@ class Question:
             return tuple(self.decoded.values())
         nodes = []
         for key, node in self.decoded.items():
-            found = [name for name, digest in by_event.get(key[0], ()) if digest is None or digest == key[1]]
+            found = [
+                name
+                for name, digest in by_event.get(key[0], ())
+                if digest in (None, key[1]) and name != "schema_unknown"  # its bytes tell, if they are still there
+            ]
             found += by_seal.get((self.rows[key][CHAIN], node.number), ())
             nodes.append(node._replace(findings=tuple(sorted({*node.findings, *found}))) if found else node)
         return tuple(nodes)

@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ledger.attribution.joins import key_of, wide_names
+from ledger.attribution.joins import key_of
 from ledger.attribution.rules.case import SKEW
 from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
 from ledger.attribution.tokens.above import all_names, sources_of, statements_of
-from ledger.attribution.tokens.ends import ends_of, first_revocation
+from ledger.attribution.tokens.ends import ends_of, first_revocation, wide_of
 from ledger.attribution.tokens.lineage import judge_lineage
 from ledger.attribution.tokens.values import Asked, Fetched, Tally, TokenLineage
 from ledger.errors import NotFound
@@ -88,11 +88,6 @@ def token_lineage(
         return LineagePage(judge_lineage(fetched), page[limit - 1] if len(page) > limit else None)
 
 
-def _wide(about: Iterable[Node]) -> list[str]:
-    """The names of what revokes tokens together with others."""
-    return [name for node in about if node.kind == "token_issuance" for name in wide_names(node.payload)]
-
-
 def id_at(time: int) -> bytes:
     """The lowest event id of a time in µs: ids begin with their time in ms."""
     return min(max(-(-time // 1000), 0), (1 << 48) - 1).to_bytes(6, "big") + bytes(10)
@@ -133,8 +128,9 @@ class _Fetch:
         truncated = set(self._fetch(asked.names))
         about = statements_of(self._names(), asked.names)
         names = all_names(asked, about)
-        truncated.update(self._fetch([*names, *self._replacing(names, about), *_wide(about)]))
+        truncated.update(self._fetch([*names, *self._replacing(names, about), *wide_of(about)]))
         about = statements_of(self._names(), names)
+        truncated.update(self._fetch(wide_of(about)))
         level: Sequence[Node] = about
         for _ in range(self._bounds.depth):
             wanted = [name for node in level for _, source, _ in sources_of(node) for name in source]
@@ -143,7 +139,7 @@ class _Fetch:
                 break
             truncated.update(self._fetch(wanted))
             level = statements_of(self._names(), wanted)
-            also = [name for name in (*all_names(Asked(), level), *_wide(level)) if name not in self._asked_for]
+            also = [name for name in (*all_names(Asked(), level), *wide_of(level)) if name not in self._asked_for]
             if also:
                 truncated.update(self._fetch(also))
                 level = statements_of(self._names(), [*wanted, *also])

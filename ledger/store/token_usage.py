@@ -11,7 +11,8 @@ import psycopg
 from ledger.attribution.joins import key_of, names_of, wide_names
 from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
 from ledger.attribution.tokens.above import names_of_token
-from ledger.attribution.tokens.usage import By, TokenUsage, UsesOf, judge_usage
+from ledger.attribution.tokens.usage import By, TokenUsage, UsesOf, judge_usage, token_named
+from ledger.attribution.withdrawal import EXCHANGES
 from ledger.format.kinds import ApiAction, TokenIssuance
 from ledger.store.connect import translated
 from ledger.store.nodes import Reading, query_bounded, query_events
@@ -54,9 +55,9 @@ def token_usage(
     with translated():
         fetch = _Fetch(connection, reading, tenant, as_of)
         issued, until, truncated = fetch.issued(span, bounds)
-        uses, cut = fetch.uses(issued, bounds)
+        stated, names = fetch.stated(issued)
+        uses, cut = fetch.uses(names, bounds)
         seen = [node for each in uses.values() for node in each.seen]
-        stated = [*issued, *fetch.answering(_around(issued))]
         runs = {each.header.execution_id for each in (*stated, *seen) if each.header.execution_id is not None}
         grants = {fact.grant_id for each in stated if isinstance(fact := each.fact, TokenIssuance) and fact.grant_id}
         decisions = {fact.decision_id for each in seen if isinstance(fact := each.fact, ApiAction) and fact.decision_id}
@@ -118,14 +119,25 @@ class _Fetch:
             until, cut = _time_of(found[bounds.tokens]), ["tokens"]
         return self._events([each.bytes for each in found[: bounds.tokens]]), until, cut
 
-    def uses(self, issued: Sequence[Node], bounds: UsageBounds) -> tuple[Mapping[str, UsesOf], list[str]]:
+    def stated(self, issued: Sequence[Node]) -> tuple[list[Node], set[str]]:
+        """The issuances with what others state of the same tokens, of those that they were obtained with, and of what revokes
+        any; and every name of the tokens issued: who states both jti and digest of one may have done so outside of the window."""
+        found, ahead = {node.ref: node for node in issued}, list(issued)
+        names = {name for node in issued for name in token_named(node)}
+        asked: set[str] = set()
+        for _ in range(EXCHANGES):
+            wanted = [name for name in _around(ahead) if name not in asked]
+            if not wanted:
+                break
+            asked.update(wanted)
+            ahead = [node for node in self.answering(wanted) if node.ref not in found]
+            found.update((node.ref, node) for node in ahead)
+            alike = [own for node in ahead if not names.isdisjoint(own := token_named(node))]
+            names.update(name for own in alike for name in own)
+        return list(found.values()), names
+
+    def uses(self, names: Iterable[str], bounds: UsageBounds) -> tuple[Mapping[str, UsesOf], list[str]]:
         """The uses of each token, by its names; and what was cut."""
-        names = dict.fromkeys(
-            name
-            for node in issued
-            if isinstance(fact := node.fact, TokenIssuance)
-            for name in names_of_token(fact.token)
-        )
         keys = {key_of(self._tenant, f"token_use:{name}"): name for name in names}
         if not keys:
             return {}, []

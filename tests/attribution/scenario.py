@@ -14,8 +14,8 @@ A scenario file has these lines, in any order but that an event is named before 
 
 Fields are those of the payload, beside `by` (header: principal; of kinds with a `by`, write `principal`), `agent`, `run`,
 `corr` (a,b), `at` (seconds from the start), `id` (the id of that event, or of a name that was cited before it was made).
-Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`, `token=@t` one known by its digest alone,
-`token=j1@t` one known by both;
+Persons and digests are written as words; `token=j1` is the token j1 of issuer `as`, `token=hr//j1` that of issuer hr,
+`token=@t` one known by its digest alone, `token=j1@t` one known by both;
 `act=x>y` is an act chain, outermost first (`hr#x`: of issuer hr, not as), `act=x>y+9` one with nine more,
 `act=!` a malformed one; `authentication=pwd,otp` how somebody was authenticated.
 `erased` as a field erases the payload, `unknown` gives it a schema that nobody here knows,
@@ -171,8 +171,9 @@ class Story:
 
     def _value(self, kind: str, key: str, value: str) -> Any:
         if key.endswith("token"):
-            jti, at, digest = value.partition("@")
-            named = {"issuer": "as" if jti else None, "jti": jti or None}
+            of, at, digest = value.partition("@")
+            issuer, _, jti = of.rpartition("//")
+            named = {"issuer": (issuer or "as") if jti else None, "jti": jti or None}
             return named | {"digest": digest_of(at + digest) if at else None}
         if key == "act":
             names, _, beyond = value.rstrip("!").partition("+")
@@ -207,7 +208,7 @@ class Story:
         role = self.roles.get(told.service, "source")
         payload = None if told.erased or told.unknown or told.changed else told.payload
         refused = {"unauthorized": "unauthorized_kind", "untrusted": "revoked_key"}.get(role)
-        unread = "schema_unknown" if told.unknown else "row_changed" if told.changed else None
+        unread = "schema_unknown" if told.unknown and not told.erased else "row_changed" if told.changed else None
         strange = any(cause.relation not in RELATIONS for cause in told.made.header.causes)
         kind = told.made.header.kind
         return Node(

@@ -133,6 +133,36 @@ t3 issuer {ISSUED} token=j3 subject=bob client_id=app expires_at=90000 at=2
 x2 issuer token_revocation extent=client client_id=app issuer=as derived_tokens=unknown at=100
 t4 issuer {ISSUED} token=j4 subject=bob client_id=app expires_at=90000 at=200
 """,
+    "across": f"""
+t1 hr {ISSUED} token=hr//j1 subject=alice session=S at=0
+t2 issuer {ISSUED} token=j1 subject=alice subject_token=hr//j1 session=T at=10
+x1 issuer token_revocation extent=session session=S issuer=as derived_tokens=revoked at=50
+x2 hr token_revocation extent=session session=T issuer=hr derived_tokens=revoked at=60
+a1 agent {ACTION} action_id=x token=j1 at=1000
+t3 hr {ISSUED} token=hr//j3 subject=alice session=U at=0
+t4 issuer {ISSUED} token=j4 subject=alice subject_token=hr//j3 at=10
+x3 hr token_revocation extent=session session=U issuer=hr derived_tokens=revoked at=100
+""",
+    "in_session": f"""
+g1 consent grant grant_id=G action=give issuer=as grantor=alice method=explicit at=0
+t1 issuer {ISSUED} token=j1 subject=alice session=S grant_id=G at=1
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1 session=S at=2
+x1 issuer token_revocation extent=session session=S issuer=as derived_tokens=kept at=100
+t3 issuer {ISSUED} token=j3@d3 subject=alice at=3
+t4 flights token_issuance status=issued token=@d3 session=T verification=introspection observer=resource at=4
+x2 issuer token_revocation extent=session session=T issuer=as derived_tokens=kept at=100
+a3 agent {ACTION} action_id=x token=j3 at=1000
+""",
+    "under_a_grant": f"""
+g1 consent grant grant_id=G action=give issuer=as grantor=alice method=explicit at=0
+t1 issuer {ISSUED} token=j1 subject=alice grant_id=G at=1
+t2 issuer {ISSUED} token=j2 subject=alice subject_token=j1 at=300
+x1 issuer token_revocation extent=grant grant_id=G issuer=as issued_before=100 derived_tokens=revoked at=100
+g2 consent grant grant_id=H action=give issuer=as grantor=alice method=explicit at=0
+t3 issuer {ISSUED} token=j3 subject=alice grant_id=H at=1
+t4 issuer {ISSUED} token=j4 subject=alice subject_token=j3 at=20
+x2 issuer token_revocation extent=grant grant_id=H issuer=as derived_tokens=kept at=100
+""",
     "crowd": f"t1 issuer {ISSUED} token=j1 subject=alice\n"
     + "\n".join(f"a{i} agent {ACTION} action_id=x{i} token=j1" for i in range(300)),
 }  # fmt: skip
@@ -399,6 +429,44 @@ def test_a_token_is_revoked_with_its_session_or_client_and_what_came_of_it_where
     assert ask.token("with_others", "j2").state == "revoked"
     assert ask.token("with_others", "j3").state == "revoked"
     assert ask.token("with_others", "j4").state == "valid", "got afterwards"
+
+
+def test_a_session_is_that_of_the_issuer_of_the_token_whichever_issuer_another_was_obtained_from(ask: Ask) -> None:
+    apart = ask.token("across", "j1")
+    assert (apart.state, apart.ends, apart.revoked_at) == ("unknown", (), None), (
+        "each issuer has the other's session id"
+    )
+    assert [tuple(each.right) for each in apart.parents] == [("token", "hr", "j1")], "one jti, and two tokens"
+    assert ask.page("across", Asked("hr", "j1")).lineage.ends == ()
+    along = ask.token("across", "j4")
+    assert along.state == "revoked"
+    assert [(each.how, each.through and tuple(each.through)) for each in along.ends] == [
+        ("revoked", ("session", "hr", "U"))
+    ]
+
+
+def test_a_token_that_was_revoked_with_its_session_is_not_said_to_live_on_for_its_grant_or_its_parent(ask: Ask) -> None:
+    for jti in ("j1", "j2"):
+        found = ask.token("in_session", jti)
+        assert [(each.how, each.effect) for each in found.ends] == [("revoked", "ends")]
+
+
+def test_a_token_is_revoked_with_a_session_that_a_statement_of_its_digest_alone_names(
+    ask: Ask, stories: dict[str, Story]
+) -> None:
+    found = ask.token("in_session", "j3")
+    assert names(stories["in_session"], found.statements) == ["t3", "t4"]
+    assert (found.state, found.revoked_at) == ("revoked", START + 100 * SECOND)
+    assert [each.timing for each in found.happenings] == ["after"]
+    assert found.counted.uses_after == 1
+
+
+def test_the_end_of_a_grant_goes_along_an_exchange_as_far_as_it_says(ask: Ask) -> None:
+    late = ask.token("under_a_grant", "j2")
+    assert (late.state, [each.effect for each in late.ends]) == ("revoked", ["ends"]), "obtained with a token of before"
+    kept = ask.token("under_a_grant", "j4")
+    assert (kept.state, [each.effect for each in kept.ends]) == ("unknown", ["kept"])
+    assert ask.token("under_a_grant", "j3").state == "revoked"
 
 
 def test_the_tolerance_is_that_of_the_rules(ask: Ask) -> None:

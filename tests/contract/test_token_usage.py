@@ -57,6 +57,30 @@ t5 as {ISSUED} token=j5 client_id=app session=S agent=five run=r5 expires_at=360
 e5 agent execution_control action=end outcome=success run=r5 at=60
 x5 as token_revocation extent=session session=S issuer=as derived_tokens=revoked at=90
 """,
+    "names": f"""
+drawn at
+t1 as {ISSUED} token=j1@d client_id=app scopes=book,look expires_at=3600 at=0
+c1 client token_issuance status=issued token=j1 client_id=app verification=none observer=client at=5
+a1 agent {ACTION} operation=book action_id=x token=j1 at=10
+a2 flights {ACTION} operation=look action_id=y token=@d at=20
+t2 as {ISSUED} token=j2 client_id=other subject_token=hr//j9 expires_at=3600 run=r1 at=0
+e1 agent execution_control action=end outcome=success run=r1 at=60
+x1 hr token_revocation extent=token token=hr//j9 issuer=hr derived_tokens=revoked at=65
+""",
+    "line": f"""
+person alice Alice
+drawn at
+g1 consent grant grant_id=G action=give issuer=hr grantor=alice method=explicit at=0
+t1 hr {ISSUED} token=hr//j1 grant_id=G session=S at=0
+t2 as {ISSUED} token=j2 subject_token=hr//j1 at=1
+t3 as {ISSUED} token=j3 client_id=one subject_token=j2 expires_at=3600 run=r1 at=10
+e1 agent execution_control action=end outcome=success run=r1 at=60
+g2 consent grant grant_id=G action=withdraw issuer=hr grantor=alice method=explicit at=90
+t4 hr {ISSUED} token=hr//j4 session=T at=0
+t5 as {ISSUED} token=j5 subject_token=hr//j4 at=1
+t6 as {ISSUED} token=j6 client_id=two subject_token=j5 expires_at=3600 run=r1 at=10
+x4 hr token_revocation extent=session session=T issuer=hr derived_tokens=revoked at=80
+""",
     "busy": "drawn at\n"
     f"t1 issuer {ISSUED} token=j1 client_id=app at=0\n"
     + "\n".join(f"a{i} agent {ACTION} operation=op{i} action_id=x{i} token=j1 at={i + 1}" for i in range(60))
@@ -141,6 +165,29 @@ def test_where_nobody_says_in_which_run_a_token_was_issued_its_task_is_what_it_w
     assert three.outlived.most == 600
     assert three.scopes_granted == ("mail.read", "mail.send"), "a token that states no scope has those of its grant"
     assert three.scopes_used == ("mail.read",)
+
+
+@pytest.mark.parametrize("since", [0, 1])
+def test_a_token_known_by_jti_and_digest_was_used_under_either_wherever_that_is_stated(
+    connection: psycopg.Connection, url: str, since: int
+) -> None:
+    app = group(usage(connection, url, "names", by="client", since=since), "app")
+    assert (app.tokens, app.uses, app.looked_at) == (1, 2, 2)
+    assert (app.operations, app.scopes_used) == (("book", "look"), ("book", "look"))
+
+
+def test_a_token_ends_with_one_that_it_was_obtained_with_though_nobody_recorded_that(
+    connection: psycopg.Connection, url: str
+) -> None:
+    assert group(usage(connection, url, "names", by="client"), "other").outlived.most == 5
+
+
+@pytest.mark.parametrize("since", [0, 5])
+def test_a_token_ends_with_the_grant_or_session_that_it_comes_from_whenever_that_was_issued(
+    connection: psycopg.Connection, url: str, since: int
+) -> None:
+    found = usage(connection, url, "line", by="client", since=since)
+    assert (group(found, "one").outlived.most, group(found, "two").outlived.most) == (30, 20)
 
 
 def test_a_token_that_was_refused_is_none(connection: psycopg.Connection, url: str) -> None:

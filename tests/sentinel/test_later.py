@@ -20,12 +20,13 @@ from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
 from ledger.store.sentinel import PostgresSentinel
 from ledger.store.sentinel_digest import sentinel_digest
+from ledger.store.survey import Asked, survey
 from ledger.trust.bundle import TrustBundle
-from tests.attribution.scenario import Story, read_scenario
-from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, records_of, trusts
+from tests.attribution.scenario import SECOND, Story, read_scenario
+from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, reading, records_of, trusts
 from tests.sentinel.sweeping import STEPS, connected
 from tests.services.databases import Databases
-from tests.services.forge import LEDGER, Trust, signer
+from tests.services.forge import LEDGER, START, Trust, signer
 
 TOLD = """
 person alice Alice
@@ -225,6 +226,27 @@ t1 hand token_issuance status=issued token=j1 subject=alice verification=issuer 
 a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
 g2 desk grant grant_id=g-1 action=withdraw grantor=alice at=100
 """
+REVOKED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
+x1 desk token_revocation extent=token token=j1 issuer=as derived_tokens=kept at=100
+"""
+EXCHANGED = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 hand token_issuance status=issued token=j2 subject=alice subject_token=hr//j1 verification=issuer observer=issuer
+a1 hand api_action action_id=x phase=intended operation=send token=j2 observer=agent at=500 <- p1:started_by
+x1 desk token_revocation extent=token token=hr//j1 issuer=hr derived_tokens=revoked at=100
+"""
+IN_SESSION = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 hand token_issuance status=issued token=j1@d subject=alice verification=issuer observer=issuer
+a1 hand api_action action_id=x phase=intended operation=send token=j1 observer=agent at=500 <- p1:started_by
+x1 desk token_revocation extent=session session=s issuer=as derived_tokens=kept at=100
+t2 desk token_issuance status=issued token=@d session=s verification=introspection observer=resource
+"""
 BY_AN_AGENT = """
 person alice Alice
 person checker Checker
@@ -248,6 +270,9 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         (BY_AN_AGENT, "r1", "agent_approved"),
         (DENIED, "d2", "acted_after_deny"),
         (WITHDRAWN, "g2", "ended_grant"),
+        (REVOKED, "x1", "revoked_token"),
+        (EXCHANGED, "x1", "revoked_token"),
+        (IN_SESSION, "t2", "revoked_token"),
     ],
     ids=[
         "a stop of its run",
@@ -260,6 +285,9 @@ r1 desk agent_registration agent_id=spiffe://x/checker state=active owner=alice 
         "the registration of its approver as an agent",
         "another statement of the decision that it cites",
         "the end of the grant that its token cites",
+        "the end of a token that nobody recorded",
+        "the end of a token of another issuer, that nobody recorded and its own was obtained with",
+        "the session of its token, by the digest alone",
     ],
 )
 def test_what_comes_late_is_held_against_what_was_done_before(
@@ -342,5 +370,34 @@ def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Database
     answer = who_triggered(lineage(url), story.tenant, event_id)
     assert ledger.held() == (answer.class_, [each.rule for each in answer.contradictions])
     assert ledger.held() == ("attributed", ["expired_token"])
+    assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
+
+
+def test_what_contradicted_an_action_before_its_first_account_came_is_found_as_of_then(postgres: Databases) -> None:
+    """The agent's account lay in a spool: until it came, and the decision after it, the resource's stood alone."""
+    story = read_scenario("""
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+a2 hand api_action action_id=x phase=completed operation=send decision_id=d-1 outcome=success observer=resource at=5
+a1 front api_action action_id=x phase=intended operation=send observer=agent agent=bot at=4 <- p1:started_by
+d1 desk policy_decision decision=allow decision_id=d-1 action=send at=3
+""")
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    came = {name: START + (10 + number) * SECOND for number, name in enumerate(story.events)}
+    made = zip(came.values(), ledger.records(*story.events), strict=True)
+    ledger.commit(bundle, *(record._replace(append_time=at) for at, record in made))
+    ledger.look(bundle)
+    assert ledger.held() == ("attributed", [])
+    trusts(url, bundle)
+    with connected(url) as connection:
+        for until, as_of in came.items():
+            page = survey(connection, reading(url), Asked(story.tenant, as_of, name="decision_missing", as_of=as_of))
+            expected = [story.events["a1"].made.event_id] if until in ("a2", "a1") else []
+            assert [each.event_id for each in page.found] == expected, until
     assert ledger.is_as_made_now(bundle)
     postgres.drop(url)

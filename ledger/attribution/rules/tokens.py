@@ -13,7 +13,7 @@ from ledger.attribution.naming import is_for, same_name
 from ledger.attribution.rules.case import SKEW, Case, Found, ended, may_be_two
 from ledger.attribution.rules.things import MANY, Told, answering
 from ledger.attribution.subgraph import Index, Node, Ref
-from ledger.attribution.withdrawal import grant_ended, token_revoked
+from ledger.attribution.withdrawal import Over, grant_ended, revoked_by_name, token_revoked
 from ledger.format.kinds import AgentRegistration, ApiAction, Grant, TokenIssuance
 
 _SCOPE: Final = frozenset({"insufficient_scope", "invalid_scope", "wrong_scope", "missing_scope"})
@@ -172,27 +172,52 @@ def token_not_yet_valid(case: Case) -> Found:
 
 def revoked_token(case: Case) -> Found:
     """Presented, or another obtained with it, after it was revoked. What was exchanged from it before may still be good, and
-    where it was refused its holder was stopped."""
+    where it was refused its holder was stopped. Whoever revokes a token by its name need not have recorded that it was issued."""
     for account in case.not_refused:
-        for issued, fact in case.presented(account):
-            revoked = token_revoked(case.names, issued, fact)
-            if revoked is not None and case.tells_the_start(account) and account.at > revoked.since + SKEW:
-                yield f"the token was revoked at {rfc3339(revoked.since)}", [revoked.node, issued, account]
+        for was, stated in _revoked(case, account):
+            if case.tells_the_start(account) and account.at > was.since + SKEW:
+                yield f"the token was revoked at {rfc3339(was.since)}", [was.node, *stated, account]
                 break
     for node, _ in _issued(case):
-        for how, source, parent in _made_with(case, node):
-            was = token_revoked(case.names, source, parent)
-            if was is not None and was_made(case, node) > was.since + SKEW:
-                yield f"the token was {how} that was revoked at {rfc3339(was.since)}", [was.node, source, node]
+        for how, was, stated in _made_with_revoked(case, node):
+            if was_made(case, node) > was.since + SKEW:
+                yield f"the token was {how} that was revoked at {rfc3339(was.since)}", [was.node, *stated, node]
 
 
-def _made_with(case: Case, node: Node) -> Iterator[tuple[str, Node, TokenIssuance]]:
-    """The issuances of the tokens that one was obtained with, and how it was."""
+def _revoked(case: Case, account: Node) -> Iterator[tuple[Over, list[Node]]]:
+    """The ends of the token that one account says was presented, each with the issuances by which it is of that token: one may
+    name it by jti and digest, and another by the digest alone and with the session that was revoked."""
+    stated = case.presented(account)
+    for issued, fact in stated:
+        if (over := token_revoked(case.names, issued, fact)) is not None:
+            yield over, [issued]
+    known = {issued.ref for issued, _ in stated}
+    for issued, _ in stated:
+        for alike, fact in made(case, issued):
+            if alike.ref not in known and (over := token_revoked(case.names, alike, fact)) is not None:
+                yield over, [issued, alike]
+    for over in revoked_by_name(case.names, _named_in(account, "token")):
+        yield over, []
+
+
+def _made_with_revoked(case: Case, node: Node) -> Iterator[tuple[str, Over, list[Node]]]:
+    """The ends of the tokens that one was obtained with: how it was, and the issuance by which each is of that token."""
     for field, how in _OBTAINED.items():
-        for name in token_names(node.payload[field] if node.payload is not None else None):
+        names, told = _named_in(node, field), set[Ref]()
+        for name in names:
             for source in case.names.near(name, node, "token_issuance"):
-                if isinstance(parent := source.fact, TokenIssuance):
-                    yield how, source, parent
+                if not isinstance(parent := source.fact, TokenIssuance):
+                    continue
+                if (over := token_revoked(case.names, source, parent)) is not None:
+                    told.add(over.node.ref)
+                    yield how, over, [source]
+        for over in revoked_by_name(case.names, names):
+            if over.node.ref not in told:
+                yield how, over, []
+
+
+def _named_in(node: Node, field: str) -> list[str]:
+    return token_names(node.payload[field] if node.payload is not None else None)
 
 
 _OBTAINED: Final = {"subject_token": "exchanged from one", "actor_token": "got with an actor's"}

@@ -11,12 +11,16 @@ from ledger.attribution.joins import wide_names
 from ledger.attribution.rules.case import SKEW
 from ledger.attribution.subgraph import Index, Node, Ref
 from ledger.attribution.tokens.above import REFRESH, climb, names_of_token, statements_of
-from ledger.attribution.tokens.values import End, Right
+from ledger.attribution.tokens.values import End, Parent, Right
 from ledger.attribution.withdrawal import given_again, grants_of, is_of, reaches
 from ledger.format.kinds import Grant, TokenIssuance, TokenRevocation
 
 GIVEN_AGAIN: Final = "given_again"
 """The effect of a withdrawal after which the grant was given again."""
+
+
+_Revoked = tuple[int, Node, Right | None]
+"""Since when, by which event, and with what else."""
 
 
 def first_revocation(ends: Iterable[End]) -> int | None:
@@ -27,22 +31,46 @@ def first_revocation(ends: Iterable[End]) -> int | None:
 
 def ends_of(index: Index, names: Sequence[str], about: Sequence[Node], now: int) -> Iterator[End]:
     """Every end that is recorded or follows from what is, its own and those of what it came from."""
-    yield from _own_ends(index, names, about, now)
+    told = set()
+    for end in _own_ends(index, names, about, now):
+        told.add(end.event_id)
+        yield end
+    tokens_of = {node.event_id: about for node in about}
     for parent, above in climb(index, names, about):
-        tokens = about if parent.right.kind == "grant" else statements_of(index, above)
-        for over, node, of in _revocations(index, above, tokens, parent.child.issuer or parent.right.issuer):
+        said = statements_of(index, above)
+        tokens = said if parent.right.kind == "token" else tokens_of.get(parent.stated_by, about)
+        tokens_of.update((node.event_id, tokens) for node in said)
+        for over, node, of in _parents_revocations(index, parent, above, tokens):
+            if node.event_id in told:
+                continue
+            told.add(node.event_id)
             fact = node.fact
             withdrawn = isinstance(fact, Grant)
-            of_grant = withdrawn or (isinstance(fact, TokenRevocation) and fact.extent == "grant")
+            own = tokens is about and isinstance(fact, TokenRevocation) and fact.extent == "grant"
             grade = weakest((parent.grade, grade_of_claim(node)))
             how = "withdrawn" if withdrawn else "revoked"
-            yield _end(how, over, node, of or parent.right, "ends" if of_grant else _along(fact), grade)
+            yield _end(how, over, node, of or parent.right, "ends" if withdrawn or own else _along(fact), grade)
+
+
+def _parents_revocations(
+    index: Index, parent: Parent, above: Sequence[str], tokens: Sequence[Node]
+) -> Iterator[_Revoked]:
+    """Those of what it came from: of a token by its own issuer, of a grant by whoever issued what rests on it. ``tokens`` are its
+    statements, or those of the tokens that were issued under the grant."""
+    if parent.right.kind == "grant":
+        return _revocations(index, above, tokens, parent.child.issuer)
+    issuer = parent.right.issuer or next(filter(None, map(_issuer, tokens)), None)
+    return _revocations(index, [*above, *wide_of(tokens)], tokens, issuer)
 
 
 def _own_ends(index: Index, names: Sequence[str], about: Sequence[Node], now: int) -> Iterator[End]:
     issuers = sorted(filter(None, {_issuer(node) for node in about}))
+    told = set()
     for issuer in issuers or (None,):
-        for over, node, of in _revocations(index, names, about, issuer):
+        for over, node, of in _revocations(index, [*names, *wide_of(about)], about, issuer):
+            if node.ref in told:
+                continue
+            told.add(node.ref)
             how = "withdrawn" if isinstance(node.fact, Grant) else "revoked"
             effect = "unknown" if len(issuers) > 1 else _own_effect(names, about, node, over)
             yield _end(how, over, node, of, effect, grade_of_claim(node))
@@ -88,9 +116,12 @@ def expiries(about: Sequence[Node]) -> dict[int, list[Node]]:
     return found
 
 
-def _revocations(
-    index: Index, names: Sequence[str], about: Sequence[Node], issuer: str | None
-) -> Iterator[tuple[int, Node, Right | None]]:
+def wide_of(about: Iterable[Node]) -> list[str]:
+    """The names of what revokes tokens together with others."""
+    return [name for node in about if node.kind == "token_issuance" for name in wide_names(node.payload)]
+
+
+def _revocations(index: Index, names: Sequence[str], about: Sequence[Node], issuer: str | None) -> Iterator[_Revoked]:
     """Since when, and by which event; and with what else it was revoked, where it was with a session, client or subject.
 
     One about tokens issued before a time counts where one was, or nobody says when."""
@@ -99,9 +130,8 @@ def _revocations(
         for node in about
         if isinstance(fact := node.fact, TokenIssuance)
     ]
-    wide = [name for node in about if node.kind == "token_issuance" for name in wide_names(node.payload)]
     seen: set[Ref] = set()
-    for name in dict.fromkeys((*names, *wide)):
+    for name in dict.fromkeys(names):
         for node in index.answers(name):
             if node.ref in seen:
                 continue

@@ -24,8 +24,8 @@ from ledger.wording import counted
 def judge_lineage(fetched: Fetched) -> TokenLineage:
     """The lineage; a token that no statement is about has its uses and its end all the same."""
     asked, index = fetched.asked, fetched.index
-    about = statements_of(index, asked.names)
-    names = all_names(asked, about)
+    names = all_names(asked, statements_of(index, asked.names))
+    about = statements_of(index, names)
     parents = tuple(parent for parent, _ in climb(index, names, about))
     ends = tuple(sorted(ends_of(index, names, about, fetched.now), key=lambda each: (each.at, each.event_id)))
     revoked = first_revocation(ends)

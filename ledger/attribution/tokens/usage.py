@@ -18,7 +18,7 @@ from ledger.attribution.grades import grade_of_claim
 from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.tokens.above import names_of_token, right_of
 from ledger.attribution.tokens.values import Right
-from ledger.attribution.withdrawal import grants_of, token_revoked
+from ledger.attribution.withdrawal import EXCHANGES, grants_of, token_revoked
 from ledger.format.kinds import ApiAction, ExecutionControl, Grant, PolicyDecision, TokenIssuance, TokenReference
 
 V = TypeVar("V")
@@ -129,10 +129,11 @@ def judge_usage(
 ) -> TokenUsage:
     """The usage of the tokens whose issuances are ``issued``; ``uses`` are by the names of tokens. Several statements of one
     token are one token, of which each may know what others do not; whoever knows it best comes first."""
-    lives = list(_lives(index, issued, uses))
-    groups: dict[str | None, list[TokenLife]] = {}
-    for life in lives:
-        groups.setdefault(_name(life, by), []).append(life)
+    known = list(_lives(index, issued, uses))
+    lives = [life for life, _ in known]
+    groups: dict[str | None, list[_Lived]] = {}
+    for each in known:
+        groups.setdefault(_name(each[0], by), []).append(each)
     outlived = sorted(
         (life for life in lives if life.outlived_seconds is not None and life.outlived_seconds > 0),
         key=lambda life: (-(life.outlived_seconds or 0), life.event_id),
@@ -143,7 +144,7 @@ def judge_usage(
         looked_until=until,
         tokens=len(lives),
         groups=tuple(
-            _group(index, name, groups[name], uses, by)
+            _group(index, name, groups[name], by)
             for name in sorted(groups, key=lambda name: (name is None, name or ""))
         ),
         outlived_longest=tuple(outlived[:WORST]),
@@ -152,7 +153,10 @@ def judge_usage(
     )
 
 
-def _lives(index: Index, issued: Sequence[Node], uses: Mapping[str, UsesOf]) -> Iterator[TokenLife]:
+_Lived = tuple[TokenLife, UsesOf]
+
+
+def _lives(index: Index, issued: Sequence[Node], uses: Mapping[str, UsesOf]) -> Iterator[_Lived]:
     known: set[str] = set()
     for node in sorted(issued, key=lambda each: (each.at, each.event_id, each.digest)):
         fact = node.fact
@@ -161,16 +165,29 @@ def _lives(index: Index, issued: Sequence[Node], uses: Mapping[str, UsesOf]) -> 
         stated = _stated(index, node, fact.token)
         names = dict.fromkeys(name for _, each in stated for name in names_of_token(each.token))
         if known.isdisjoint(names):
-            yield _life(index, stated, _uses_of(names, uses))
+            used = _uses_of(names, uses)
+            yield _life(index, stated, used), used
         known.update(names)
 
 
 def _stated(index: Index, node: Node, token: TokenReference) -> list[_Issued]:
     """What is stated of a token that was issued, by whoever knows it best first. One statement may know what another does not:
-    its issuer how long it is good, whoever asked for it in which run."""
-    alike = {each.ref: each for name in names_of_token(token) for each in index.answer_to(name, "token_issuance")}
-    found = [(each, each.fact) for each in {node.ref: node, **alike}.values() if isinstance(each.fact, TokenIssuance)]
-    return sorted((each for each in found if each[1].status != "refused"), key=lambda each: knows(each[0]))
+    its issuer how long it is good, whoever asked for it in which run, and both jti and digest, by which others know it."""
+    found, passed, ahead = {node.ref: node}, set[str](), names_of_token(token)
+    while ahead:
+        passed.update(ahead)
+        alike = [each for name in ahead for each in index.answer_to(name, "token_issuance")]
+        found.update((each.ref, each) for each in alike)
+        names = [name for each in alike for name in token_named(each)]
+        ahead = [name for name in dict.fromkeys(names) if name not in passed]
+    stated = [(each, each.fact) for each in found.values() if isinstance(each.fact, TokenIssuance)]
+    return sorted((each for each in stated if each[1].status != "refused"), key=lambda each: knows(each[0]))
+
+
+def token_named(issued: Node) -> list[str]:
+    """The names of the token that an issuance is a statement of, where one was issued."""
+    fact = issued.fact if issued.effective else None
+    return names_of_token(fact.token) if isinstance(fact, TokenIssuance) and fact.status != "refused" else []
 
 
 def _uses_of(names: Iterable[str], uses: Mapping[str, UsesOf]) -> UsesOf:
@@ -188,7 +205,7 @@ def _life(index: Index, stated: Sequence[_Issued], uses: UsesOf) -> TokenLife:
     grant = _first(fact.grant_id for fact in facts)
     issued_at = _first(fact.issued_at for fact in facts) or min(each.at for each, _ in stated)
     expires_at = _first(fact.expires_at for fact in facts)
-    revoked_at = _revoked(index, stated, grant, issued_at)
+    revoked_at = _revoked(index, stated, issued_at)
     good_until = min((each for each in (expires_at, revoked_at) if each is not None), default=None)
     in_runs = [each for each, _ in stated if each.header.execution_id is not None]
     ended = _task_ended(index, in_runs or uses.seen)
@@ -222,13 +239,29 @@ def _first(stated: Iterable[V | None]) -> V | None:
     return next((each for each in stated if each is not None), None)
 
 
-def _revoked(index: Index, stated: Sequence[_Issued], grant: str | None, issued_at: int) -> int | None:
-    """When it was revoked, alone or with others, or its grant withdrawn."""
+def _revoked(index: Index, stated: Sequence[_Issued], issued_at: int) -> int | None:
+    """When it was revoked, alone or with others, or its grant withdrawn, or that of a token which it was obtained with."""
     found = [over.since for node, fact in stated if (over := token_revoked(index, node, fact)) is not None]
-    issuer = stated[0][1].token.issuer if stated[0][1].token is not None else None
-    said = grants_of(index, grant, issuer) if grant is not None else ()
-    found += [node.at for node, fact in said if fact.action == "withdraw" and node.at >= issued_at]
+    for fact in _line(index, stated):
+        issuer = fact.token.issuer if fact.token is not None else None
+        said = grants_of(index, fact.grant_id, issuer) if fact.grant_id is not None else ()
+        found += [node.at for node, each in said if each.action == "withdraw" and node.at >= issued_at]
     return min(found, default=None)
+
+
+def _line(index: Index, stated: Sequence[_Issued]) -> Iterator[TokenIssuance]:
+    """What is stated of a token, and of those that it was obtained with."""
+    ahead, passed = list(stated), {node.ref for node, _ in stated}
+    for _ in range(EXCHANGES):
+        yield from (fact for _, fact in ahead)
+        names = dict.fromkeys(name for _, fact in ahead for name in names_of_token(fact.subject_token))
+        said = {each.ref: each for name in names for each in index.answer_to(name, "token_issuance")}
+        ahead = [
+            (each, each.fact)
+            for each in said.values()
+            if each.ref not in passed and isinstance(each.fact, TokenIssuance)
+        ]
+        passed.update(said)
 
 
 def _granted(index: Index, grant: str | None, issuer: str | None) -> tuple[str, ...]:
@@ -269,9 +302,8 @@ def _name(life: TokenLife, by: By) -> str | None:
     return {"agent": life.agent_id, "client": life.client_id, "grant": life.grant_id}[by]
 
 
-def _group(
-    index: Index, name: str | None, lives: Sequence[TokenLife], uses: Mapping[str, UsesOf], by: By
-) -> UsageGroup:
+def _group(index: Index, name: str | None, known: Sequence[_Lived], by: By) -> UsageGroup:
+    lives = [life for life, _ in known]
     granted = {scope for life in lives for scope in life.scopes}
     if by == "grant" and name is not None:
         given = [each.fact for each in index.answer_to(f"grant:{name}", "grant") if isinstance(each.fact, Grant)]
@@ -290,20 +322,14 @@ def _group(
         scopes_granted=tuple(sorted(granted)),
         scopes_used=tuple(sorted(used)),
         scopes_unused=tuple(sorted(granted - used)),
-        operations=tuple(sorted(_operations(lives, uses))[:OPERATIONS]),
+        operations=tuple(sorted(_operations(uses for _, uses in known))[:OPERATIONS]),
         looked_at=sum(life.looked_at for life in lives),
         not_stated=sum(life.not_stated for life in lives),
     )
 
 
-def _operations(lives: Sequence[TokenLife], uses: Mapping[str, UsesOf]) -> set[str]:
-    names = [name for life in lives for name in _names_of(life.right)]
-    seen = [node.fact for name in names if name in uses for node in uses[name].seen]
-    return {fact.operation for fact in seen if isinstance(fact, ApiAction)}
-
-
-def _names_of(right: Right) -> tuple[str, ...]:
-    return (f"token:{right.issuer or ''}\0{right.id}", f"token_digest:{right.id}")
+def _operations(uses: Iterable[UsesOf]) -> set[str]:
+    return {node.fact.operation for each in uses for node in each.seen if isinstance(node.fact, ApiAction)}
 
 
 def _apart(later: int | None, earlier: int | None) -> int | None:
