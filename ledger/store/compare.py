@@ -268,8 +268,8 @@ select s.event_id, s.digest, l.digest, s.at from sightings s join seals l on l.i
               and (f.chain, f.number, f.event_id, f.digest) = (l.chain, l.number, s.event_id, s.digest))
    and not exists (select from seals o where (o.chain, o.number) = (l.chain, l.number) and o.id <> l.id)
  order by s.event_id, s.digest, l.digest, s.at limit 1"""
-"""Which seal of a row of ``events`` is the first is a matter of the order of arrival, so sightings have no counterpart to be
-read beside. A fork's two seals share their findings: they are left out."""
+"""What an event's row says of its effect is read beside the other store's; what sightings say, only here. A fork's two seals
+share their findings: they are left out."""
 _CONTENTS: Final = b"""
 select t.name, c.digest, c.value, c.media_type, c.subjects, c.append_time,
     exists (select from erasures x where not x.is_event and x.swept and x.tenant = c.tenant and x.digest = c.digest)

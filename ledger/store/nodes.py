@@ -32,10 +32,8 @@ Row = tuple[Any, ...]
 CHAIN: Final = 10
 """Position of the chain's surrogate number."""
 
-_VISIBLE: Final = """and (
-    exists (select 1 from seals v where v.id = e.seal and v.append_time <= %(as_of)s)
-    or exists (select 1 from sightings o join seals v on v.id = o.seal
-                where o.event_id = e.event_id and o.digest = e.digest and v.append_time <= %(as_of)s))"""
+_VISIBLE: Final = "and exists (select 1 from seals v where v.id = e.seal and v.append_time <= %(as_of)s)"
+"""An event stands under the first seal under which it has an effect: before, it had none."""
 _SEEN: Final = """and exists (
     select 1 from events e
      where e.event_id = j.event_id and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)"""

@@ -1,6 +1,7 @@
 """Events one seal at a time, exactly: which are new, which were seen under another seal, and what goes with a seal that goes.
 
-The way of every case but the common one; see ``ledger.store.projection``.
+The way of every case but the common one; see ``ledger.store.projection``. An event under several seals stands under the first of
+them to be in the log under which it has an effect, whichever is judged first: it is of that time, and by that key.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from ledger.format.codec import Schemas
 from ledger.format.event import EventHeader, decode_header
 from ledger.store import rows
 from ledger.trust.verdict import Payload, VerifiedBatch, VerifiedEvent
+
+_Place = tuple[bool, int, bytes]
+"""Where a seal comes among those that an event may stand under: without effect last, then by append time, then by digest."""
 
 
 class _Stored(NamedTuple):
@@ -52,25 +56,31 @@ def add(
     names: Mapping[str, int],
     erased: frozenset[bytes],
 ) -> int:
-    """Adds the events of an admitted seal: rows for those not there yet, sightings for the others. Returns how many are new."""
+    """Adds the events of an admitted seal: rows for those not there yet, sightings for the others, or for the seals under which
+    these stood. Returns how many are new."""
     tenant = batch.seal.tenant
-    there = _effective(connection, [event.header.event_id for event in batch.events])
+    there = _places(connection, [event.header.event_id for event in batch.events])
     packer = rows.EventRows(tenant=names[tenant], seal=seal, names=names)
     fresh: list[bytes] = []
     linked: list[bytes] = []
     sightings: list[tuple[bytes, bytes, int, int, bool]] = []
-    upgraded: list[tuple[str, bytes]] = []
+    moved: list[tuple[int, int, bool, str, bytes]] = []
+    gained: list[bytes] = []
     edges: list[bytes] = []
     rights: list[bytes] = []
     for event in batch.events:
         at = event.sequence - batch.seal.first_sequence
         identity = (event.header.event_id, event.digest)
-        if identity in there:
-            sightings.append((*identity, seal, at, event.effective))
-            if event.effective and not there[identity]:
-                upgraded.append((identity[0].hex(), identity[1]))
+        place = not event.effective, batch.append_time, batch.seal_digest
+        if (stands := there.get(identity)) is not None:
+            if place < stands:
+                there[identity] = place
+                moved.append((seal, at, event.effective, identity[0].hex(), identity[1]))
+                gained += [identity[0]] if place[0] < stands[0] else []
+            else:
+                sightings.append((*identity, seal, at, event.effective))
             continue
-        there[identity] = event.effective
+        there[identity] = place
         gone = event.digest in erased
         joins = joins_of(tenant, event, erased=gone)
         fresh.append(packer.row(event, at, joins, erased=gone))
@@ -86,14 +96,31 @@ def add(
         "insert into sightings values (%s::uuid, %s, %s, %s, %s) on conflict do nothing",
         [(event_id.hex(), *rest) for event_id, *rest in sightings],
     )
-    if upgraded:  # an event without effect had neither edges nor joins
-        ids = [event_id for event_id, _ in upgraded]
-        unlink(connection, schemas, ids)
-        connection.cursor().executemany(
-            "update events set effective = true where event_id = %s::uuid and digest = %s", upgraded
-        )
-        link(connection, schemas, ids)
+    _move(connection, schemas, moved, gained)
     return len(fresh)
+
+
+def _move(
+    connection: psycopg.Connection,
+    schemas: Schemas,
+    moved: Sequence[tuple[int, int, bool, str, bytes]],
+    gained: Sequence[bytes],
+) -> None:
+    """Puts events under another seal: its number, their place in it, whether they have an effect there, and their identity. Those
+    that ``gained`` one had neither edges nor joins."""
+    if not moved:
+        return
+    ids = [event_id.hex() for event_id in gained]
+    unlink(connection, schemas, ids)
+    connection.cursor().executemany(
+        "insert into sightings select event_id, digest, seal, at, effective from events"
+        " where event_id = %s::uuid and digest = %s",
+        [(event_id, digest) for *_, event_id, digest in moved],
+    )
+    connection.cursor().executemany(
+        "update events set seal = %s, at = %s, effective = %s where event_id = %s::uuid and digest = %s", moved
+    )
+    link(connection, schemas, ids)
 
 
 def remove(connection: psycopg.Connection, schemas: Schemas, seal: int) -> None:
@@ -152,10 +179,13 @@ def copy(connection: psycopg.Connection, statement: str, packed: Iterable[bytes]
             stream.write(data)
 
 
-def _effective(connection: psycopg.Connection, ids: list[bytes]) -> dict[tuple[bytes, bytes], bool]:
-    query = "select event_id, digest, effective from events where event_id = any(%s::uuid[])"
+def _places(connection: psycopg.Connection, ids: list[bytes]) -> dict[tuple[bytes, bytes], _Place]:
+    query = (
+        "select e.event_id, e.digest, e.effective, s.append_time, s.digest from events e join seals s on s.id = e.seal"
+        " where e.event_id = any(%s::uuid[])"
+    )
     found = connection.execute(query, [[each.hex() for each in ids]])
-    return {(event_id.bytes, digest): effective for event_id, digest, effective in found}
+    return {(event_id.bytes, digest): (not effective, *seal) for event_id, digest, effective, *seal in found}
 
 
 def _ids(connection: psycopg.Connection, seal: int) -> list[str]:
@@ -184,9 +214,9 @@ def read_payload(schemas: Schemas, payload: bytes | None) -> Payload | None:
 
 _PROMOTE: Final = """
 with others as (
-    select distinct on (s.event_id, s.digest) s.event_id, s.digest, s.seal, s.at,
-        bool_or(s.effective) over (partition by s.event_id, s.digest) as effective
-    from sightings s join events e using (event_id, digest) where e.seal = %s order by s.event_id, s.digest, s.seal, s.at
+    select distinct on (s.event_id, s.digest) s.event_id, s.digest, s.seal, s.at, s.effective
+      from sightings s join events e using (event_id, digest) join seals o on o.id = s.seal where e.seal = %s
+     order by s.event_id, s.digest, not s.effective, o.append_time, o.digest, s.at
 )
 update events e set seal = o.seal, at = o.at, effective = o.effective from others o
 where (e.event_id, e.digest) = (o.event_id, o.digest)

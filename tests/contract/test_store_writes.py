@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.resources import files
+from itertools import permutations
 
 import psycopg
 import pytest
@@ -94,6 +96,41 @@ def test_an_event_under_two_seals_is_one_event_with_two_sightings(stand: Stand) 
     stand.put(again, again.seal(again.open(), made))
     assert stand.rows("select count(*) from events where digest = %s", made.digest) == [(1,)]
     assert stand.rows("select count(*) from sightings where digest = %s", made.digest) == [(1,)]
+
+
+def test_an_event_stands_under_the_first_of_its_seals_in_the_log_in_whatever_order_they_are_judged(
+    fresh: Callable[[], str],
+) -> None:
+    """Three chains hold the same event: it is of the earlier one of the two that may state its kind, and of the other where
+    the key of that one is taken back."""
+    trust = Trust()
+    forges = [Forge(), Forge(name="beta"), Forge(name="gamma")]
+    for forge in forges:
+        kinds = ["chain_open"] if forge is forges[2] else ["*"]
+        trust.key(forge.signer, kinds=kinds)
+    made = forges[0].make()
+    sealed = []
+    for number, forge in enumerate(forges):
+        forge.chain_id = bytes(15) + bytes([number])
+        sealed.append(forge.seal(forge.open(), made))
+    times = (HOUR, 2 * HOUR, 0)
+    records = [
+        forge.record(each, append_time=START + times[number], partition=number)
+        for number, (forge, each) in enumerate(zip(forges, sealed, strict=True))
+    ]
+    query = "select s.append_time, e.at, e.effective from events e join seals s on s.id = e.seal where e.digest = %s"
+    bundle = trust.bundle
+    revoked = trust.revoke(forges[0].signer, since=START).bundle
+    held = set()
+    for order in permutations(range(3)):
+        with closing(Stand(fresh(), bundle)) as stand:
+            for number in order:
+                stand.take(records[number])
+            assert stand.rows(query, made.digest) == [(START + HOUR, 1, True)], order
+            stand.projection.adopt(revoked)
+            assert stand.rows(query, made.digest) == [(START + 2 * HOUR, 1, True)], order
+            held.add(str(state_digest(stand.url)))
+    assert len(held) == 1
 
 
 def test_a_fork_of_a_chain_that_promises_no_next_seal_is_found_in_a_later_transaction(stand: Stand) -> None:
