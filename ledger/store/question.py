@@ -32,7 +32,9 @@ from ledger.attribution.surroundings import (
     accounts_cited,
     approvers,
     beside_cited,
+    calls_named,
     in_doubt,
+    names_alike,
     names_answered,
     own_names,
     relied_on,
@@ -249,13 +251,13 @@ class Question:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
         names, most = self._names_beside(near), self.limits.beside + 2
+        own = own_names(near, self.decoded.values())
         self.by_keys(names, most, near)
         self.take(self._aside)
         if any(each.startswith("oversight:") for each in self._looked):
             more = beside_cited(self._looked, self.decoded.values(), self._approvers())
             self.by_keys(more - names - self._looked, most, near)
         self._count_uses(near)
-        own = own_names(near, self.decoded.values())
         if uses := reused(self.decoded.values(), own) | in_doubt(self._looked, self.decoded.values()):
             self.accounts_of_uses(uses, near, own)
 
@@ -444,8 +446,8 @@ def _surrounds(node: Node, names: Collection[str]) -> bool:
     """Whether an event may answer to one of the names that surround others: see ``surrounding``."""
     if isinstance(node.fact, ApiAction):
         many = node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
-        return many or f"action:{node.fact.action_id}" in names
-    return node.kind in _SURROUNDING
+        return many or not names_alike(node).isdisjoint(names)
+    return node.kind in _SURROUNDING or not calls_named(node).isdisjoint(names)
 
 
 _SURROUNDING: Final = frozenset(

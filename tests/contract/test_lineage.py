@@ -331,6 +331,33 @@ def test_a_second_time_is_told_as_such_with_a_reserve_where_more_may_have_undone
     assert told(often) == (("uses",), [f"{detail}; more cites one of them than is looked at, and may have undone it"])
 
 
+def _taken_back(times: int) -> Story:
+    """A payment that is made again after it was taken back, and that was taken back, so many times in a row."""
+    paid = f"{_SAID} outcome=success effect=full idempotency_key=k"
+    back = "observer=resource operation=undo phase=completed outcome=success effect=full"
+    undone = [
+        f"u{n} bank api_action {back} action_id=u{n} <- {f'u{n - 1}' if n else 'b1'}:compensates" for n in range(times)
+    ]
+    told = (f"b1 {paid} action_id=b1 <- p1:started_by", *undone, f"b2 {paid} action_id=b2 <- p1:started_by")
+    return read_scenario(ONCE + "\n".join(told), f"taken_back{times}")
+
+
+def test_what_was_taken_back_and_taken_back_in_turn_is_followed_as_far_as_is_said(postgres: Databases) -> None:
+    stories = [_taken_back(times) for times in range(6)]
+    url = postgres.fresh()
+    store(url, *stories)
+    told = []
+    for story in stories:
+        asked = story.events["b2"].made.event_id
+        answer = who_triggered(lineage(url), story.tenant, asked)
+        with psycopg.connect(url) as connection:
+            (judged,) = judgements(connection, reading(url), story.tenant, [asked])
+        assert [each.detail for each in judged.accusations] == [each.detail for each in answer.contradictions]
+        told.append((bool(answer.contradictions), answer.coverage.truncated))
+    assert told[:3] == [(True, ()), (False, ()), (True, ())]
+    assert told[3:] == [(False, ("uses",))] * 3
+
+
 def test_whoever_looks_at_a_part_of_the_accounts_of_an_approval_s_uses_says_so(postgres: Databases) -> None:
     many = [f"a{n} {_USE} action_id=a{n} <- p1:started_by o1:authorized_by" for n in range(40)]
     told_of = [f"s{n} {_SAID} action_id=a{n} outcome=denied" for n in range(40)]
