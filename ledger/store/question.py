@@ -99,6 +99,7 @@ class Question:
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self.named: Mapping[Ref, Named] = {}
         self.crowded: set[str] = set()
+        self._full: list[tuple[str, Sequence[bytes]]] = []
         self._looked: set[str] = set()
         self._beside: tuple[Collection[tuple[bytes, bytes]], set[str]] = (), set()
         self._met: set[bytes] = set()
@@ -109,7 +110,19 @@ class Question:
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
-        return self.fetch(file, start=of_ids(start), nodes=self.limits.nodes)
+        found = self.fetch(file, start=of_ids(start), nodes=self.limits.nodes)
+        if len(found) >= self.limits.nodes:
+            self._full.append((file, start))
+        return found
+
+    def beyond(self, walked: Collection[bytes]) -> set[bytes]:
+        """What walks that met the limit left out, at least one where there was more: so many and one cannot all be ``walked``."""
+        left: set[bytes] = set()
+        for file, start in self._full:
+            query = query_bounded(file, self.as_of is not None) + b"select id from wanted"
+            parameters = self._asked(file, start=of_ids(start), nodes=len(walked) + 1)[1]
+            left |= {row[0].bytes for row in self.connection.execute(query, parameters, binary=True)}
+        return left.difference(walked)
 
     def accounts(self, asked: Collection[bytes], walked: set[bytes], near: bytes | None = None) -> set[bytes]:
         """Fetches the accounts that cite those of the actions asked about, by whatever action id, and what is above them; adds

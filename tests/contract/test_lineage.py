@@ -107,6 +107,37 @@ def test_a_limit_is_reported_and_never_called_a_dangling_cause(told: tuple[str, 
     assert not answer.findings
 
 
+CUT = """
+person alice Alice
+p1 app prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 as token_issuance status=issued token=j1 subject=alice verification=issuer observer=issuer expires_at=1
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=go
+d1 pdp policy_decision decision=allow decision_id=d-1 action=go obligations=approval <- p1:started_by
+a1 bot api_action action_id=x phase=completed operation=go outcome=success observer=agent agent=bot token=j1 oversight_ids=o-1 decision_id=d-1 at=500 <- p1:started_by
+b1 bot api_action action_id=y phase=completed operation=go outcome=success observer=agent agent=bot token=j2 at=500
+p2 app prompt trigger_kind=human trust=trusted principal=alice corr=request:q
+b2 bank api_action action_id=y phase=completed operation=go outcome=success observer=resource corr=request:q
+"""  # noqa: E501 - a line an event
+
+
+def test_what_a_limit_left_out_is_said_whether_it_is_cited_or_named(postgres: Databases) -> None:
+    """A token, approval and decision that are named alone; what bears the request alone. At the limit nothing is left out."""
+    story = read_scenario(CUT, "limits")
+    url = postgres.fresh()
+    store(url, story)
+    whole = {"a1": 5, "b1": 3, "p1": 1}
+    for name, events in whole.items():
+        asked = story.events[name].made.event_id
+        expected = who_triggered(lineage(url), "limits", asked)
+        assert expected.coverage.events == events
+        for nodes in range(1, events + 2):
+            answer = who_triggered(lineage(url), "limits", asked, limits=Limits(nodes=nodes))
+            assert answer.coverage.truncated == (("nodes",) if nodes < events else ()), (name, nodes)
+            assert nodes >= events or "no_trigger" not in answer.reasons
+            rules = {each.rule for each in answer.contradictions}
+            assert rules <= {each.rule for each in expected.contradictions}, (name, nodes)
+
+
 def test_a_chain_that_missed_its_promise_is_silent_since_then(told: tuple[str, dict[str, Story]]) -> None:
     url, stories = told
     story = stories["schedule"]
