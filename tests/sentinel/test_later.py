@@ -20,6 +20,7 @@ from ledger.store.nodes import Reading
 from ledger.store.projection import PostgresProjection
 from ledger.store.sentinel import PostgresSentinel
 from ledger.store.sentinel_digest import sentinel_digest
+from ledger.store.survey import Asked, survey
 from ledger.trust.bundle import TrustBundle
 from tests.attribution.scenario import Story, read_scenario
 from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, records_of, trusts
@@ -373,6 +374,42 @@ def test_what_undoes_a_payment_by_a_call_alone_is_met_when_it_comes(postgres: Da
         assert ledger.held() == ("attributed", []), late
         assert ledger.is_as_made_now(bundle)
         postgres.drop(url)
+
+
+def test_whoever_reads_findings_page_by_page_meets_each_once_while_events_are_judged_again(postgres: Databases) -> None:
+    """Between two pages something comes that has all judged again: it leaves one contradiction, takes one away, opens a third."""
+    pay = "desk api_action phase=completed operation=pay outcome=success effect=full observer=resource"
+    told = [f"{key}{n} {pay} action_id={key}{n} idempotency_key={key} <- p1:started_by" for key in "abc" for n in "12"]
+    late = [
+        "b3 desk api_action phase=completed operation=refund outcome=success observer=resource action_id=b3 <- b1:compensates",
+        "a3 hand api_action phase=intended operation=pay observer=agent action_id=a2 <- p1:started_by",
+        f"c3 {pay} action_id=c3 idempotency_key=c <- p1:started_by",
+    ]
+    prompt = "p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot"
+    story = read_scenario("\n".join(["person alice Alice", prompt, *told, *late]))
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    ledger.commit(bundle, *ledger.records("p1", *(each.split()[0] for each in told)))
+    ledger.look(bundle)
+    reading, met, after = Reading(load_schemas(), LEDGER, lambda: bundle), list[str](), None
+    for number in range(10):
+        with connected(url) as connection:
+            asked = Asked(story.tenant, 0, origin="stored")
+            page = survey(connection, reading, asked, after=after, limit=1)
+        met += [story.name_of(each.event_id) for each in page.found if each.event_id is not None]
+        after = page.next
+        if after is None:
+            break
+        if number == 0:
+            ledger.commit(bundle, *ledger.records(*(each.split()[0] for each in late)))
+            ledger.look(bundle)
+    assert met[0] in ("a2", "b2", "c2")
+    assert sorted(met) == sorted({"a2", "c2", "c3", met[0]})
+    assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
 
 
 def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Databases) -> None:
