@@ -154,5 +154,7 @@ class Touched(Shown):
     agents: list[str]
     executions: list[str]
     next: str | None = Field(description="the cursor of the next page of starts; null: there was no more")
-    truncated: list[str] = Field(description="limits that were hit")
+    truncated: list[str] = Field(
+        description="limits that were hit; `rounds`: what came of the last events was not looked for, after so many steps by name"
+    )
     limits: dict[str, int]

@@ -255,8 +255,9 @@ def _reasons(
             found.append("row_changed")
         if any(node.payload is None and not _UNREAD & set(node.findings) for node in walk.seen):
             found.append("payload_erased")
-        found += ["token_not_recorded"] if not found and _uses_unknown_token(links.index, group) else []
-        found += ["no_trigger"] if not found or found == ["malformed_act"] else []
+        cut = bool(links.index.graph.cut)
+        found += ["token_not_recorded"] if not found and not cut and _uses_unknown_token(links.index, group) else []
+        found += ["limit_reached" if cut else "no_trigger"] if not found or found == ["malformed_act"] else []
     return list(dict.fromkeys(found))
 
 

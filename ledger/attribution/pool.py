@@ -28,6 +28,7 @@ from ledger.attribution.surroundings import (
     accounts_cited,
     beside_cited,
     in_doubt,
+    names_alike,
     relied_on,
     repeated,
     reused,
@@ -71,6 +72,7 @@ class Pool:
         self._undone: set[bytes] = set()
         self._answering: dict[str, list[bytes]] = {}
         self._actions: dict[bytes, frozenset[str]] = {}
+        self._alike: dict[bytes, frozenset[str]] = {}
         self._accounts_of: dict[str, list[bytes]] = {}
         self.names: dict[Ref, Named] = {}
         for node in nodes:
@@ -78,7 +80,10 @@ class Pool:
             self._by_id.setdefault(event_id, []).append(node)
             if node.kind == "api_action" and isinstance(node.fact, ApiAction):
                 self._actions[event_id] = self._actions.get(event_id, _NO_ACTION) | {node.fact.action_id}
-                self._accounts_of.setdefault(node.fact.action_id, []).append(event_id)
+                alike = names_alike(node)
+                self._alike[event_id] = self._alike.get(event_id, _NO_ACTION).union(alike)
+                for name in alike:
+                    self._accounts_of.setdefault(name, []).append(event_id)
             if node.effective:
                 known = named.get(node.ref) if named is not None else None
                 own = self.names[node.ref] = known or names_of(node.header, node.payload)
@@ -123,7 +128,7 @@ class Pool:
             if beside:
                 names.update(dict.fromkeys(beside))
         for action in actions:
-            for each in self._accounts_of[action]:
+            for each in self._accounts_of[f"action:{action}"]:
                 if each in above:
                     names.update(dict.fromkeys(name for node in self._by_id[each] for name in repeated(node, actions)))
         return Extent(above, frozenset(self._answering_beside(names)) - above if names else _NOTHING)
@@ -209,9 +214,16 @@ class Pool:
         return above, accounts
 
     def _accounts(self, ids: Collection[bytes], above: frozenset[bytes]) -> frozenset[bytes]:
-        """The actions among ``ids``, and of those above all that have the action id of one."""
-        known = {action for each in ids if each in above for action in self._actions.get(each, ())}
-        return frozenset([each for action in known for each in self._accounts_of[action] if each in above])
+        """The actions among ``ids``, and of those above all that have the action id of one, or tell of one call with it."""
+        ahead = [each for each in ids if each in above and each in self._alike]
+        found, met = set(ahead), set[str]()
+        while ahead:
+            for name in self._alike[ahead.pop()] - met:
+                met.add(name)
+                new = [each for each in self._accounts_of[name] if each in above and each not in found]
+                found.update(new)
+                ahead += new
+        return frozenset(found)
 
     def _is_seen(self, event_id: bytes, moment: int | None) -> bool:
         return moment is None or bool(self._seen(event_id, moment))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from ledger.attribution.joins import idempotency_name, names_of, statement_names
-from ledger.attribution.links import SAME
+from ledger.attribution.links import CALLS, SAME
 from ledger.attribution.naming import agents_named
 from ledger.attribution.subgraph import KnownPerson, Named, Node, Ref, rights_cited, undone_by
 from ledger.format.event import AUTHORIZED_BY
@@ -24,11 +24,38 @@ def accounts_cited(node: Node) -> list[bytes]:
 
 
 def accounts_alike(ids: Collection[bytes], nodes: Iterable[Node]) -> frozenset[bytes]:
-    """The actions among ``ids``, and of ``nodes`` all that have the action id of one."""
-    told = ((node.event_id, node.fact) for node in nodes if node.kind == "api_action")
-    actions = [(event_id, fact.action_id) for event_id, fact in told if isinstance(fact, ApiAction)]
-    known = {action for event_id, action in actions if event_id in ids}
-    return frozenset(event_id for event_id, action in actions if action in known)
+    """The actions among ``ids``, and of ``nodes`` all that have the action id of one, or tell of one call with it, and so on."""
+    bearing: dict[str, list[tuple[bytes, frozenset[str]]]] = {}
+    ahead: list[frozenset[str]] = []
+    found: set[bytes] = set()
+    for node in nodes:
+        if names := names_alike(node):
+            for name in names:
+                bearing.setdefault(name, []).append((node.event_id, names))
+            if node.event_id in ids:
+                found.add(node.event_id)
+                ahead.append(names)
+    while ahead:
+        for name in ahead.pop():
+            for event_id, names in bearing.pop(name, ()):
+                found.add(event_id)
+                ahead.append(names)
+    return frozenset(found)
+
+
+def names_alike(node: Node) -> frozenset[str]:
+    """What accounts of one action have in common: its id, or the names of the call."""
+    fact = node.fact if node.kind == "api_action" else None
+    return calls_named(node) | {f"action:{fact.action_id}"} if isinstance(fact, ApiAction) else _NO_NAMES
+
+
+def calls_named(node: Node) -> frozenset[str]:
+    """The names of the calls that an event was part of."""
+    found = [f"correlation:{each}" for each in node.header.correlation if each.partition(":")[0] in CALLS]
+    return frozenset(found) if found else _NO_NAMES
+
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
 def statements_of(nodes: Iterable[Node]) -> dict[bytes, list[str]]:
@@ -168,8 +195,8 @@ def own_names(event_id: bytes, nodes: Collection[Node]) -> set[str]:
     own = {name for node in nodes if node.event_id == event_id for name in account_names(node)}
     new = own
     while new:
-        alike = (names for node in nodes if not own.isdisjoint(names := _told_names(node)))
-        new = {name for names in alike for name in names[:2]} - own
+        alike = (node for node in nodes if not own.isdisjoint(_told_names(node)))
+        new = {name for node in alike for name in account_names(node)} - own
         own |= new
     return own
 
@@ -180,18 +207,17 @@ def _told_names(node: Node) -> list[str]:
 
 
 def account_names(node: Node) -> list[str]:
-    """The names to which the other accounts of an action answer: its id, and itself."""
-    fact = node.fact if node.kind == "api_action" and node.effective else None
-    return [f"action:{fact.action_id}", *relied_on([node.event_id])] if isinstance(fact, ApiAction) else []
+    """The names to which the other accounts of an action answer: its id, itself, and those of the call."""
+    alike = names_alike(node) if node.effective else _NO_NAMES
+    return [*sorted(alike), *relied_on([node.event_id])] if alike else []
 
 
 def names_answered(node: Node) -> list[str]:
-    """The names of uses of approvals, and of accounts, to which an action answers."""
-    fact = node.fact if node.kind == "api_action" and node.effective else None
-    if not isinstance(fact, ApiAction):
+    """The names of uses of approvals, and of accounts, to which an event answers."""
+    if not node.effective:
         return []
-    cited = relied_on(cause.event_id for cause in node.header.causes)
-    return [f"action:{fact.action_id}", *(f"oversight_use:{each}" for each in fact.oversight_ids), *cited]
+    cited = relied_on(cause.event_id for cause in node.header.causes) if node.kind == "api_action" else []
+    return [*names_of(node.header, node.payload)[0], *cited]
 
 
 def accounts_beside(looked: Collection[str], nodes: Iterable[Node]) -> set[str]:
@@ -199,9 +225,10 @@ def accounts_beside(looked: Collection[str], nodes: Iterable[Node]) -> set[str]:
     these: what became of an action tells whether it used an approval up or took another back, whichever of its accounts names
     that."""
     found: set[str] = set()
+    looked_for = frozenset(looked)
     for node in nodes:
         own = account_names(node)
-        if own and (own[0] in looked or not _led_by(node).isdisjoint(looked)):
+        if own and not (looked_for.isdisjoint(own) and looked_for.isdisjoint(_led_by(node))):
             found.update(own)
     return found.difference(looked)
 
@@ -263,8 +290,10 @@ __all__ = [
     "accounts_cited",
     "approvers",
     "beside_cited",
+    "calls_named",
     "idempotency_names",
     "in_doubt",
+    "names_alike",
     "names_answered",
     "own_names",
     "relied_on",

@@ -65,7 +65,8 @@ def touched_by(
         if page.before is not None:
             tell(f"there are earlier ones: --before {ids.text(page.before)}")
         if page.truncated:
-            tell(f"cut short: {', '.join(page.truncated)}; give a larger --nodes")
+            on = "ask on from one of the last events" if "rounds" in page.truncated else "give a larger --nodes"
+            tell(f"cut short: {', '.join(page.truncated)}; {on}")
     if not page.items and not page.uses:
         exit_with(NO)
 

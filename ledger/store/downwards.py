@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.attribution.joins import names_of, token_names
 from ledger.attribution.subgraph import Node
@@ -11,7 +11,7 @@ from ledger.format.kinds import Handoff, Memory, PolicyDecision, TriggerRegistra
 from ledger.store.question import Question
 from ledger.store.seals import CHANGED
 
-ROUNDS: Final = 8
+ROUNDS: Final = 64
 """How often it goes on through uses of tokens and approvals, and through names."""
 
 FEW: Final = 1000
@@ -23,22 +23,30 @@ _NAMED: Final = frozenset({"memory", "handoff", "trigger_registration", "policy_
 _Key = tuple[bytes, bytes]
 
 
-def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = False) -> set[bytes]:
-    """Fetches what came of events; returns every id walked. ``accounts``: also by equal action ids, what others state of the same
+class Below(NamedTuple):
+    """Every id walked, and the limits that were met: `nodes`, or `rounds`: what came of the last events was not looked for."""
+
+    walked: set[bytes]
+    truncated: tuple[str, ...]
+
+
+def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = False) -> Below:
+    """Fetches what came of events. ``accounts``: also by equal action ids, what others state of the same
     actions and what came of that."""
     walked: set[bytes] = set()
     used: set[_Key] = set()
     sought: set[_Key] = set()
     for _ in range(ROUNDS):
         if not start:
-            break
+            return Below(walked, ("nodes",) if len(walked) >= question.limits.nodes else ())
         walk = question.walk_far if question.limits.nodes > FEW else question.walk
         walked |= walk("lineage_down.sql", start)
         if len(question.rows) >= question.limits.nodes:
-            break
+            return Below(walked, ("nodes",))
         uses = _uses(question, _new(question, _USED | {"api_action"} if accounts else _USED, used))
         start = sorted(uses | _naming(question, _new(question, _NAMED, sought), walked))
-    return walked
+    more = [*(["nodes"] if len(walked) >= question.limits.nodes else []), *(["rounds"] if start else [])]
+    return Below(walked, tuple(more))
 
 
 def _new(question: Question, kinds: frozenset[str], known: set[_Key]) -> list[Node]:
@@ -100,4 +108,4 @@ def _named_by(node: Node) -> str | None:
     return None
 
 
-__all__ = ["FEW", "ROUNDS", "walk_below"]
+__all__ = ["FEW", "ROUNDS", "Below", "walk_below"]

@@ -136,9 +136,11 @@ def _clear(connection: Connection, tenant: int, ids: Iterable[bytes], *tables: s
 
 
 def write(connection: Connection, tenant: int, made: Sequence[Judgement]) -> None:
-    """Puts judgements in the place of those before."""
+    """Puts judgements in the place of those before. A contradiction that was there keeps its place in the list, so that whoever
+    reads this page by page meets it once."""
     cursor = connection.cursor()
-    _clear(connection, tenant, [each.event_id for each in made], "judgement_waits", "contradictions")
+    ids = [each.event_id for each in made]
+    _clear(connection, tenant, ids, "judgement_waits")
     columns = {
         "event_id": of_ids(each.event_id for each in made),
         "service": of_texts(each.service for each in made),
@@ -172,12 +174,31 @@ def write(connection: Connection, tenant: int, made: Sequence[Judgement]) -> Non
         for each in made
         for found in each.accusations
     ]
+    given = {
+        "tenant": tenant,
+        "ids": of_ids(ids),
+        "of": of_plain(row[1] for row in accused),
+        "rules": of_texts(row[2] for row in accused),
+        "opened": of_plain(row[7] for row in accused),
+    }
+    connection.execute(_GONE, given)
     if accused:
-        cursor.executemany(
-            "insert into contradictions (tenant, event_id, rule, severity, detail, closes, evidence, opened_at, closed_at)"
-            " values (%s, %s::uuid, %s, %s, %s, %s, %s::uuid[], %s, %s)",
-            accused,
-        )
+        cursor.executemany(_ACCUSED, accused)
+
+
+_GONE: Final = """
+delete from contradictions c
+ where c.tenant = %(tenant)s and c.event_id = any(%(ids)s::uuid[])
+   and not exists (select from unnest(%(of)s::uuid[], %(rules)s::text[], %(opened)s::bigint[]) f (event_id, rule, opened_at)
+                    where (f.event_id, f.rule, f.opened_at) = (c.event_id, c.rule, c.opened_at))"""
+_ACCUSED: Final = """
+insert into contradictions as c (tenant, event_id, rule, severity, detail, closes, evidence, opened_at, closed_at)
+values (%s, %s::uuid, %s, %s, %s, %s, %s::uuid[], %s, %s)
+on conflict (event_id, tenant, rule, opened_at) do update
+   set severity = excluded.severity, detail = excluded.detail, closes = excluded.closes, evidence = excluded.evidence,
+       closed_at = excluded.closed_at
+ where (c.severity, c.detail, c.closes, c.evidence, c.closed_at)
+       is distinct from (excluded.severity, excluded.detail, excluded.closes, excluded.evidence, excluded.closed_at)"""
 
 
 __all__ = ["BATCH", "Judged", "judge", "judgements", "ready", "write"]

@@ -56,8 +56,9 @@ class PostgresLineage:
         """What came of an event: see ``ledger.ports.Lineage``."""
         with translated(), self._connect() as connection:
             question = Question(connection, self._reading, tenant, limits, as_of)
-            walked = walk_below(question, [event_id])
-            return self._complete(question, event_id, walked, (), up=False)
+            below = walk_below(question, [event_id])
+            cut = below.walked if below.truncated else ()
+            return self._complete(question, event_id, below.walked, cut, up=False)
 
     def _complete(
         self,
@@ -75,9 +76,9 @@ class PostgresLineage:
             question.surroundings(event_id)
         nodes = question.nodes()
         nearby = frozenset([node.ref for node in nodes if node.ref not in met] if up else ())
-        full = len(walked) >= question.limits.nodes
         dangling = _dangling(nodes, nearby) if up else set()
-        cut = (dangling - set(walked) if up else set(walked)) if full else set()
+        beyond = question.beyond(walked) if up else set()
+        cut = beyond | (dangling - set(walked)) if beyond else set()
         return Subgraph(
             asked=event_id,
             nodes=nodes,

@@ -32,7 +32,9 @@ from ledger.attribution.surroundings import (
     accounts_cited,
     approvers,
     beside_cited,
+    calls_named,
     in_doubt,
+    names_alike,
     names_answered,
     own_names,
     relied_on,
@@ -97,6 +99,7 @@ class Question:
         self.decoded: dict[tuple[bytes, bytes], Node] = {}
         self.named: Mapping[Ref, Named] = {}
         self.crowded: set[str] = set()
+        self._full: list[tuple[str, Sequence[bytes]]] = []
         self._looked: set[str] = set()
         self._beside: tuple[Collection[tuple[bytes, bytes]], set[str]] = (), set()
         self._met: set[bytes] = set()
@@ -107,7 +110,19 @@ class Question:
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
-        return self.fetch(file, start=of_ids(start), nodes=self.limits.nodes)
+        found = self.fetch(file, start=of_ids(start), nodes=self.limits.nodes)
+        if len(found) >= self.limits.nodes:
+            self._full.append((file, start))
+        return found
+
+    def beyond(self, walked: Collection[bytes]) -> set[bytes]:
+        """What walks that met the limit left out, at least one where there was more: so many and one cannot all be ``walked``."""
+        left: set[bytes] = set()
+        for file, start in self._full:
+            query = query_bounded(file, self.as_of is not None) + b"select id from wanted"
+            parameters = self._asked(file, start=of_ids(start), nodes=len(walked) + 1)[1]
+            left |= {row[0].bytes for row in self.connection.execute(query, parameters, binary=True)}
+        return left.difference(walked)
 
     def accounts(self, asked: Collection[bytes], walked: set[bytes], near: bytes | None = None) -> set[bytes]:
         """Fetches the accounts that cite those of the actions asked about, by whatever action id, and what is above them; adds
@@ -249,13 +264,13 @@ class Question:
         """Registrations of the agents met, the other uses of the approvals met, when the runs met were started and ended, and
         what else was done under the idempotency key of the action asked about: nothing follows from these upwards."""
         names, most = self._names_beside(near), self.limits.beside + 2
+        own = own_names(near, self.decoded.values())
         self.by_keys(names, most, near)
         self.take(self._aside)
         if any(each.startswith("oversight:") for each in self._looked):
             more = beside_cited(self._looked, self.decoded.values(), self._approvers())
             self.by_keys(more - names - self._looked, most, near)
         self._count_uses(near)
-        own = own_names(near, self.decoded.values())
         if uses := reused(self.decoded.values(), own) | in_doubt(self._looked, self.decoded.values()):
             self.accounts_of_uses(uses, near, own)
 
@@ -448,8 +463,8 @@ def _surrounds(node: Node, names: Collection[str]) -> bool:
     """Whether an event may answer to one of the names that surround others: see ``surrounding``."""
     if isinstance(node.fact, ApiAction):
         many = node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
-        return many or f"action:{node.fact.action_id}" in names
-    return node.kind in _SURROUNDING
+        return many or not names_alike(node).isdisjoint(names)
+    return node.kind in _SURROUNDING or not calls_named(node).isdisjoint(names)
 
 
 _SURROUNDING: Final = frozenset(

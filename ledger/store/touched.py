@@ -73,14 +73,15 @@ def touched(
         ids = sorted(question.fetch("touched_starts.sql", **given), reverse=True)
         starts = [node for node in question.decoded.values() if node.effective and _is(node, names)]
         starts.sort(key=lambda node: (node.event_id, node.digest), reverse=True)
-        walked = walk_below(question, [node.event_id for node in starts], accounts=True)
+        below = walk_below(question, [node.event_id for node in starts], accounts=True)
         nodes = question.nodes()
         people = {node.header.principal for node in nodes if node.header.principal is not None}
         persons = persons_listed(connection, reading, tenant, people, as_of=as_of)
     found = reached(question.subgraph(nodes, persons), [node.ref for node in starts]) if starts else []
-    cut = [*truncated, *(["nodes"] if len(walked) >= limits.nodes else [])]
     uses = frozenset(node.ref for node in starts if _is_use(node, names))
-    return Touched(starts, found, persons, ids[-1] if len(ids) >= STARTS else None, tuple(cut), uses)
+    return Touched(
+        starts, found, persons, ids[-1] if len(ids) >= STARTS else None, (*truncated, *below.truncated), uses
+    )
 
 
 def _is(node: Node, names: Sequence[str]) -> bool:

@@ -107,6 +107,37 @@ def test_a_limit_is_reported_and_never_called_a_dangling_cause(told: tuple[str, 
     assert not answer.findings
 
 
+CUT = """
+person alice Alice
+p1 app prompt trigger_kind=human trust=trusted principal=alice agent=bot
+t1 as token_issuance status=issued token=j1 subject=alice verification=issuer observer=issuer expires_at=1
+o1 desk oversight oversight_id=o-1 action=approve by=alice binding=standing operation=go
+d1 pdp policy_decision decision=allow decision_id=d-1 action=go obligations=approval <- p1:started_by
+a1 bot api_action action_id=x phase=completed operation=go outcome=success observer=agent agent=bot token=j1 oversight_ids=o-1 decision_id=d-1 at=500 <- p1:started_by
+b1 bot api_action action_id=y phase=completed operation=go outcome=success observer=agent agent=bot token=j2 at=500
+p2 app prompt trigger_kind=human trust=trusted principal=alice corr=request:q
+b2 bank api_action action_id=y phase=completed operation=go outcome=success observer=resource corr=request:q
+"""  # noqa: E501 - a line an event
+
+
+def test_what_a_limit_left_out_is_said_whether_it_is_cited_or_named(postgres: Databases) -> None:
+    """A token, approval and decision that are named alone; what bears the request alone. At the limit nothing is left out."""
+    story = read_scenario(CUT, "limits")
+    url = postgres.fresh()
+    store(url, story)
+    whole = {"a1": 5, "b1": 3, "p1": 1}
+    for name, events in whole.items():
+        asked = story.events[name].made.event_id
+        expected = who_triggered(lineage(url), "limits", asked)
+        assert expected.coverage.events == events
+        for nodes in range(1, events + 2):
+            answer = who_triggered(lineage(url), "limits", asked, limits=Limits(nodes=nodes))
+            assert answer.coverage.truncated == (("nodes",) if nodes < events else ()), (name, nodes)
+            assert nodes >= events or "no_trigger" not in answer.reasons
+            rules = {each.rule for each in answer.contradictions}
+            assert rules <= {each.rule for each in expected.contradictions}, (name, nodes)
+
+
 def test_a_chain_that_missed_its_promise_is_silent_since_then(told: tuple[str, dict[str, Story]]) -> None:
     url, stories = told
     story = stories["schedule"]
@@ -329,6 +360,33 @@ def test_a_second_time_is_told_as_such_with_a_reserve_where_more_may_have_undone
     assert told(few) == ((), [])
     detail = "bank carried out pay a second time under idempotency key k"
     assert told(often) == (("uses",), [f"{detail}; more cites one of them than is looked at, and may have undone it"])
+
+
+def _taken_back(times: int) -> Story:
+    """A payment that is made again after it was taken back, and that was taken back, so many times in a row."""
+    paid = f"{_SAID} outcome=success effect=full idempotency_key=k"
+    back = "observer=resource operation=undo phase=completed outcome=success effect=full"
+    undone = [
+        f"u{n} bank api_action {back} action_id=u{n} <- {f'u{n - 1}' if n else 'b1'}:compensates" for n in range(times)
+    ]
+    told = (f"b1 {paid} action_id=b1 <- p1:started_by", *undone, f"b2 {paid} action_id=b2 <- p1:started_by")
+    return read_scenario(ONCE + "\n".join(told), f"taken_back{times}")
+
+
+def test_what_was_taken_back_and_taken_back_in_turn_is_followed_as_far_as_is_said(postgres: Databases) -> None:
+    stories = [_taken_back(times) for times in range(6)]
+    url = postgres.fresh()
+    store(url, *stories)
+    told = []
+    for story in stories:
+        asked = story.events["b2"].made.event_id
+        answer = who_triggered(lineage(url), story.tenant, asked)
+        with psycopg.connect(url) as connection:
+            (judged,) = judgements(connection, reading(url), story.tenant, [asked])
+        assert [each.detail for each in judged.accusations] == [each.detail for each in answer.contradictions]
+        told.append((bool(answer.contradictions), answer.coverage.truncated))
+    assert told[:3] == [(True, ()), (False, ()), (True, ())]
+    assert told[3:] == [(False, ("uses",))] * 3
 
 
 def test_whoever_looks_at_a_part_of_the_accounts_of_an_approval_s_uses_says_so(postgres: Databases) -> None:

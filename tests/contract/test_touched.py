@@ -194,3 +194,35 @@ def test_what_others_state_of_an_action_under_its_id_is_touched_with_what_came_o
     found = {story.name_of(each.node.event_id): each.grade for each in page.items}
     assert found == {"a1": "sealed", "b1": "inferred", "b2": "inferred"}
     postgres.drop(url)
+
+
+def _handed_on(times: int) -> Story:
+    """What one run writes to a memory the next one reads by its name alone, and so on."""
+    told = [
+        "p1 app prompt by=alice trigger_kind=human trust=trusted",
+        "w0 bot memory action=write store=s key=k0 <- p1:started_by",
+    ]
+    for n in range(times):
+        told.append(f"r{n} bot memory action=read store=s key=k{n}")
+        told.append(f"w{n + 1} bot memory action=write store=s key=k{n + 1} <- r{n}:informed_by")
+    return read_scenario("person alice Alice\n" + "\n".join(told), f"on{times}")
+
+
+def test_what_leads_on_by_names_is_followed_or_said_to_be_left(
+    postgres: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stories = [_handed_on(12), _handed_on(2), _handed_on(1)]
+    url = postgres.fresh()
+    store(url, *stories)
+
+    def asked(story: Story) -> tuple[int, tuple[str, ...], bool]:
+        with psycopg.connect(url) as connection:
+            page = touched(connection, reading(url), story.tenant, "person", "idp#alice")
+        below = lineage(url).below(story.tenant, story.events["p1"].made.event_id)
+        assert len(below.nodes) == len(page.items) + 1
+        return len(page.items), page.truncated, bool(below.cut)
+
+    assert asked(stories[0]) == (25, (), False)
+    monkeypatch.setattr("ledger.store.downwards.ROUNDS", 2)
+    assert asked(stories[1]) == (4, ("rounds",), True)
+    assert asked(stories[2]) == (3, (), False)

@@ -350,6 +350,95 @@ def test_what_is_undone_later_was_not_done_twice(
     postgres.drop(url)
 
 
+@pytest.mark.parametrize("how", ["erased", "revoked"])
+def test_what_undid_it_and_goes_later_undoes_nothing_more(postgres: Databases, how: str) -> None:
+    told = PAID.replace("c1 hand", "c1 back").replace("CITED", "b1").replace("TOLD", "outcome=success")
+    story = read_scenario(told.replace("BECAME", "success"))
+    url = postgres.fresh(migrate)
+    trust = trust_of(story, ["front", "hand", "desk", "back", ERASER])
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    ledger.commit(trust.bundle, *ledger.records(*story.events))
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", [])
+    gone = []
+    if how == "erased":
+        story.events["c1"] = story.events["c1"]._replace(erased=True)
+        erasure = erasure_of(story)
+        assert erasure is not None
+        gone = [erasure._replace(offset=10)]
+    else:
+        trust.revoke(story.forges["back"].signer, since=0)
+    ledger.commit(trust.bundle, *gone)
+    ledger.look(trust.bundle)
+    assert ledger.held() == ("attributed", ["completed_twice"])
+    assert ledger.is_as_made_now(trust.bundle)
+    postgres.drop(url)
+
+
+def test_what_undoes_a_payment_by_a_call_alone_is_met_when_it_comes(postgres: Databases) -> None:
+    """The refund cites the agent's account of the payment, and what became of it bears the refund's request: neither by an id."""
+    told = PAID.replace("<- b1:same_action p1:started_by", "corr=tool_call:t <- p1:started_by").replace("CITED", "b2")
+    told = told.replace("effect=full observer=resource <-", "effect=full observer=resource corr=tool_call:t <-", 1)
+    told = told.replace("observer=agent <- b2", "observer=agent corr=request:q <- b2").replace("TOLD", "")
+    told = told.replace(
+        "outcome=BECAME observer=resource <- c1:same_action", "outcome=success observer=resource corr=request:q"
+    )
+    story = read_scenario(told)
+    for late in ("b2", "c1", "c2"):
+        url = postgres.fresh(migrate)
+        bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+        ledger = Ledger(url, story)
+        with connected(url) as connection:
+            add_people(connection, story)
+        before = ledger.records(*(each for each in story.events if each != late))
+        ledger.commit(bundle, *(record._replace(offset=offset) for offset, record in enumerate(before)))
+        ledger.look(bundle)
+        assert ledger.held() == ("attributed", ["completed_twice"]), late
+        ledger.commit(bundle, *(record._replace(offset=len(before)) for record in ledger.records(late)))
+        ledger.look(bundle)
+        assert ledger.held() == ("attributed", []), late
+        assert ledger.is_as_made_now(bundle)
+        postgres.drop(url)
+
+
+def test_whoever_reads_findings_page_by_page_meets_each_once_while_events_are_judged_again(postgres: Databases) -> None:
+    """Between two pages something comes that has all judged again: it leaves one contradiction, takes one away, opens a third."""
+    pay = "desk api_action phase=completed operation=pay outcome=success effect=full observer=resource"
+    told = [f"{key}{n} {pay} action_id={key}{n} idempotency_key={key} <- p1:started_by" for key in "abc" for n in "12"]
+    late = [
+        "b3 desk api_action phase=completed operation=refund outcome=success observer=resource action_id=b3 <- b1:compensates",
+        "a3 hand api_action phase=intended operation=pay observer=agent action_id=a2 <- p1:started_by",
+        f"c3 {pay} action_id=c3 idempotency_key=c <- p1:started_by",
+    ]
+    prompt = "p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot"
+    story = read_scenario("\n".join(["person alice Alice", prompt, *told, *late]))
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    ledger.commit(bundle, *ledger.records("p1", *(each.split()[0] for each in told)))
+    ledger.look(bundle)
+    reading, met, after = Reading(load_schemas(), LEDGER, lambda: bundle), list[str](), None
+    for number in range(10):
+        with connected(url) as connection:
+            asked = Asked(story.tenant, 0, origin="stored")
+            page = survey(connection, reading, asked, after=after, limit=1)
+        met += [story.name_of(each.event_id) for each in page.found if each.event_id is not None]
+        after = page.next
+        if after is None:
+            break
+        if number == 0:
+            ledger.commit(bundle, *ledger.records(*(each.split()[0] for each in late)))
+            ledger.look(bundle)
+    assert met[0] in ("a2", "b2", "c2")
+    assert sorted(met) == sorted({"a2", "c2", "c3", met[0]})
+    assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
+
+
 def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Databases) -> None:
     """More registrations of its agent than a question looks at: it is asked by itself, with whatever the limit leaves."""
     many = [f"r{n} platform agent_registration agent_id=bot state=active owner=alice at={n}" for n in range(140)]

@@ -14,7 +14,7 @@ from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, may_be_tw
 from ledger.attribution.rules.things import Told, answering
 from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.surroundings import account_names, idempotency_names
-from ledger.attribution.undoing import undone
+from ledger.attribution.undoing import maybe_undone, undone
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
 _Said = Sequence[tuple[Node, ApiAction]]
@@ -270,10 +270,12 @@ def completed_twice(case: Case) -> Found:
             told.add(key)
             again = f"{account.service} carried out {said.operation} a second time under idempotency key {said.idempotency_key}"
             crowded = not case.names.graph.crowded.isdisjoint((*account_names(first), *account_names(account)))
-            yield again + (_MAYBE_UNDONE if crowded else ""), [first, account]
+            unread = maybe_undone(case.names, [first, account])
+            yield again + (_MORE if crowded else _UNREAD if unread else ""), [first, account]
 
 
-_MAYBE_UNDONE: Final = "; more cites one of them than is looked at, and may have undone it"
+_MORE: Final = "; more cites one of them than is looked at, and may have undone it"
+_UNREAD: Final = "; what cites one of them as undone cannot be read, and may have undone it"
 
 
 def may_be_second(index: Index, told: Told) -> bool:
