@@ -33,9 +33,9 @@ with other as (
 update events e set seal = o.seal, at = o.at from other o where (e.event_id, e.digest) = (o.event_id, o.digest)"""
 """As an earlier release had it that took the seals in another order."""
 STANDING = """
-select e.event_id, e.digest, s.digest, e.at, e.effective, array_agg((o.digest, g.at, g.effective)::text order by o.digest, g.at)
-  from events e join seals s on s.id = e.seal join sightings g using (event_id, digest) join seals o on o.id = g.seal
- group by e.event_id, e.digest, s.digest, e.at, e.effective order by 1, 2"""
+select event_id, e.digest, s.digest, e.at, e.effective, array_agg((o.digest, g.at, g.effective)::text order by o.digest, g.at)
+  from events e join sightings g using (event_id, digest) join seals s on s.id = e.seal join seals o on o.id = g.seal
+ group by event_id, e.digest, s.digest, e.at, e.effective order by 1, 2"""
 LEAVES = "select digest, leaves, octet_length(leaves) / 32 = event_count from seals order by digest"
 
 
