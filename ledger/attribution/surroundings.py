@@ -192,18 +192,16 @@ def idempotency_names(fact: ApiAction) -> list[str]:
 
 def own_names(event_id: bytes, nodes: Collection[Node]) -> set[str]:
     """The names to which all accounts of the action of an event answer, as far as they are among ``nodes``."""
-    own = {name for node in nodes if node.event_id == event_id for name in account_names(node)}
-    new = own
-    while new:
-        alike = (node for node in nodes if not own.isdisjoint(_told_names(node)))
-        new = {name for node in alike for name in account_names(node)} - own
-        own |= new
+    told = [(node, names) for node in nodes if (names := account_names(node))]
+    own = {name for node, names in told if node.event_id == event_id for name in names}
+    if not own:
+        return own
+    ahead = [({*names, *relied_on(accounts_cited(node))}, names) for node, names in told]
+    found = len(own) + 1
+    while len(own) != found:
+        found = len(own)
+        own.update(name for alike, names in ahead if not own.isdisjoint(alike) for name in names)
     return own
-
-
-def _told_names(node: Node) -> list[str]:
-    """The names of an account, and of those of which it says that they are of the same action."""
-    return [*account_names(node), *relied_on(accounts_cited(node))]
 
 
 def account_names(node: Node) -> list[str]:

@@ -271,11 +271,11 @@ def completed_twice(case: Case) -> Found:
             again = f"{account.service} carried out {said.operation} a second time under idempotency key {said.idempotency_key}"
             crowded = not case.names.graph.crowded.isdisjoint((*account_names(first), *account_names(account)))
             unread = maybe_undone(case.names, [first, account])
-            yield again + (_MORE if crowded else _UNREAD if unread else ""), [first, account]
+            yield again + (_MORE if crowded else UNREAD if unread else ""), [first, account]
 
 
 _MORE: Final = "; more cites one of them than is looked at, and may have undone it"
-_UNREAD: Final = "; what cites one of them as undone cannot be read, and may have undone it"
+UNREAD: Final = "; what cites one of them as undone cannot be read, and may have undone it"
 
 
 def may_be_second(index: Index, told: Told) -> bool:

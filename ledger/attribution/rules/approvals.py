@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ledger.attribution.authority import party
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import agents_named
 from ledger.attribution.observed import comparable
+from ledger.attribution.rules.accounts import UNREAD
 from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
 from ledger.attribution.rules.things import Told, answering
 from ledger.attribution.subgraph import Index, Node
-from ledger.attribution.undoing import undone
-from ledger.attribution.uses import may_be_used_by, more_uses, uses_of
+from ledger.attribution.undoing import maybe_undone, undone
+from ledger.attribution.uses import Use, Uses, may_be_used_by, more_uses, uses_of
 from ledger.format.kinds import ApiAction, Oversight
 
 
@@ -18,35 +21,45 @@ def approval_reused(case: Case) -> Found:
     """An approval that allows so many uses was used by more actions; the latest of them are the ones too many. So is one
     action that whoever was called carried out wholly in more tries than are left."""
     tries = _tries_done(case)
-    for approval, fact in case.oversights:
-        if fact.uses_allowed is None:
+    for approval, allowed, uses, use in _counted(case):
+        if not use.used_up():
             continue
-        uses = uses_of(case.names, approval)
-        use = uses.of(case.group)
-        number = uses.number(use) if use is not None and use.used_up() else 0
-        allows = f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}"
-        if number > fact.uses_allowed:
+        number = uses.number(use)
+        if number > allowed:
             this = f"this is use {number}{_or_later(case, approval)}"
-            yield f"{allows}, and {this}", [approval, *(each.relying[0] for each in uses.by())]
-        elif number and number - 1 + len(tries) > fact.uses_allowed:
-            yield f"{allows}, and {tries[0].service} carried this out {len(tries)} times", [approval, *tries]
+            yield f"{_allows(approval)}, and {this}", [approval, *(each.relying[0] for each in uses.by())]
+        elif number - 1 + len(tries) > allowed:
+            many = f"{tries[0].service} carried this out {len(tries)} times"
+            yield f"{_allows(approval)}, and {many}{_maybe(case, tries)}", [approval, *tries]
 
 
 def approval_spent(case: Case) -> Found:
     """An action that came to nothing relied on an approval that others had used as often as it allows."""
-    for approval, fact in case.oversights:
-        uses = uses_of(case.names, approval) if fact.uses_allowed is not None else None
-        use = uses.of(case.group) if uses is not None else None
-        if uses is None or use is None or fact.uses_allowed is None or use.used_up():
-            continue
+    for approval, allowed, uses, use in _counted(case):
         number = uses.number(use)
-        if number > fact.uses_allowed:
-            would_be = f"this would be use {number}{_or_later(case, approval)}"
+        if number > allowed and not use.used_up():
+            this = f"this would be use {number}{_or_later(case, approval)}"
             before = [each.relying[0] for each in uses.all[: uses.all.index(use)] if each.used_up()]
-            yield (
-                f"approval {fact.oversight_id} allows {_times(fact.uses_allowed)}, and {would_be}",
-                [approval, *before, use.relying[0]],
-            )
+            yield f"{_allows(approval)}, and {this}", [approval, *before, use.relying[0]]
+
+
+def _counted(case: Case) -> Iterator[tuple[Node, int, Uses, Use]]:
+    """The approvals that allow so many uses, how many, all that there were, and that of the action."""
+    for approval, fact in case.oversights:
+        if fact.uses_allowed is not None:
+            uses = uses_of(case.names, approval)
+            if (use := uses.of(case.group)) is not None:
+                yield approval, fact.uses_allowed, uses, use
+
+
+def _maybe(case: Case, tries: list[Node]) -> str:
+    return UNREAD if maybe_undone(case.names, tries) else ""
+
+
+def _allows(approval: Node) -> str:
+    fact = approval.fact
+    assert isinstance(fact, Oversight)  # noqa: S101 - by construction
+    return f"approval {fact.oversight_id} allows {_times(fact.uses_allowed or 0)}"
 
 
 def _or_later(case: Case, approval: Node) -> str:
