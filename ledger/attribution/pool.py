@@ -93,16 +93,20 @@ class Pool:
                     self._answering.setdefault(name, []).append(event_id)
                 for cited in accounts_cited(node):
                     self._citing.setdefault(cited, {})[event_id] = None
-        for answers in self._answering.values():
+        self._in_doubt = bool(self._undone)
+        for name, answers in self._answering.items():
             if len(answers) > 1:
                 answers[:] = sorted(dict.fromkeys(answers))
+                self._in_doubt |= name.startswith("idempotency:") and self._are_several(answers)
         self._reused = reused(node for nodes in self._by_id.values() for node in nodes)
-        self._in_doubt = bool(in_doubt(self._answering, (node for nodes in self._by_id.values() for node in nodes)))
         self._statements = statements_of(node for nodes in self._by_id.values() for node in nodes)
         self._next: dict[bytes, tuple[bytes, ...]] = {}
         self._closures: dict[bytes, frozenset[bytes]] = {}
         self._extents: dict[tuple[frozenset[bytes], frozenset[str]], Extent] = {}
         self._names_beside: dict[bytes, list[str]] = {}
+
+    def _are_several(self, answers: Iterable[bytes]) -> bool:
+        return len({action for each in answers for action in self._actions.get(each, ())}) > 1
 
     def whole(self) -> Subgraph:
         """All of it: what follows from events wherever they stand is found out once for every question."""

@@ -206,7 +206,7 @@ def rights_cited(node: Node) -> list[bytes]:
 
 def undone_by(node: Node) -> list[bytes]:
     """The ids of what an action states that it takes back."""
-    if node.kind != "api_action" or not node.effective:
+    if node.header.kind != "api_action" or not node.effective:
         return []
     return [cause.event_id for cause in node.header.causes if cause.relation == COMPENSATES]
 

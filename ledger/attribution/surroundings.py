@@ -45,17 +45,18 @@ def accounts_alike(ids: Collection[bytes], nodes: Iterable[Node]) -> frozenset[b
 
 def names_alike(node: Node) -> frozenset[str]:
     """What accounts of one action have in common: its id, or the names of the call."""
-    fact = node.fact if node.kind == "api_action" else None
+    fact = node.fact if node.header.kind == "api_action" else None
     return calls_named(node) | {f"action:{fact.action_id}"} if isinstance(fact, ApiAction) else _NO_NAMES
 
 
 def calls_named(node: Node) -> frozenset[str]:
     """The names of the calls that an event was part of."""
-    found = [f"correlation:{each}" for each in node.header.correlation if each.partition(":")[0] in CALLS]
+    found = [f"correlation:{each}" for each in node.header.correlation if each.startswith(_OF_CALLS)]
     return frozenset(found) if found else _NO_NAMES
 
 
 _NO_NAMES: Final[frozenset[str]] = frozenset()
+_OF_CALLS: Final = tuple(f"{each}:" for each in CALLS)
 
 
 def statements_of(nodes: Iterable[Node]) -> dict[bytes, list[str]]:
@@ -108,7 +109,7 @@ def surrounding(
             names += _cited(node, statements, named.get(node.ref) if named is not None else None)
         if header.agent_id is not None:
             names.append(f"agent:{header.agent_id}")
-        if undone_by(node):
+        if kind == "api_action" and undone_by(node):
             names += account_names(node)
         if payload is None:
             continue

@@ -34,7 +34,6 @@ from ledger.attribution.surroundings import (
     beside_cited,
     calls_named,
     in_doubt,
-    names_alike,
     names_answered,
     own_names,
     relied_on,
@@ -352,10 +351,11 @@ class Question:
         decoded = self.decoded.values()
         accounts = self._accounts_of_all(reused(decoded) | in_doubt(names, decoded))
         names |= dict.fromkeys(accounts)
+        called = any(each.startswith("correlation:") for each in accounts)
         counts = Counter(
             name
             for node in self.decoded.values()
-            if _surrounds(node, names)
+            if _surrounds(node, names, called)
             for name in (self.named.get(node.ref) or names_of(node.header, node.payload))[0]
         )
         actions = [node for node in self.decoded.values() if node.kind == "api_action" and node.effective]
@@ -459,12 +459,15 @@ def _coverage(row: Sequence[Any], findings: Iterable[str], now: int) -> ChainCov
     return ChainCoverage(service, key_id, chain_id, verified, last, silent, closed, tuple(sorted(findings)))
 
 
-def _surrounds(node: Node, names: Collection[str]) -> bool:
-    """Whether an event may answer to one of the names that surround others: see ``surrounding``."""
+def _surrounds(node: Node, names: Collection[str], called: bool) -> bool:
+    """Whether an event may answer to one of the names that surround others: see ``surrounding``. ``called``: there are some of
+    calls among them."""
+    if called and not calls_named(node).isdisjoint(names):
+        return True
     if isinstance(node.fact, ApiAction):
         many = node.fact.idempotency_key is not None or bool(node.fact.oversight_ids)
-        return many or not names_alike(node).isdisjoint(names)
-    return node.kind in _SURROUNDING or not calls_named(node).isdisjoint(names)
+        return many or f"action:{node.fact.action_id}" in names
+    return node.kind in _SURROUNDING
 
 
 _SURROUNDING: Final = frozenset(
