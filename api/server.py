@@ -95,7 +95,7 @@ def tune_collector() -> None:
     """What is loaded now is never looked at again, and the rest seldom: hardly anything of an answer is cyclic."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(500_000, 20, 20)
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
