@@ -21,45 +21,36 @@ def approval_reused(case: Case) -> Found:
     """An approval that allows so many uses was used by more actions; the latest of them are the ones too many. So is one
     action that whoever was called carried out wholly in more tries than are left."""
     tries = _tries_done(case)
-    for approval, allowed, uses, use in _counted(case):
+    for approval, fact, allowed, uses, use in _counted(case):
         if not use.used_up():
             continue
-        number = uses.number(use)
+        number, allows = uses.number(use), f"approval {fact.oversight_id} allows {_times(allowed)}"
         if number > allowed:
             this = f"this is use {number}{_or_later(case, approval)}"
-            yield f"{_allows(approval)}, and {this}", [approval, *(each.relying[0] for each in uses.by())]
+            yield f"{allows}, and {this}", [approval, *(each.relying[0] for each in uses.by())]
         elif number - 1 + len(tries) > allowed:
             many = f"{tries[0].service} carried this out {len(tries)} times"
-            yield f"{_allows(approval)}, and {many}{_maybe(case, tries)}", [approval, *tries]
+            maybe = UNREAD if maybe_undone(case.names, tries) else ""
+            yield f"{allows}, and {many}{maybe}", [approval, *tries]
 
 
 def approval_spent(case: Case) -> Found:
     """An action that came to nothing relied on an approval that others had used as often as it allows."""
-    for approval, allowed, uses, use in _counted(case):
-        number = uses.number(use)
+    for approval, fact, allowed, uses, use in _counted(case):
+        number, allows = uses.number(use), f"approval {fact.oversight_id} allows {_times(allowed)}"
         if number > allowed and not use.used_up():
             this = f"this would be use {number}{_or_later(case, approval)}"
             before = [each.relying[0] for each in uses.all[: uses.all.index(use)] if each.used_up()]
-            yield f"{_allows(approval)}, and {this}", [approval, *before, use.relying[0]]
+            yield f"{allows}, and {this}", [approval, *before, use.relying[0]]
 
 
-def _counted(case: Case) -> Iterator[tuple[Node, int, Uses, Use]]:
+def _counted(case: Case) -> Iterator[tuple[Node, Oversight, int, Uses, Use]]:
     """The approvals that allow so many uses, how many, all that there were, and that of the action."""
     for approval, fact in case.oversights:
         if fact.uses_allowed is not None:
             uses = uses_of(case.names, approval)
             if (use := uses.of(case.group)) is not None:
-                yield approval, fact.uses_allowed, uses, use
-
-
-def _maybe(case: Case, tries: list[Node]) -> str:
-    return UNREAD if maybe_undone(case.names, tries) else ""
-
-
-def _allows(approval: Node) -> str:
-    fact = approval.fact
-    assert isinstance(fact, Oversight)  # noqa: S101 - by construction
-    return f"approval {fact.oversight_id} allows {_times(fact.uses_allowed or 0)}"
+                yield approval, fact, fact.uses_allowed, uses, use
 
 
 def _or_later(case: Case, approval: Node) -> str:
