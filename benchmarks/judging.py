@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from benchmarks.generate import bundle
 from consumers.materializer import tune_collector
+from consumers.sentinel import BUSY_SECONDS
 from consumers.worker import Pace
 from ledger.schema_files import load_schemas
 from ledger.store.sentinel import PostgresSentinel
@@ -35,9 +36,12 @@ def main(url: str) -> None:
                 continue
             events += step.swept
             if not step.more:
-                if told:
+                if told and not step.busy:
                     break
-                last.wait(Pace().poll_seconds)
+                if step.busy:
+                    time.sleep(BUSY_SECONDS)
+                else:
+                    last.wait(Pace().poll_seconds)
     ended = time.monotonic()
     report = {"events": events, "seconds": ended - began, "ended": ended, "cpu": time.process_time() - cpu}
     print(json.dumps(report), flush=True)

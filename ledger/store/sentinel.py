@@ -24,11 +24,13 @@ from ledger.trust.bundle import TrustBundle
 
 
 class Step(NamedTuple):
-    """What one step did: events swept, judgements made, and whether there is more to do."""
+    """What one step did: events swept, judgements made, and whether there is more to do. ``busy``: there is nothing for this one
+    as long as another sweeps."""
 
     swept: int
     judged: int
     more: bool
+    busy: bool = False
 
 
 class PostgresSentinel:
@@ -74,7 +76,8 @@ class PostgresSentinel:
                 queued = not swept.more and not judged.taken and again(self._connection)
             finally:
                 self._patience = min(2 * self._patience, MOST_SECONDS) if bound.expired else STEP_SECONDS
-        return Step(swept.events, judged.judged, swept.more or bool(judged.taken) or queued)
+        more = swept.more or bool(judged.taken) or queued
+        return Step(swept.events, judged.judged, more, busy=swept.busy and not more)
 
     def _sweep(self, limit: int) -> Swept:
         """Sweeps, unless there is enough to judge: who sweeps far ahead has forgotten what an event said when it is judged."""

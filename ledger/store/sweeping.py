@@ -36,10 +36,11 @@ PASS: Final = 5_000
 
 
 class Swept(NamedTuple):
-    """What one sweep did: events met, and whether there is more to do. ``behind`` counts events not met yet."""
+    """What one sweep did: events met, and whether there is more to do. ``busy``: nothing was done, for another is at it."""
 
     events: int
     more: bool
+    busy: bool = False
 
 
 class NotReady(BackendError):
@@ -54,7 +55,7 @@ def sweep(connection: Connection, schemas: Schemas, bundle: TrustBundle, decoder
             "select wave, lines, schemas, contents from sentinel for update skip locked"
         ).fetchone()
         if row is None:
-            return Swept(0, more=False)
+            return Swept(0, more=False, busy=True)
         wave, lines, known, contents = row[0] + 1, row[1], row[2], row[3]
         connection.execute("update sentinel set wave = %s", [wave])
         _stand(connection, decoder, bundle, wave, lines, known)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Event, Thread
 
+import psycopg
 import pytest
 
 from consumers.health import Health
@@ -14,6 +15,7 @@ from consumers.worker import Pace
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.recorder.clock import SystemClock
 from ledger.schema_files import load_schemas
+from ledger.store.criteria import adopt, criteria_of
 from ledger.store.projection import PostgresProjection
 from ledger.store.sentinel import PostgresSentinel
 from ledger.trust.bundle import TrustBundle
@@ -36,10 +38,12 @@ def told(postgres: Databases) -> Iterator[tuple[str, TrustBundle]]:
 
 
 @contextmanager
-def working(url: str, bundle: TrustBundle, house: HouseRules = NO_RULES) -> Iterator[Health]:
+def working(
+    url: str, bundle: TrustBundle, house: HouseRules = NO_RULES, poll_seconds: float = 0.05
+) -> Iterator[Health]:
     stop = Event()
     with closing(PostgresSentinel(url, load_schemas(), LEDGER, lambda: bundle, house)) as opened:
-        sentinel = Sentinel(opened, SystemClock(), pace=Pace(poll_seconds=0.05, retry_seconds=0.05))
+        sentinel = Sentinel(opened, SystemClock(), pace=Pace(poll_seconds=poll_seconds, retry_seconds=0.05))
         thread = Thread(target=sentinel.run, args=(stop,))
         thread.start()
         try:
@@ -71,6 +75,18 @@ def test_its_metrics_say_what_was_judged_that_nothing_waits_and_what_is_open(tol
             ((critical,),) = connection.execute(open_)
         assert value("answerable_contradictions_open", {"severity": "critical"}) == critical > 0
         assert value("answerable_contradictions_open", {"severity": "low"}) is not None
+
+
+def test_while_another_sweeps_it_soon_looks_again_and_takes_its_part(told: tuple[str, TrustBundle]) -> None:
+    url, bundle = told
+    with psycopg.connect(url) as other, connected(url) as connection:
+        adopt(connection, criteria_of(NO_RULES), first=True)  # as the other one has
+        other.execute("select from sentinel for update")
+        with working(url, bundle, poll_seconds=60.0) as health:
+            until(lambda: health.snapshot.state == "running")
+            assert connection.execute("select count(*) from judgements").fetchone() == (0,)
+            other.rollback()
+            until(lambda: connection.execute("select count(*) from judgements").fetchone() != (0,))
 
 
 def test_while_another_with_other_house_rules_judges_it_waits_and_says_so_in_state_and_detail(

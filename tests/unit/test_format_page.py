@@ -139,6 +139,7 @@ NO_WAIT = {
         "SLOW_SECONDS",
         "LONG_SECONDS",
         "COUNT_SECONDS",
+        "BUSY_SECONDS",
         "OVERDUE_SECONDS",
         "PARTITION_SECONDS",
     ),
