@@ -1,5 +1,5 @@
-"""How fast one sentinel sweeps and judges, how far it is behind a materializer at full speed, and how long coverage over a
-million judgements takes."""
+"""How fast one sentinel and two together sweep and judge, how far one is behind a materializer at full speed, and how long
+coverage over a million judgements takes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from benchmarks.generate import TENANT, Generator
 from benchmarks.materialize import materialize
 from benchmarks.services import Services, fill
 from ledger.store.coverage import coverage
+from ledger.store.sentinel import behind
 
 SWEPT = 10_000
 """Events of a run."""
+TOGETHER = 2
+"""Sentinels that share ``4 * SWEPT`` events: enough for several sweeps."""
 _COPY = """
 insert into judgements
 select gen_random_uuid(), j.tenant, j.kind, j.service, j.agent, j.system, j.resource, j.occurred_at + n, j.class, j.reason,
@@ -30,11 +33,13 @@ select gen_random_uuid(), j.tenant, j.kind, j.service, j.agent, j.system, j.reso
 def measure(services: Services) -> None:
     rates: list[float] = []
     cpu: list[float] = []
-    behind: list[float] = []
+    together: list[float] = []
+    together_cpu: list[float] = []
+    late: list[float] = []
     covered: list[float] = []
     for run in range(RUNS):
         url, _, later = _beside(services)
-        behind.append(later)
+        late.append(later)
         services.drop(url)
         url, work = _after(services)
         rates.append(work.events / work.seconds)
@@ -42,9 +47,15 @@ def measure(services: Services) -> None:
         if run == 0:
             covered = _coverage(url)
         services.drop(url)
+        works, seconds = _together(services)
+        swept = sum(work.events for work in works)
+        together.append(swept / seconds)
+        together_cpu.append(sum(work.cpu for work in works) / swept * 1e6)
     figure("sentinel", rates, "events/s", 0)
     figure("sentinel_cpu", cpu, "us/event")
-    figure(f"sentinel_behind_{SWEPT}", behind, "s", 2)
+    figure(f"sentinels_{TOGETHER}", together, "events/s", 0)
+    figure(f"sentinels_{TOGETHER}_cpu", together_cpu, "us/event")
+    figure(f"sentinel_behind_{SWEPT}", late, "s", 2)
     figure(f"coverage_{EVENTS}", covered, "ms")
 
 
@@ -93,6 +104,24 @@ def _after(services: Services) -> tuple[str, Work]:
         fill(log, Generator().batches(SWEPT))
         materialize(services, log, prefix, url)
     return url, Sentinel(url).finish()
+
+
+def _together(services: Services) -> tuple[list[Work], float]:
+    """Several over a store that is filled; the seconds until nothing was left."""
+    log, prefix = services.log()
+    url = services.database()
+    with closing(log):
+        fill(log, Generator().batches(4 * SWEPT))
+        materialize(services, log, prefix, url)
+    sentinels = [Sentinel(url) for _ in range(TOGETHER)]
+    began = time.monotonic()
+    with psycopg.connect(url, autocommit=True) as connection:
+        while (left := behind(connection)).unswept or left.stale:
+            time.sleep(0.2)
+    seconds = time.monotonic() - began
+    works = [sentinel.finish() for sentinel in sentinels]
+    services.drop(url)
+    return works, seconds
 
 
 def _coverage(url: str) -> list[float]:

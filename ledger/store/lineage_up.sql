@@ -4,6 +4,8 @@
 -- Of what answers to a name the nearest in time come, on both sides, and one more than are looked at: then it is known that
 -- there were more.
 -- Parameters stand in sub-selects, so that a plan for any values costs what one for these values does, and is kept.
+-- OFFSET 0 has each event looked up by its id: a store that is filled for the first time has no statistics yet, and the planner
+-- read all events in every round to join them.
 -- The inner LIMIT bounds nothing that the outer one does not: without it the planner expects ten times as much, and makes room
 -- for a hundred thousand ids before it looks at the first. That was half of what a question cost it.
 with recursive walk (id) as (
@@ -16,6 +18,7 @@ with recursive walk (id) as (
                  from events e
                 where e.event_id = walk.id and e.effective
                   and e.tenant = (select id from names where name = %(tenant)s) /*visible*/
+               offset 0
            ) e on true
      cross join lateral (
                select unnest(e.causes) as id

@@ -101,7 +101,11 @@ def _of_keys(connection: Connection, decoder: Decoder, wave: int, keys: Collecti
 
 def _stale(found: str) -> str:
     """A statement that queues what ``found``, a table of that name, holds, but for what stands under a seal that is not swept
-    yet: that comes by itself, and whoever is behind would judge it twice."""
+    yet: that comes by itself, and whoever is behind would judge it twice.
+
+    Look-ups by key, one after the other: OFFSET 0 keeps the planner, which cannot know how many are found, from reading whole
+    tables to join them.
+    """
     return found + _STALE
 
 
@@ -113,7 +117,7 @@ select distinct on (f.event_id, f.tenant) f.event_id, f.tenant, %(wave)s, false,
              join positions p on p.topic = '{EVENTS}' and p.partition = s.partition and s.log_offset < p.next_offset
              left join sentinel_positions m
                on m.partition = p.partition and m.identity = p.identity and m.next_offset <= p.next_offset
-            where s.id = f.seal and s.log_offset >= coalesce(m.next_offset, 0))
+            where s.id = f.seal and s.log_offset >= coalesce(m.next_offset, 0) offset 0)
  order by f.event_id, f.tenant, f.since
 on conflict (event_id, tenant) do update
    set wave = excluded.wave, passed = false, since = least(s.since, excluded.since) where s.wave < excluded.wave"""  # noqa: S608 (constants only)
@@ -331,7 +335,8 @@ on conflict (event_id, tenant) do update
 _OF_AGENTS: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
-      from events e join names a on a.id = e.agent where a.name = any(%(names)s)
+      from names a cross join lateral (select event_id, tenant, seal from events where agent = a.id offset 0) e
+     where a.name = any(%(names)s)
 )""")
 _KNOWN_AS: Final = f"""
 select n.name, c.digest from contents c join names n on n.id = c.tenant
@@ -340,8 +345,8 @@ _OF_APPROVERS: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
       from joins j
-      join events e on e.event_id = j.event_id and e.kind = (select id from names where name = 'oversight')
-     where j.key = any(%(keys)s::bigint[])
+     cross join lateral (select event_id, tenant, seal, kind from events where event_id = j.event_id offset 0) e
+     where j.key = any(%(keys)s::bigint[]) and e.kind = (select id from names where name = 'oversight')
 )""")
 """What somebody approved who is registered as an agent now."""
 _OF_RUNS: Final = _stale("""
@@ -361,7 +366,8 @@ with found as (
 _NAMING: Final = _stale("""
 with found as (
     select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
-      from joins j join events e on e.event_id = j.event_id where j.key = any(%(keys)s::bigint[])
+      from joins j cross join lateral (select event_id, tenant, seal from events where event_id = j.event_id offset 0) e
+     where j.key = any(%(keys)s::bigint[])
 )""")
 _BELOW: Final = _stale("""
 with changed as (
@@ -369,12 +375,16 @@ with changed as (
 ), known as (
     select id from unnest(%(ids)s::uuid[]) i (id)
 ), reached as (
-    select l.event_id, k.since from changed k join sentinel_looks l on l.key = k.key
+    select l.event_id, k.since
+      from changed k cross join lateral (select event_id from sentinel_looks where key = k.key offset 0) l
     union all
-    select c.effect, %(since)s::bigint from known i join causes c on c.cause = i.id
+    select c.effect, %(since)s::bigint
+      from known i cross join lateral (select effect from causes where cause = i.id offset 0) c
+), others as (
+    select event_id, min(since) as since from reached where event_id not in (select id from known) group by event_id
 ), found as (
-    select r.event_id, e.tenant, e.seal, r.since from reached r join events e on e.event_id = r.event_id
-     where not exists (select from known i where i.id = r.event_id)
+    select o.event_id, e.tenant, e.seal, o.since
+      from others o cross join lateral (select tenant, seal from events where event_id = o.event_id offset 0) e
 )""")
 _PASSING: Final = """
 with taken as (
@@ -386,7 +396,9 @@ returning s.event_id, s.tenant, s.wave, s.since"""
 _FOUND: Final = """
 select e.event_id, e.tenant, t.name, e.header, e.payload
   from unnest(%(ids)s::uuid[], %(tenants)s::int[]) w (event_id, tenant)
-  join events e on e.event_id = w.event_id and e.tenant = w.tenant join names t on t.id = e.tenant"""
+ cross join lateral (
+           select event_id, tenant, header, payload from events where event_id = w.event_id and tenant = w.tenant offset 0) e
+  join names t on t.id = e.tenant"""
 
 
 def _pass_on(connection: Connection, decoder: Decoder) -> bool:
