@@ -12,11 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from ledger.attribution.alignment import STEPS, Pair, Step, align, steps_of
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.links import SAME
 from ledger.attribution.path import summary
 from ledger.attribution.subgraph import KnownPerson, Node
 from ledger.format import ids
-from ledger.format.event import AUTHORIZED_BY
+from ledger.format.event import AUTHORIZED_BY, SAME
 from ledger.format.kinds import PolicyDecision
 
 Value = Any

@@ -7,26 +7,11 @@ from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Link, Trigger
 from ledger.attribution.grades import are_independent, grade_of_cause
-from ledger.attribution.joins import STARTS, token_names
+from ledger.attribution.meaning import CIRCUMSTANCE, OF_ACTIONS, STATED, namespace_of, relation_of, traces_of
+from ledger.attribution.one_action import NO_RUNS, by_action, of_one_action, runs_apart
 from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
 from ledger.attribution.uniting import Sets, unite, united
-from ledger.format.event import (
-    AUTHORIZED_BY,
-    COMPLETES,
-    CONTINUES,
-    INFORMED_BY,
-    RELATIONS,
-    RESULT_OF,
-    RETRIES,
-    SAME_ACTION,
-    SCHEDULED_BY,
-    STARTED_BY,
-    TO_TRIGGERS,
-    Cause,
-)
-
-SAME: Final = frozenset({SAME_ACTION, COMPLETES})
-"""Relations between accounts of one thing: crossing them is no step towards the trigger."""
+from ledger.format.event import INFORMED_BY, RELATIONS, SAME, TO_TRIGGERS, Cause
 
 
 class Edge(NamedTuple):
@@ -183,8 +168,8 @@ class Links:
             fitting: dict[str, list[Node]] = {}
             near = self.index.near(name, node)
             runs = runs_apart(near) if namespace == "action" else NO_RUNS
-            for target in _of_one_action(node, near, runs) if runs else near:
-                relation = _relation(node, target, namespace, name) if target.ref != node.ref else None
+            for target in of_one_action(node, near, runs) if runs else near:
+                relation = relation_of(node, target, namespace, name) if target.ref != node.ref else None
                 if relation is None:
                     continue
                 if relation in fitting:
@@ -193,7 +178,7 @@ class Links:
                     fitting[relation] = [target]
             for relation, targets in fitting.items():
                 leads = relation in TO_TRIGGERS
-                fitted = self._fitted(node, targets) if namespace in _OF_ACTIONS and len(targets) > 1 else {}
+                fitted = self._fitted(node, targets) if namespace in OF_ACTIONS and len(targets) > 1 else {}
                 for target in targets:
                     ref = target.ref
                     if (ref, leads) not in stated and ref not in edges:
@@ -249,25 +234,6 @@ class Links:
             edges[:] = [edge._replace(grade="corroborated") if id(edge) in raised else edge for edge in edges]
 
 
-CALLS: Final = frozenset({"tool_call", "request"})
-"""Correlations that make accounts those of one action, where no third action bears them."""
-_OF_ACTIONS: Final = CALLS | {"action"}
-"""Namespaces of joins in which all accounts of one action are one candidate."""
-STATED: Final = frozenset({"token", "token_digest", "decision", "oversight", "grant", "trigger"})
-"""Namespaces of joins on an id that the event itself states as what it relied on; the others are circumstance."""
-_TOKENS: Final = frozenset({"token", "token_digest"})
-CIRCUMSTANCE: Final = frozenset({"run_start", "trace_start"})
-"""Namespaces of joins on what began the run or trace that an event was in: they count only where nothing else leads on."""
-_EARLIER: Final = CIRCUMSTANCE | {"memory", "bound", "trigger"}
-"""Namespaces in which only an earlier event is a candidate."""
-_AUTHORITY: Final = {
-    "decision": "policy_decision",
-    "oversight": "oversight",
-    "bound": "oversight",
-    "grant": "grant",
-}
-
-
 WITHOUT_EFFECT: Final = frozenset({"row_changed", "unauthorized_kind", "untrusted_key"})
 """Why an event that is there counts for nothing."""
 
@@ -280,145 +246,11 @@ def without_effect(nodes: Iterable[Node]) -> str:
     return "unauthorized_kind" if "unauthorized_kind" in findings else "untrusted_key"
 
 
-def namespace_of(name: str) -> str:
-    """``token`` of ``token:…``, ``span`` of ``correlation:span:…``."""
-    head, _, rest = name.partition(":")
-    return rest.partition(":")[0] if head == "correlation" else head
-
-
 def _joined(node: Node, target: Node, relation: str, namespace: str, candidates: int) -> Edge:
     """What the event itself states, without a digest, is asserted: its own action, and its parent in a trace of that name."""
     own_word = relation in SAME and namespace == "action" and node.author == target.author
-    parent = namespace == "span" and candidates == 1 and bool(_traces(node) & _traces(target))
+    parent = namespace == "span" and candidates == 1 and bool(traces_of(node) & traces_of(target))
     return Edge(node, target, relation, "asserted" if own_word or parent else "inferred", namespace, candidates)
-
-
-def _relation(node: Node, target: Node, namespace: str, name: str) -> str | None:
-    """What following ``name`` from ``node`` to ``target`` means; None where it means nothing."""
-    if namespace in _EARLIER and target.at > node.at:
-        return None
-    if namespace in _TOKENS:
-        if target.kind != "token_issuance" or node.kind == "token_revocation":
-            return None
-        own = node.kind == "token_issuance" and node.payload and name in token_names(node.payload["token"])
-        return SAME_ACTION if own else AUTHORIZED_BY
-    if namespace in _AUTHORITY:
-        return AUTHORIZED_BY if target.kind == _AUTHORITY[namespace] else None
-    if namespace in ("run_start", "trace_start"):
-        return STARTED_BY if _begins(target) else None
-    if namespace == "trigger":
-        return SCHEDULED_BY if target.kind == "trigger_registration" else None
-    if namespace == "memory":
-        return INFORMED_BY
-    if namespace in ("task", "span"):
-        return CONTINUES if _one_trace(node, target) else None
-    return _of_action(node, target, namespace)
-
-
-def _of_action(node: Node, target: Node, namespace: str) -> str | None:
-    """Joins by action, tool call and request."""
-    if target.kind == "api_action":
-        if node.kind == "api_action":
-            return SAME_ACTION
-        return RESULT_OF if node.kind == "observation" else None
-    if namespace == "tool_call":
-        return CONTINUES if target.kind == "reasoning_step" else None
-    if node.kind == "api_action" and target.kind in ("policy_decision", "oversight", "token_issuance"):
-        return AUTHORIZED_BY
-    return None
-
-
-def _begins(target: Node) -> bool:
-    if target.kind not in STARTS:
-        return False
-    payload = target.payload
-    if target.kind == "execution_control":
-        return payload is not None and payload["action"] == "start" and _tells_more(target)
-    return not (target.kind == "handoff" and payload is not None and payload["direction"] == "sent")
-
-
-def _tells_more(start: Node) -> bool:
-    """Whether the start of a run names a person, or leads on to what it comes from: else it is no candidate."""
-    header = start.header
-    named = start.payload is not None and start.payload["by"] is not None
-    causes = any(cause.relation in TO_TRIGGERS for cause in header.causes)
-    return named or causes or any(each.startswith("parent_span:") for each in header.correlation)
-
-
-def _one_trace(node: Node, target: Node) -> bool:
-    """A span id is unique within its trace only."""
-    one, other = _traces(node), _traces(target)
-    return not one or not other or bool(one & other)
-
-
-def _traces(node: Node) -> set[str]:
-    return {each for each in node.header.correlation if each.startswith("trace:")}
-
-
-NO_RUNS: Final[frozenset[bytes]] = frozenset()
-
-
-def runs_apart(nodes: Sequence[Node]) -> frozenset[bytes]:
-    """The runs whose callers used one action id for actions of their own; none where they are not shown to have.
-
-    Shown by two runs that both tell the same phase of the same try, and of which none cites the other's: an id that is counted
-    in each process, or left from an example, is soon met again.
-    """
-    calls = [(node, run) for node in nodes if (run := _calls_in(node)) is not None]
-    runs = frozenset(run for _, run in calls)
-    if len(runs) < 2:
-        return NO_RUNS
-    told = {(run, node.payload["phase"], node.payload["attempt"]) for node, run in calls if node.payload is not None}
-    ids = {node.event_id: run for node, run in calls}
-    cited = any(
-        ids.get(cause.event_id, run) != run and cause.relation in _ONE_ACTION
-        for node, run in calls
-        for cause in node.header.causes
-    )
-    return runs if len({each[1:] for each in told}) < len(told) and not cited else NO_RUNS
-
-
-def by_action(accounts: Iterable[Node]) -> list[list[Node]]:
-    """Accounts, those together that tell of one action: by its id and, where callers in several runs used it for actions of their
-    own, by run."""
-    of_id: dict[object, list[Node]] = {}
-    for node in accounts:
-        of_id.setdefault(node.payload["action_id"] if node.payload is not None else node.ref, []).append(node)
-    found: dict[tuple[object, bytes | None], list[Node]] = {}
-    for action, alike in of_id.items():
-        runs = runs_apart(alike)
-        for node in alike:
-            run = node.header.execution_id
-            found.setdefault((action, run if run in runs else None), []).append(node)
-    return list(found.values())
-
-
-_ONE_ACTION: Final = SAME | {RETRIES}
-
-
-def _calls_in(node: Node) -> bytes | None:
-    """The run in which whoever called tells of an action."""
-    called = node.kind == "api_action" and node.payload is not None and node.payload["observer"] == "agent"
-    return node.header.execution_id if called else None
-
-
-def _of_one_action(node: Node, near: Sequence[Node], runs: frozenset[bytes]) -> list[Node]:
-    """What bears an action's id and may be of the action that an event tells of, where callers in ``runs`` used it for several.
-
-    What stands in one of the runs is of that one's. An account that says which one it is of is; another may be any caller's, and
-    no caller is taken for one whose account it is. What policies and people said of the id is told of each.
-    """
-    own = node.header.execution_id
-    said = [
-        each
-        for each in near
-        if each.kind != "api_action" and (own not in runs or each.header.execution_id not in runs - {own})
-    ]
-    if own in runs:
-        return [*said, *(each for each in near if each.kind == "api_action" and each.header.execution_id == own)]
-    if any(cause.relation in SAME for cause in node.header.causes):
-        return said
-    return [*said, *(each for each in near if each.kind == "api_action" and each.header.execution_id in runs)]
 
 
 def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
@@ -440,18 +272,4 @@ def _groups(edges: Iterable[Edge]) -> dict[Ref, list[Node]]:
     return groups
 
 
-__all__ = [
-    "CALLS",
-    "CIRCUMSTANCE",
-    "SAME",
-    "STATED",
-    "TO_TRIGGERS",
-    "WITHOUT_EFFECT",
-    "Edge",
-    "Links",
-    "Missing",
-    "Right",
-    "by_action",
-    "namespace_of",
-    "without_effect",
-]
+__all__ = ["WITHOUT_EFFECT", "Edge", "Links", "Missing", "Right", "without_effect"]

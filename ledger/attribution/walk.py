@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade
 from ledger.attribution.grades import RANK, grade_of_claim, grade_of_claims, weakest
-from ledger.attribution.links import CIRCUMSTANCE, SAME, TO_TRIGGERS, Edge, Links
+from ledger.attribution.links import Edge, Links
+from ledger.attribution.meaning import CIRCUMSTANCE
 from ledger.attribution.subgraph import Node, Ref
-from ledger.format.event import INFORMED_BY, RELATIONS
+from ledger.format.event import INFORMED_BY, RELATIONS, SAME, TO_TRIGGERS
 
 
 class Found(NamedTuple):

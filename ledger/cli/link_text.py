@@ -8,9 +8,8 @@ from typing import Final
 from rich.text import Text
 
 from ledger.attribution.answer import Link
-from ledger.attribution.links import SAME
 from ledger.cli.output import clean
-from ledger.format.event import SAME_ACTION
+from ledger.format.event import SAME, SAME_ACTION
 from ledger.format.ids import text as id_text
 
 _STYLES: Final = {"corroborated": "bold green", "sealed": "green", "asserted": "yellow", "inferred": "magenta"}

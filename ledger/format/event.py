@@ -25,6 +25,8 @@ SAME_ACTION: Final = "same_action"
 
 TO_TRIGGERS: Final = frozenset({STARTED_BY, STEERED_BY, SCHEDULED_BY, CONTINUES})
 """Relations that lead to triggers."""
+SAME: Final = frozenset({SAME_ACTION, COMPLETES})
+"""Relations between accounts of one thing: crossing them is no step towards the trigger."""
 RELATIONS: Final = TO_TRIGGERS | {
     AUTHORIZED_BY,
     INFORMED_BY,

@@ -14,12 +14,11 @@ import psycopg
 
 from ledger.attribution.joins import JOINED, idempotency_name, key_of, names_of, statement_names
 from ledger.attribution.judgement import KINDS
-from ledger.attribution.links import SAME
 from ledger.attribution.naming import keys_of_agent
 from ledger.errors import BackendError, VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
 from ledger.format.content import PRINCIPAL
-from ledger.format.event import AUTHORIZED_BY, COMPENSATES, EventHeader
+from ledger.format.event import AUTHORIZED_BY, COMPENSATES, SAME, EventHeader
 from ledger.ports import CONTENTS, EVENTS
 from ledger.store.arrays import of_plain
 from ledger.store.connect import unflushed

@@ -12,11 +12,10 @@ from ledger.attribution.contradictions import RULES, Rule, asked
 from ledger.attribution.explain import judge
 from ledger.attribution.house import NO_RULES, HouseRules
 from ledger.attribution.judgement import KINDS, Bench
-from ledger.attribution.links import SAME
 from ledger.attribution.pool import Overfull, Pool
 from ledger.attribution.rules.case import Case
 from ledger.attribution.subgraph import KnownPerson, Node
-from ledger.format.event import Cause
+from ledger.format.event import SAME, Cause
 from tests.attribution.scenario import SECOND, Story, read_scenario, scenario_files, story_files
 
 STORIES = [read_scenario(path.read_text()) for path in (*scenario_files(), *story_files())]

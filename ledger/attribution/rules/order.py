@@ -6,11 +6,11 @@ from typing import Final
 from uuid import UUID
 
 from ledger.attribution.json_form import rfc3339
-from ledger.attribution.links import SAME, Edge
+from ledger.attribution.links import Edge
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended
 from ledger.attribution.rules.things import answering
 from ledger.attribution.subgraph import Index, Node
-from ledger.format.event import CONTINUES, SCHEDULED_BY, STARTED_BY
+from ledger.format.event import CONTINUES, SAME, SCHEDULED_BY, STARTED_BY
 from ledger.format.kinds import ApiAction, ExecutionControl, Oversight, Prompt
 
 _BEGINS: Final = frozenset({STARTED_BY, SCHEDULED_BY, CONTINUES})

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.joins import statement_names, token_names
-from ledger.attribution.links import SAME
 from ledger.attribution.subgraph import Index, Node
 from ledger.attribution.uniting import Sets, unite, united
-from ledger.format.event import AUTHORIZED_BY, RESULT_OF, Cause
+from ledger.format.event import AUTHORIZED_BY, RESULT_OF, SAME, Cause
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance
 
 _NAMED: Final = ("tool_call:", "request:")
