@@ -8,8 +8,9 @@ from typing import Literal
 from ledger.attribution.answer import Answer
 from ledger.attribution.explain import explain
 from ledger.attribution.house import NO_RULES, HouseRules
+from ledger.attribution.index import Index
 from ledger.attribution.links import Links
-from ledger.attribution.subgraph import DEFAULT_LIMITS, Index, Limits, Subgraph
+from ledger.attribution.subgraph import DEFAULT_LIMITS, Limits, Subgraph
 from ledger.attribution.walk import comes_from
 from ledger.ports import Lineage
 

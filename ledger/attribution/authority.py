@@ -8,9 +8,10 @@ from typing import Final
 
 from ledger.attribution.answer import Actor, Authority, Grade, Party
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Edge, Links
-from ledger.attribution.subgraph import Index, KnownPerson, Node, Ref
+from ledger.attribution.subgraph import KnownPerson, Node, Ref
 from ledger.attribution.withdrawal import token_revoked
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import (

@@ -20,13 +20,14 @@ from ledger.attribution.answer import (
 from ledger.attribution.authority import authorizing, read_actors, read_authority
 from ledger.attribution.contradictions import Case, contradictions
 from ledger.attribution.house import NO_RULES, HouseRules
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links, Right, without_effect
 from ledger.attribution.observed import read_accounts, read_outcome, seen
 from ledger.attribution.path import read_influences, read_owners, read_path
 from ledger.attribution.said import read_approvals, read_decisions
 from ledger.attribution.sentence import first_line
-from ledger.attribution.subgraph import Index, Node, Subgraph
+from ledger.attribution.subgraph import Node, Subgraph
 from ledger.attribution.triggers import beginnings, direct_trigger, read_triggers, sender_by_token
 from ledger.attribution.uses import more_uses, taken_by_others
 from ledger.attribution.walk import Walk, cycles, find_triggers

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ledger.attribution.index import Index
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import WITHOUT_EFFECT, Links
 from ledger.attribution.path import summary
-from ledger.attribution.subgraph import Index, Node, Subgraph
+from ledger.attribution.subgraph import Node, Subgraph
 from ledger.attribution.walk import is_idle, led_on
 from ledger.format import ids
 

@@ -14,12 +14,13 @@ from ledger.attribution.contradictions import Rule, asked, contradictions
 from ledger.attribution.explain import Verdict, case_of, class_of, judge
 from ledger.attribution.grades import weakest
 from ledger.attribution.house import NO_RULES, HouseRules
+from ledger.attribution.index import Index
 from ledger.attribution.links import Links
 from ledger.attribution.path import read_owners
 from ledger.attribution.pool import Extent, Pool
 from ledger.attribution.rules.case import Case
 from ledger.attribution.rules.clashes import clashes_of
-from ledger.attribution.subgraph import Index, Node, Subgraph
+from ledger.attribution.subgraph import Node, Subgraph
 from ledger.attribution.triggers import beginnings
 from ledger.format.kinds import ApiAction
 

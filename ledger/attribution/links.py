@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade, Link, Trigger
 from ledger.attribution.grades import are_independent, grade_of_cause
+from ledger.attribution.index import Index
 from ledger.attribution.meaning import CIRCUMSTANCE, OF_ACTIONS, STATED, namespace_of, relation_of, traces_of
 from ledger.attribution.one_action import NO_RUNS, by_action, of_one_action, runs_apart
-from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
+from ledger.attribution.subgraph import Node, Ref, Subgraph
 from ledger.attribution.uniting import Sets, unite, united
 from ledger.format.event import INFORMED_BY, RELATIONS, SAME, TO_TRIGGERS, Cause
 

@@ -8,7 +8,8 @@ from typing import Final
 from ledger.attribution.answer import Account, Compared, Grade, Seen
 from ledger.attribution.authority import party
 from ledger.attribution.grades import grade_of_claims
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.index import Index
+from ledger.attribution.subgraph import Node, Ref
 from ledger.format.kinds import ApiAction
 
 

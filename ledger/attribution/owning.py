@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from ledger.attribution.answer import Party
 from ledger.attribution.authority import party
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.index import Index
+from ledger.attribution.subgraph import Node
 from ledger.format.kinds import AgentRegistration
 
 Registered = tuple[Node, AgentRegistration]

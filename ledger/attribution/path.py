@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 from ledger.attribution.answer import Actor, Influence, Owner, PathStep, Trigger
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.grades import grade_of_claim, weakest
+from ledger.attribution.index import Index
 from ledger.attribution.links import Links
 from ledger.attribution.owning import last_words, owning, since
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.walk import Walk, is_idle
 from ledger.format.event import INFORMED_BY, RESULT_OF, STEERED_BY
 from ledger.format.kinds import (

@@ -10,12 +10,12 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from ledger.attribution.index import Named
 from ledger.attribution.joins import names_of
 from ledger.attribution.subgraph import (
     DEFAULT_LIMITS,
     KnownPerson,
     Limits,
-    Named,
     Node,
     Ref,
     Subgraph,

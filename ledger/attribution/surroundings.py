@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+from ledger.attribution.index import Named
 from ledger.attribution.joins import idempotency_name, names_of, statement_names
 from ledger.attribution.meaning import CALLS
 from ledger.attribution.naming import agents_named
-from ledger.attribution.subgraph import KnownPerson, Named, Node, Ref, rights_cited, undone_by
+from ledger.attribution.subgraph import KnownPerson, Node, Ref, rights_cited, undone_by
 from ledger.format.event import AUTHORIZED_BY, SAME
 from ledger.format.kinds import ApiAction, Oversight
 

@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from ledger.attribution.answer import Grade
 from ledger.attribution.grades import RANK
+from ledger.attribution.index import Index
 from ledger.attribution.links import Edge, Links
-from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
+from ledger.attribution.subgraph import Node, Ref, Subgraph
 from ledger.format.event import SAME
 
 _SUREST_FIRST: Final[Sequence[Grade]] = sorted(RANK, key=RANK.__getitem__, reverse=True)

@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 from ledger.attribution.answer import Grade, Party, Trigger
 from ledger.attribution.authority import authenticated, knows, party
 from ledger.attribution.grades import grade_of_claim, weakest
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.attribution.walk import Found, Walk
 from ledger.format.event import AUTHORIZED_BY, SCHEDULED_BY, STEERED_BY
 from ledger.format.kinds import (

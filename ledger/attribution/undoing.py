@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from ledger.attribution.subgraph import Index, Node, Ref, undone_by
+from ledger.attribution.index import Index
+from ledger.attribution.subgraph import Node, Ref, undone_by
 from ledger.attribution.uses import CALLED, Actions
 from ledger.format.event import COMPENSATES
 from ledger.format.kinds import ApiAction

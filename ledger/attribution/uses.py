@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ledger.attribution.answer import MoreUses
+from ledger.attribution.index import Index
 from ledger.attribution.meaning import CALLS, namespace_of
 from ledger.attribution.one_action import by_action, runs_apart
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.surroundings import relied_on
 from ledger.attribution.uniting import Sets, unite
 from ledger.format.event import SAME

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from math import inf
 from typing import Final, NamedTuple
 
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names, wide_names
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Grant, TokenIssuance, TokenRevocation
 
 EXCHANGES: Final = 16

@@ -9,9 +9,10 @@ from rich.text import Text
 
 from ledger.attribution.answer import Link
 from ledger.attribution.graph import in_order
+from ledger.attribution.index import Index
 from ledger.attribution.links import Links, Missing
 from ledger.attribution.path import summary
-from ledger.attribution.subgraph import Index, KnownPerson, Node, Subgraph
+from ledger.attribution.subgraph import KnownPerson, Node, Subgraph
 from ledger.attribution.walk import is_idle, led_on
 from ledger.cli.link_text import link_line, without_echoes
 from ledger.cli.output import clean, show_time

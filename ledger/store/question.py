@@ -12,18 +12,9 @@ from typing import Any, Final
 
 import psycopg
 
+from ledger.attribution.index import Named
 from ledger.attribution.joins import key_of, names_of
-from ledger.attribution.subgraph import (
-    ChainCoverage,
-    KnownPerson,
-    Limits,
-    Named,
-    Node,
-    Ref,
-    Refusal,
-    Subgraph,
-    undone_by,
-)
+from ledger.attribution.subgraph import ChainCoverage, KnownPerson, Limits, Node, Ref, Refusal, Subgraph, undone_by
 from ledger.attribution.surroundings import (
     ACCOUNTS,
     RELIED,

@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from ledger.attribution.index import Index
 from ledger.attribution.joins import key_of
 from ledger.attribution.rules.case import SKEW
-from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
+from ledger.attribution.subgraph import Node, Ref, Subgraph
 from ledger.attribution.tokens.above import all_names, sources_of, statements_of
 from ledger.attribution.tokens.ends import ends_of, first_revocation, wide_of
 from ledger.attribution.tokens.lineage import judge_lineage

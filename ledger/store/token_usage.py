@@ -8,8 +8,9 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.attribution.index import Index
 from ledger.attribution.joins import key_of, names_of, wide_names
-from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
+from ledger.attribution.subgraph import Node, Ref, Subgraph
 from ledger.attribution.tokens.above import names_of_token
 from ledger.attribution.tokens.usage import By, TokenUsage, UsesOf, judge_usage, token_named
 from ledger.attribution.withdrawal import EXCHANGES

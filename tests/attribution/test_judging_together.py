@@ -10,11 +10,12 @@ import pytest
 from ledger.attribution.answer import Contradiction
 from ledger.attribution.contradictions import RULES, asked, contradictions
 from ledger.attribution.explain import judge
+from ledger.attribution.index import Index
 from ledger.attribution.judgement import KINDS, Bench
 from ledger.attribution.links import Links
 from ledger.attribution.pool import Overfull, Pool
 from ledger.attribution.rules.case import Case
-from ledger.attribution.subgraph import DEFAULT_LIMITS, Index, KnownPerson, Limits, Node
+from ledger.attribution.subgraph import DEFAULT_LIMITS, KnownPerson, Limits, Node
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 
 STORIES = [read_scenario(path.read_text()) for path in (*scenario_files(), *story_files())]

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from ledger.attribution.answer import Party
 from ledger.attribution.authority import party
+from ledger.attribution.index import Index
 from ledger.attribution.inventory.agent import Change
 from ledger.attribution.owning import since
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.format.kinds import AgentRegistration, Configuration
 
 HISTORY: Final = 100

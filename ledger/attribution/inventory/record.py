@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from ledger.attribution.authority import party
+from ledger.attribution.index import Index
 from ledger.attribution.inventory.agent import Agent
 from ledger.attribution.inventory.history import HISTORY, history, said_by
 from ledger.attribution.inventory.naming import Sighted, credentials_of, named_by
@@ -18,7 +19,7 @@ from ledger.attribution.inventory.remarks import (
     unregistered,
 )
 from ledger.attribution.owning import last_words, owning, since
-from ledger.attribution.subgraph import Index, KnownPerson, Node, Subgraph
+from ledger.attribution.subgraph import KnownPerson, Node, Subgraph
 from ledger.format.kinds import AgentRegistration, Configuration
 
 V = TypeVar("V")

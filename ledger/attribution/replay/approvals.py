@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ledger.attribution.authority import party
+from ledger.attribution.index import Index
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import Links
 from ledger.attribution.replay.values import ApprovalState, Change, Place, place_of
 from ledger.attribution.rules.case import APPROVES
 from ledger.attribution.rules.policies import DEMANDS_APPROVAL
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.uses import Use, Uses, uses_of
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
 

@@ -10,13 +10,14 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from ledger.attribution.index import Index
 from ledger.attribution.links import Links
 from ledger.attribution.replay.approvals import Asked, Said, approvals_of
 from ledger.attribution.replay.around import crossings_of, taint_happenings, taint_of
 from ledger.attribution.replay.silences import at_the_end, gap, missing_of
 from ledger.attribution.replay.tokens import HeldToken, held_tokens
 from ledger.attribution.replay.values import MOST, Change, Place, Promise, Replay, Silence, State, Step, Taint, place_of
-from ledger.attribution.subgraph import Index, Node, Ref, Subgraph
+from ledger.attribution.subgraph import Node, Ref, Subgraph
 
 _T = TypeVar("_T")
 

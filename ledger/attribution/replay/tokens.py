@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ledger.attribution.authority import token_text
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import Links
 from ledger.attribution.replay.values import Change, Place, TokenState, place_of
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.withdrawal import EXCHANGES, Over, token_revoked
 from ledger.format.kinds import ApiAction, TokenIssuance, TokenReference
 

@@ -8,11 +8,12 @@ from itertools import combinations
 from typing import Final
 
 from ledger.attribution.authority import party
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, may_be_two
 from ledger.attribution.rules.things import Told, answering
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.attribution.surroundings import account_names, idempotency_names
 from ledger.attribution.undoing import maybe_undone, undone
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledger.attribution.authority import party
+from ledger.attribution.index import Index
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import agents_named
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.accounts import UNREAD
 from ledger.attribution.rules.case import APPROVES, BY_ID, SKEW, Case, Found
 from ledger.attribution.rules.things import Told, answering
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.attribution.undoing import maybe_undone, undone
 from ledger.attribution.uses import Use, Uses, may_be_used_by, more_uses, uses_of
 from ledger.format.kinds import ApiAction, Oversight

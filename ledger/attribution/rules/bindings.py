@@ -11,11 +11,12 @@ from typing import Final
 
 from ledger.attribution.answer import Concerns
 from ledger.attribution.authority import party
+from ledger.attribution.index import Index
 from ledger.attribution.naming import Thing, covers, same_agent, same_operation, same_thing
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.case import APPROVES, BY_ID, OVERRIDES, Case, Found, may_be_two
 from ledger.attribution.rules.things import Told
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import AgentRegistration, ApiAction, Oversight, PolicyDecision, TokenIssuance
 

@@ -9,12 +9,13 @@ from typing import Final
 from ledger.attribution.answer import Grade, Party, Trigger
 from ledger.attribution.authority import party
 from ledger.attribution.house import NO_RULES, HouseRules
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.links import Links
 from ledger.attribution.naming import agents_named
 from ledger.attribution.once import once
 from ledger.attribution.rules.marks import marks_of
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.uses import CALLED
 from ledger.format.event import AUTHORIZED_BY, RETRIES, TO_TRIGGERS
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance

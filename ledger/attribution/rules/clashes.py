@@ -15,9 +15,10 @@ from functools import wraps
 from typing import Final, NamedTuple, ParamSpec
 
 from ledger.attribution.house import HouseRules
+from ledger.attribution.index import Index
 from ledger.attribution.rules import accounts, approvals, bindings, delegations, exchanges, order, policies, tokens
 from ledger.attribution.rules.things import Many, presented, things_of, told_of
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.surroundings import ACCOUNTS
 from ledger.format.kinds import ApiAction
 

@@ -7,13 +7,14 @@ from math import inf
 from typing import Final
 
 from ledger.attribution.authority import knows
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import covers_scope, is_for
 from ledger.attribution.rules.case import SKEW, Case, Found
 from ledger.attribution.rules.things import answering
 from ledger.attribution.rules.tokens import made, was_made
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Grant, TokenIssuance
 
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"

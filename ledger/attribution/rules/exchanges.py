@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ledger.attribution.answer import Party
 from ledger.attribution.authority import knows, party
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.rules.case import SKEW, Case, Found, may_be_two
 from ledger.attribution.rules.things import answering
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.attribution.withdrawal import EXCHANGES
 from ledger.format.event import AUTHORIZED_BY
 from ledger.format.kinds import Actor, Grant, TokenIssuance

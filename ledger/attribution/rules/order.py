@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+from ledger.attribution.index import Index
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.links import Edge
 from ledger.attribution.rules.case import APPROVES, SKEW, Case, Found, ended
 from ledger.attribution.rules.things import answering
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.format.event import CONTINUES, SAME, SCHEDULED_BY, STARTED_BY
 from ledger.format.kinds import ApiAction, ExecutionControl, Oversight, Prompt
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.attribution.index import Index
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.observed import comparable
 from ledger.attribution.rules.bindings import concerns, is_allowed, is_meant_for_this, is_of_others, relying
 from ledger.attribution.rules.case import APPROVES, OVERRIDES, SKEW, Case, Found
 from ledger.attribution.rules.things import Told, answering
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision
 
 DEMANDS_APPROVAL: Final = frozenset(

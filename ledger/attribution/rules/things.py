@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from ledger.attribution.index import Index
 from ledger.attribution.joins import statement_names, token_names
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.attribution.uniting import Sets, unite, united
 from ledger.format.event import AUTHORIZED_BY, RESULT_OF, SAME, Cause
 from ledger.format.kinds import ApiAction, Oversight, PolicyDecision, TokenIssuance

@@ -7,12 +7,13 @@ from typing import Final
 
 from ledger.attribution.answer import Party
 from ledger.attribution.authority import knows, party, token_text
+from ledger.attribution.index import Index
 from ledger.attribution.joins import token_names
 from ledger.attribution.json_form import rfc3339
 from ledger.attribution.naming import is_for, same_name
 from ledger.attribution.rules.case import SKEW, Case, Found, ended, may_be_two
 from ledger.attribution.rules.things import MANY, Told, answering
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.withdrawal import Over, grant_ended, revoked_by_name, token_revoked
 from ledger.format.kinds import AgentRegistration, ApiAction, Grant, TokenIssuance
 

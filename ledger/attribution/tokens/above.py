@@ -8,7 +8,8 @@ from typing import Final
 from ledger.attribution.answer import Grade
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.grades import grade_of_claim, weakest
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.index import Index
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.tokens.values import Asked, Parent, Right
 from ledger.format.kinds import Grant, TokenIssuance, TokenReference
 

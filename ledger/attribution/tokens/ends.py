@@ -7,9 +7,10 @@ from typing import Final
 
 from ledger.attribution.answer import Grade
 from ledger.attribution.grades import grade_of_claim, grade_of_claims, weakest
+from ledger.attribution.index import Index
 from ledger.attribution.joins import wide_names
 from ledger.attribution.rules.case import SKEW
-from ledger.attribution.subgraph import Index, Node, Ref
+from ledger.attribution.subgraph import Node, Ref
 from ledger.attribution.tokens.above import REFRESH, climb, names_of_token, statements_of
 from ledger.attribution.tokens.values import End, Parent, Right
 from ledger.attribution.withdrawal import given_again, grants_of, is_of, reaches

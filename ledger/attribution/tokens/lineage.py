@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from ledger.attribution.answer import Actor
 from ledger.attribution.authority import party, token_text
 from ledger.attribution.grades import grade_of_claim
+from ledger.attribution.index import Index
 from ledger.attribution.rules.case import SKEW
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.subgraph import Node
 from ledger.attribution.tokens.above import all_names, climb, names_of_token, right_of, statements_of
 from ledger.attribution.tokens.ends import ends_of, expiries, first_revocation
 from ledger.attribution.tokens.happenings import happening_of

@@ -15,7 +15,8 @@ from typing import Final, Literal, NamedTuple, TypeVar
 from ledger.attribution.answer import Grade
 from ledger.attribution.authority import knows
 from ledger.attribution.grades import grade_of_claim
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.index import Index
+from ledger.attribution.subgraph import Node
 from ledger.attribution.tokens.above import names_of_token, right_of
 from ledger.attribution.tokens.values import Right
 from ledger.attribution.withdrawal import EXCHANGES, grants_of, token_revoked

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ledger.attribution.answer import Actor, Grade, Party
-from ledger.attribution.subgraph import Index, Node
+from ledger.attribution.index import Index
+from ledger.attribution.subgraph import Node
 
 
 class Right(NamedTuple):

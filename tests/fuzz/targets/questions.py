@@ -11,13 +11,14 @@ from ledger.attribution.difference import compare, difference_json
 from ledger.attribution.drawing import to_dot, to_graphml
 from ledger.attribution.graph import graph_of
 from ledger.attribution.house import Duty, HouseRules
+from ledger.attribution.index import Index
 from ledger.attribution.inventory.json_form import agent_json, history_json
 from ledger.attribution.inventory.naming import Sighted, aliases, credentials_of, named_by
 from ledger.attribution.inventory.record import make_agent
 from ledger.attribution.json_form import to_json
 from ledger.attribution.judgement import Bench, judge_alone
 from ledger.attribution.pool import Overfull, Pool
-from ledger.attribution.subgraph import Index, Node, Subgraph
+from ledger.attribution.subgraph import Node, Subgraph
 from ledger.attribution.tokens.lineage import judge_lineage
 from ledger.attribution.tokens.usage import UsesOf, judge_usage
 from ledger.attribution.tokens.values import Asked, Fetched, Tally
