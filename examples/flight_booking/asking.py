@@ -39,7 +39,7 @@ def questions() -> Sequence[tuple[str, str]]:
     """Why to ask, and the command, with the names of ``names`` as variables."""
     return (
         ("Who triggered the booking, and what to ask next?", 'answerable who-triggered "$booking"'),
-        ("How sure is the ledger: does every chain verify?", "answerable verify"),
+        ("Was anything altered, and is all of it there?", "answerable verify"),
         ("What else did this person trigger, through whichever agents?", 'answerable touched person "$person"'),
         ("What did this agent do, and for whom?", 'answerable find --agent "$agent" --kind api_action'),
         ("Where did its token come from, and what was done with it?", 'answerable lineage "token:$token"'),

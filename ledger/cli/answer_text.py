@@ -38,6 +38,7 @@ from ledger.cli.link_text import grade_text, link_line, without_echoes
 from ledger.cli.next_text import Question
 from ledger.cli.output import clean, show_time
 from ledger.format.ids import text as id_text
+from ledger.wording import counted
 
 
 class _Line(NamedTuple):
@@ -132,8 +133,10 @@ def _accountable(answer: Answer) -> Iterator[_Line]:
     else:
         yield _Line("agent: not known")
     grant = f"grant {of.grant_id}" if of.grant_id is not None else "no grant tied to it"
-    people = " or ".join(map(_party, people_of(answer.authority)))
-    yield _Line(f"person: {people or 'not known'}, {grant}")
+    people = people_of(answer.authority)
+    named = " or ".join(map(_party, people)) or "not known"
+    none = "none named, " if people and all(each.kind == "workload" for each in people) else ""
+    yield _Line(f"person: {none}{named}, {grant}")
     for other in answer.owners:
         if other.agent_id != of.agent_id:
             yield _owner(other.agent_id, other)
@@ -211,7 +214,7 @@ _CHECKED: Final = {
     "none": "NOT checked",
     "unknown": "not known whether it was checked",
 }
-_SOURCES: Final = {"token": "token of", "grant": "grant by", "principal": "by its own word on behalf of"}
+_SOURCES: Final = {"token": "token of", "grant": "grant by", "principal": "said to be for"}
 
 
 def _authority(authority: Authority, *, utc: bool) -> _Line:
@@ -319,7 +322,7 @@ def _contradictions(answer: Answer) -> Iterator[_Line]:
     for each in answer.contradictions:
         yield _Line(f"{each.severity} · {each.rule}: {each.detail}")
         yield _Line(f"  shown by {_ids(each.evidence)}")
-        yield _Line(f"  closed by {each.closes}")
+        yield _Line(f"  closes by {each.closes}")
 
 
 def _coverage(answer: Answer, *, utc: bool) -> Iterator[_Line]:
@@ -347,7 +350,7 @@ def _coverage(answer: Answer, *, utc: bool) -> Iterator[_Line]:
         else f"as of {show_time(coverage.as_of, utc=utc)} by append time"
     )
     bounds = f"{limits.nodes} events, depth {limits.depth}, {limits.candidates} candidates"
-    yield _Line(f"{coverage.events} events looked at (limits: {bounds}); {as_of}")
+    yield _Line(f"{counted(coverage.events, 'event')} looked at (limits: {bounds}); {as_of}")
 
 
 def _party(party: Party | None) -> str:

@@ -261,6 +261,7 @@ def event_id(text: str, what: str = "event") -> bytes:
     try:
         return ids.parse(text.strip())
     except ValueError:
+        empty = "" if text.strip() else " (perhaps a variable of your shell is not set)"
         raise ConfigurationError(
-            f"{text!r} is no {what} id: a UUID such as 018f4c1e-6a00-7cc3-98c4-dc0c0c07398f"
+            f"{text!r} is no {what} id: a UUID such as 018f4c1e-6a00-7cc3-98c4-dc0c0c07398f{empty}"
         ) from None

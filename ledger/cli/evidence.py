@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final
 
 import typer
@@ -28,16 +29,25 @@ def archive(
     contents: Annotated[bool, typer.Option("--contents", help="With the contents, which must stay erasable.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Copies the log to one file, which `verify --log file:PATH` reads on any machine."""
+    """Copies the log to one file, which `verify --log file:PATH` reads on any machine; says what else that takes."""
     from ledger.logs.archive import write_archive
+    from ledger.trust.keys import b64url
+    from ledger.trust_file import read_public_key
 
     settings = settings_of(ctx)
     with wiring.running(settings), closing(wiring.open_log(settings)) as log:
         count = write_archive(log, path, (EVENTS, CONTENTS) if contents else (EVENTS,))
     if as_json:
         emit({"file": str(path), "records": count, "bytes": path.stat().st_size})
-    else:
-        console().print(clean(f"{count} records, {path.stat().st_size} bytes in {path}"), markup=False)
+        return
+    console().print(clean(f"{count} records, {path.stat().st_size} bytes in {path}"), markup=False)
+    if settings.ledger is not None and settings.trust_root is not None:
+        root = b64url(read_public_key(settings.trust_root).raw)
+        trust = (
+            f"--ledger {quote(settings.ledger)} --trust-root={root} --trust-bundle {quote(settings.bundle_path.name)}"
+        )
+        tell(f"elsewhere, with {settings.bundle_path} beside it, and the key of the root had by another way:")
+        tell(f"  answerable {trust} verify --log {quote(f'file:{path.name}')}")
 
 
 def rebuild(

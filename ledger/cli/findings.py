@@ -143,5 +143,5 @@ def print_finding(out: Console, wrong: Wrong, *, utc: bool) -> None:
     if wrong.event_id is not None:
         shown_by = [ids.text(each) for each in wrong.evidence if each != wrong.event_id]
         out.print(Text(f"  {', '.join([ids.text(wrong.event_id), *shown_by])}", style="dim"))
-    if closes(wrong.name):
-        out.print(Text(f"  closed by: {closes(wrong.name)}", style="dim"))
+    if closes(wrong.name) and wrong.closed_at is None:
+        out.print(Text(f"  closes by: {closes(wrong.name)}", style="dim"))

@@ -35,6 +35,8 @@ def _asked(answer: Answer) -> Iterator[tuple[str, ...]]:
     token = next((each for each in answer.authority if each.issuer and each.token), None)
     if token is not None:
         yield "lineage", f"token:{token.issuer}#{token.token}", "where its token came from, and what was done with it"
+    if answer.class_ == "unattributed":
+        yield from _whoever(answer)
     if (run := _run_of(answer)) is not None:
         yield "replay", id_text(run), "its run, step by step"
     yield "lineage", event, "--down", "what came of it"
@@ -47,6 +49,20 @@ def _asked(answer: Answer) -> Iterator[tuple[str, ...]]:
         yield "agents", answer.accountable.agent_id, "what is known of the agent, and what about it does not fit"
 
 
+def _whoever(answer: Answer) -> Iterator[tuple[str, ...]]:
+    """Who it may have been, where nobody is known: whose credential it was, and what else was done so."""
+    subjects = [each.subject for each in answer.authority if each.subject is not None and each.subject.state == "named"]
+    workload = next((each for each in subjects if each.kind == "workload" and each.issuer and each.subject), None)
+    if workload is not None and answer.accountable.agent_id is None:
+        yield (
+            "agents",
+            f"{workload.issuer}#{workload.subject}",
+            "whether whoever called is an agent that somebody registered",
+        )
+    if answer.reasons and answer.coverage.as_of is None:  # what was judged is known as of now only
+        yield "find", "--class", "unattributed", "--reason", answer.reasons[0], "what else is known so little of"
+
+
 def _run_of(answer: Answer) -> bytes | None:
     """The run in which it was done; of an account without one, the last on the way to it."""
     own = [step.execution_id for step in answer.path if step.event_id in answer.events]
@@ -55,7 +71,7 @@ def _run_of(answer: Answer) -> bytes | None:
 
 
 def _is_plain(word: str) -> bool:
-    option = word.startswith("-") and word not in ("--down", "--nodes")
+    option = word.startswith("-") and word not in ("--down", "--nodes", "--class", "--reason")
     return len(word) <= _LONGEST and not option and clean(word) == word
 
 

@@ -12,6 +12,7 @@ from ledger.attribution.answer import Party
 from ledger.attribution.tokens.values import End, Happening, Parent, Right, Statement, TokenLineage
 from ledger.cli.output import clean, show_time
 from ledger.format.ids import text as id_text
+from ledger.wording import counted
 
 _TIMING: Final = {
     "before": "",
@@ -39,8 +40,11 @@ def print_token_lineage(console: Console, found: TokenLineage, *, utc: bool, mor
     if found.truncated:
         said = f"CUT SHORT by {', '.join(found.truncated)}: counts are the least that there is"
         console.print(Text(said, style="bold yellow"))
-    counted = found.counted.rights + found.counted.uses
-    note = f"{len(found.happenings)} events shown and verified; {counted} counted by their ids, not verified one by one"
+    known = found.counted.rights + found.counted.uses
+    shown = counted(len(found.happenings), "event")
+    note = (
+        f"{shown} shown here, each verified; the first line counts {known} that came of it by id, without opening each"
+    )
     console.print(Text(note, style="dim"))
 
 

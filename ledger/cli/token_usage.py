@@ -84,14 +84,14 @@ def _read(found: TokenUsage) -> str:
     """What was left out where not every use was read: a shorter window leaves more for each token."""
     read, uses = sum(each.looked_at for each in found.groups), sum(each.uses for each in found.groups)
     return (
-        f"CUT SHORT: {read} of {counted(uses, 'use')} were read, each token's first ones and its last: uses are counted in all, "
-        "scopes and what came after the task are told of those that were read; a shorter window reads more of each token"
+        f"CUT SHORT: {read} of {counted(uses, 'event')} that used one were read, each token's first and its last: all are "
+        "counted, scopes and what came after the task are told of those that were read; a shorter window reads more of each token"
     )
 
 
 def _sentence(found: TokenUsage) -> str:
     if not found.outlived_longest:
-        return f"{counted(found.tokens, 'token')}; none is known to have outlived its task."
+        return f"{counted(found.tokens, 'token')}; none outlived a recorded end of its task."
     worst = found.outlived_longest[0]
     return f"{counted(found.tokens, 'token')}; the longest stayed alive {_long(worst.outlived_seconds)} after its task ended."
 
@@ -104,7 +104,7 @@ def _life(life: TokenLife) -> str:
 
 
 def _group(group: UsageGroup) -> list[str]:
-    lines = [f"{counted(group.tokens, 'token')}, {group.never_used} never used, {counted(group.uses, 'use')}"]
+    lines = [f"{counted(group.tokens, 'token')}, {group.never_used} never used, used by {counted(group.uses, 'event')}"]
     for what, figures in (
         ("lifetime", group.lifetime),
         ("first used after", group.to_first_use),
@@ -121,7 +121,7 @@ def _group(group: UsageGroup) -> list[str]:
             f"scopes granted {' '.join(group.scopes_granted)}; used {' '.join(group.scopes_used) or 'none stated'}"
         )
     if group.not_stated:
-        lines.append(f"scope not stated by {group.not_stated} of {group.looked_at} uses looked at")
+        lines.append(f"scope not stated by {group.not_stated} of {counted(group.looked_at, 'event')} looked at")
     return lines
 
 

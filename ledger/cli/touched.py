@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -89,6 +89,10 @@ def print_touched(out: Console, what: What, value: str, page: Touched, *, utc: b
 
 
 def _parts(page: Touched) -> list[str]:
-    """How many of each sort the events of the thing are: `1 token issuance`, `3 uses`."""
-    sorts = Counter("use" if node.ref in page.uses else node.kind.replace("_", " ") for node in in_order(page.starts))
-    return [counted(number, sort, "memory events" if sort == "memory" else None) for sort, number in sorts.items()]
+    """How many of each sort the events of the thing are: `1 token issuance`, `3 events of use`."""
+    sorts = Counter(_USE if node.ref in page.uses else node.kind.replace("_", " ") for node in in_order(page.starts))
+    return [counted(number, sort, _SEVERAL.get(sort)) for sort, number in sorts.items()]
+
+
+_USE: Final = "event of use"
+_SEVERAL: Final = {"memory": "memory events", _USE: "events of use"}

@@ -65,11 +65,15 @@ def verify(
 ) -> None:
     """Verifies every chain from the log, and says apart what is wrong, what is missing, and what nobody can know.
 
+    Elsewhere: answerable --ledger NAME --trust-root KEY --trust-bundle FILE verify --log file:COPY, as `archive` prints it.
+
     Exit 1 where the evidence shows a fault of integrity (signatures, roots, payloads, links, forks) or completeness (gaps,
     records that the log lost, promises not kept, heads that it does not hold), and with --store where the store differs from
     the log. Late seals and skewed clocks are notes.
     """
     settings = settings_of(ctx, log_url=log, utc=utc)
+    if log is not None:
+        _require_trust(settings)
     judge = Judge(load_schemas(), settings.require_ledger(), wiring.load_bundle(settings), canonical=canonical)
     if heads is not None and heads.exists():
         raise ConfigurationError(f"{heads} exists: choose another name, heads are never overwritten")
@@ -100,6 +104,24 @@ def verify(
         print_store(compared)
     if not report.holds or (compared is not None and compared.difference is not None):
         exit_with(NO)
+
+
+def _require_trust(settings: Settings) -> None:
+    """Raises ``ConfigurationError`` with all that is missing to judge the log of a ledger which is not configured here."""
+    missing = [
+        option
+        for option, there in (
+            ("--ledger NAME", settings.ledger is not None),
+            ("--trust-root KEY", settings.trust_root is not None),
+            ("--trust-bundle FILE", settings.bundle_path.exists()),
+        )
+        if not there
+    ]
+    if missing:
+        raise ConfigurationError(
+            f"what to judge this log by is not known here: give {', '.join(missing)} before `verify`, as `answerable archive` "
+            "printed them where the log was copied (the key best by another way); or set ANSWERABLE_DATA_DIR to the ledger's own"
+        )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from ledger.cli.output import clean, console, show_time
 from ledger.format import ids
 from ledger.format.limits import SECOND
 from ledger.verification import Fault, Group, NamedEvent, Report
+from ledger.wording import counted
 
 if TYPE_CHECKING:
     from ledger.store.compare import Compared
@@ -105,9 +106,14 @@ def print_report(report: Report, *, now: int, utc: bool) -> None:
     for each in report.unknown:
         number = f"{each.number} " if each.number is not None else ""
         out.print(Text(clean(f"  {number}{each.detail}"), style="dim"))
-    verdict = "every chain verifies" if report.holds else f"{report.faults_of('integrity', 'completeness')} faults"
-    counted = f"{report.records} records, {len(report.chains)} chains, {report.events} events verified"
-    out.print(clean(f"{verdict}: {counted}, as of {show_time(report.at, utc=utc)}{_since(report, now)}"), markup=False)
+    verdict = (
+        "every chain verifies" if report.holds else counted(report.faults_of("integrity", "completeness"), "fault")
+    )
+    held = {"record": report.records, "chain": len(report.chains), "event": report.events}
+    whole = ", ".join(counted(number, one) for one, number in held.items())
+    out.print(
+        clean(f"{verdict}: {whole} verified, as of {show_time(report.at, utc=utc)}{_since(report, now)}"), markup=False
+    )
 
 
 def _since(report: Report, now: int) -> str:

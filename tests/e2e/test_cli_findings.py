@@ -55,7 +55,7 @@ def test_what_is_wrong_is_told_with_what_shows_it_and_what_would_close_it_and_is
     assert first == "critical · acted_after_deny  since 1970-01-01 00:00:00.001Z  travel-agent"
     assert means == "  it took effect although a policy or a person said no: detail 0"
     assert shown_by == f"  {accused[0]}"
-    assert closes.startswith("  closed by: an allow of the same policy")
+    assert closes.startswith("  closes by: an allow of the same policy")
 
 
 def test_findings_are_chosen_by_rule_severity_agent_state_and_time(run: Run, accused: list[str]) -> None:

@@ -72,7 +72,7 @@ def test_what_a_person_triggered_is_told_with_the_agent_and_for_whom(run: Run, t
 
 def test_a_token_that_was_used_and_led_no_further_is_told_with_its_uses(run: Run, told: Story) -> None:
     text = run("touched", "token", "https://issuer.example#token-1").stdout
-    assert text.startswith("2 events of token https://issuer.example#token-1 (2 uses):\n")
+    assert text.startswith("2 events of token https://issuer.example#token-1 (2 events of use):\n")
     assert told.action in text
     assert text.endswith("nothing further came of them that is recorded\n")
     assert "0 events of token" in run("touched", "token", "https://issuer.example#token-2", status=1).stdout

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -41,6 +46,31 @@ def test_an_untouched_log_verifies_and_a_changed_byte_is_named(run: Run, told: S
     assert f"chain {fault['chain']} of travel-agent, seal {fault['seal']}" in text
     assert f"event {told.action}" in text
     assert "what this cannot know" in text
+
+
+def test_what_archive_prints_verifies_the_copy_where_nothing_is_configured(
+    run: Run, told: Story, tmp_path: Path
+) -> None:
+    copy, elsewhere = tmp_path / "copy.avro", tmp_path / "elsewhere"
+    (line,) = [each for each in run("archive", str(copy)).stderr.splitlines() if " verify " in each]
+    elsewhere.mkdir()
+    copy.rename(elsewhere / copy.name)
+
+    def there(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ledger.cli", *words]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(elsewhere), "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
+
+    bare = there("verify", "--log", "file:copy.avro")
+    assert bare.returncode == 2
+    assert "give --ledger NAME, --trust-root KEY, --trust-bundle FILE before `verify`" in bare.stderr
+    words = shlex.split(line)[1:]
+    assert "give --trust-bundle FILE" in there(*words[:3], *words[5:]).stderr
+    (bundle,) = tmp_path.glob("*.jsonl")
+    shutil.copy(bundle, elsewhere)
+    verified = there(*words)
+    assert verified.returncode == 0, verified.stderr
+    assert "what this cannot know" in verified.stdout
 
 
 def test_heads_that_were_exported_tell_of_a_log_that_lost_its_end(run: Run, url: str, tmp_path: Path) -> None:

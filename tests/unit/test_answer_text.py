@@ -112,7 +112,7 @@ def test_a_contradiction_is_shown_with_how_soon_to_look_its_evidence_and_what_wo
     said, shown_by, closed_by = under(told("rule_approval_reused", "a2"), "CONTRADICTIONS")
     assert said.startswith("  high · approval_reused: approval ")
     assert shown_by.startswith("    shown by 019b")
-    assert closed_by == "    closed by an approval of its own for each action beyond those allowed"
+    assert closed_by == "    closes by an approval of its own for each action beyond those allowed"
 
 
 def test_each_account_is_shown_with_who_saw_what_and_what_only_the_resource_saw_stands_in_the_second_line() -> None:
@@ -204,6 +204,24 @@ def test_what_is_worth_asking_next_is_a_command_with_the_ids_that_the_answer_has
         "answerable touched person 'idp#alice' --tenant acme",
         "answerable touched document 'https://x.example/a?b=1&c' --tenant acme",
         "answerable agents https://a.example/travel --tenant acme",
+    ]
+
+
+UNASKED = """
+person robot !workload Robot
+
+t1 as token_issuance status=issued token=j1 subject=robot verification=issuer observer=issuer
+a1 api api_action action_id=x phase=completed operation=o observer=resource outcome=success token=j1 principal=robot
+"""
+
+
+def test_where_nobody_is_known_it_is_worth_asking_whose_credential_it_was_and_what_else_is_known_so_little_of() -> None:
+    event = ids.text(read_scenario(UNASKED).events["a1"].made.event_id)
+    assert asked_next(UNASKED) == [
+        "answerable lineage 'token:as#j1'",
+        "answerable agents 'idp#robot'",
+        "answerable find --class unattributed --reason no_trigger",
+        f"answerable lineage {event} --down",
     ]
 
 

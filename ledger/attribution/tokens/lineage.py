@@ -159,9 +159,8 @@ def _sentence(asked: Right, about: Sequence[Node], ends: Sequence[End], fetched:
     }[state]
     count = fetched.counted
     most = "at least " if count.truncated else ""
-    sentence = f"{what} {said}; {most}{count.rights} obtained with it, {most}{counted(count.uses, 'use')}"
+    sentence = f"{what} {said}; {most}{count.rights} obtained with it, used by {most}{counted(count.uses, 'event')}"
     if first_revocation(ends) is not None:
-        sentence += (
-            f"; after the revocation {most}{count.rights_after} obtained and {most}{counted(count.uses_after, 'use')}"
-        )
+        after = f"{most}{count.rights_after} obtained, used by {most}{counted(count.uses_after, 'event')}"
+        sentence += f"; after the revocation {after}"
     return sentence if about else sentence + "; nobody recorded that it was issued"

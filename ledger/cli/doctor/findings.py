@@ -38,7 +38,7 @@ def stored(store: Store) -> Iterator[Check]:
         detail = f"{counts.quarantined} records killed a worker twice"
         yield Check("quarantine", "wrong", detail, "see its log; `answerable rebuild` tries them again")
     if not (counts.findings or counts.rejected or counts.quarantined):
-        yield Check("findings", "ok", "none is stored, and nothing refused")
+        yield Check("findings", "ok", "none about chains and events is stored, and nothing was refused")
 
 
 def computed(store: Store) -> Iterator[Check]:
