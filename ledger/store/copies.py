@@ -171,7 +171,10 @@ def _events(connection: psycopg.Connection, seal: int) -> Iterator[tuple[int, Se
     columns = "at, header, salt, payload"
     for at, *event in connection.execute(f"select {columns} from events where seal = %s", [seal]):  # noqa: S608 - constants
         yield at, SealedEvent(*event)
-    again = "select s.at, e.header, e.salt, e.payload from sightings s join events e using (event_id, digest) where s.seal = %s"
+    again = (
+        "select s.at, e.header, e.salt, e.payload from sightings s cross join lateral (select header, salt, payload from events"
+        " where event_id = s.event_id and digest = s.digest offset 0) e where s.seal = %s"
+    )
     for at, *event in connection.execute(again, [seal]):
         yield at, SealedEvent(*event)
     for at, raw in connection.execute("select at, raw from rejected where seal = %s and at >= 0", [seal]):

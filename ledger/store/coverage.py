@@ -97,20 +97,25 @@ with waiting as (
     select s.id, s.event_count, c.service
       from positions p
       left join sentinel_positions m on m.partition = p.partition and m.identity = p.identity and m.next_offset <= p.next_offset
-      join seals s on s.partition = p.partition and s.log_offset >= coalesce(m.next_offset, 0) and s.log_offset < p.next_offset
+     cross join lateral (
+               select id, event_count, chain from seals
+                where partition = p.partition and log_offset >= coalesce(m.next_offset, 0) and log_offset < p.next_offset
+               offset 0
+           ) s
       join chains c on c.id = s.chain
      where p.topic = %(topic)s and c.tenant = (select id from names where name = %(tenant)s)
        and (%(service)s::text is null or c.service = (select id from names where name = %(service)s))
 )
-select count(*) from waiting w join events e on e.seal = w.id
+select count(*) from waiting w cross join lateral (select * from events where seal = w.id offset 0) e
  where e.kind in (select id from names where name = any(%(kinds)s)){slice}""",
     "e",
 )
 _QUEUED: Final = _sliced(
     """
 select count(*), count(j.event_id)
-  from sentinel_stale s join events e on e.event_id = s.event_id and e.tenant = s.tenant
-  left join judgements j on j.event_id = s.event_id and j.tenant = s.tenant
+  from sentinel_stale s
+ cross join lateral (select * from events where event_id = s.event_id and tenant = s.tenant offset 0) e
+  left join lateral (select event_id from judgements where event_id = s.event_id and tenant = s.tenant offset 0) j on true
  where s.tenant = (select id from names where name = %(tenant)s)
    and e.kind in (select id from names where name = any(%(kinds)s))
    and (%(service)s::text is null or (select c.service from seals l join chains c on c.id = l.chain where l.id = e.seal)

@@ -22,16 +22,15 @@ BATCH: Final = 1_000
 
 _STALE: Final = """
 with taken as (
-    select event_id, tenant from sentinel_stale
+    select ctid from sentinel_stale
      where passed and wave < coalesce((select min(wave) from sentinel_stale where not passed), 9223372036854775807)
      order by since, event_id limit %(limit)s for update skip locked
 ), gone as (
-    delete from sentinel_stale s using taken where (s.event_id, s.tenant) = (taken.event_id, taken.tenant)
-    returning s.event_id, s.tenant
+    delete from sentinel_stale where ctid = any(array(select ctid from taken)) returning event_id, tenant
 )
 select g.tenant, t.name, g.event_id, exists (
            select from events e join names k on k.id = e.kind
-            where e.event_id = g.event_id and e.tenant = g.tenant and k.name = any(%(kinds)s))
+            where e.event_id = g.event_id and e.tenant = g.tenant and k.name = any(%(kinds)s) offset 0)
   from gone g join names t on t.id = g.tenant order by 1, 3"""
 
 

@@ -27,7 +27,7 @@ with of as (
      where t.name = %(tenant)s and v.name = %(service)s and c.key_id = %(key_id)s and c.chain_id = %(chain_id)s
        and s.number = %(number)s
 )
-select e.seal, e.at, e.event_id, e.digest from events e join of on of.id = e.seal
+select e.seal, e.at, e.event_id, e.digest from of cross join lateral (select * from events where seal = of.id offset 0) e
 union all
-select g.seal, g.at, g.event_id, g.digest from sightings g join of on of.id = g.seal
+select g.seal, g.at, g.event_id, g.digest from of cross join lateral (select * from sightings where seal = of.id offset 0) g
 """

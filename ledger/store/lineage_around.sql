@@ -11,7 +11,7 @@ with held as (
 )
 select 'chain', c.id, s.name, c.key_id, c.chain_id,
        c.closed_at is not null and (%(as_of)s::bigint is null or exists (
-           select 1 from seals e where e.chain = c.id and e.number = c.closed_at and e.append_time <= %(as_of)s)),
+           select 1 from seals e where e.chain = c.id and e.number = c.closed_at and e.append_time <= %(as_of)s offset 0)),
        last.append_time, last.next_within,
        case when %(as_of)s::bigint is null
             then (select max(e.first_sequence + e.event_count)

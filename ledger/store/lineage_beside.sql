@@ -11,8 +11,11 @@ with given as (
                select c.effect, c.copies, e.event_id, e.kind
                  from (select c.effect, row_number() over (order by c.effect) as copies from causes c
                         where c.cause = i.id order by c.effect limit (select %(copies)s::bigint + 1)) c
-                 left join events e on e.event_id = c.effect and e.effective and i.id = any(e.causes)
-                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/
+                 left join lateral (
+                           select e.event_id, e.kind from events e
+                            where e.event_id = c.effect and e.effective and i.id = any(e.causes)
+                              and e.tenant = (select id from names where name = %(tenant)s) /*visible*/ offset 0
+                      ) e on true
                 where e.event_id is not null or c.copies > (select %(copies)s::bigint)
                 order by c.effect limit (select %(effects)s::bigint + 1)
            ) f

@@ -9,9 +9,11 @@ with recursive walk (id) as (
      cross join lateral (
                select c.effect as id
                  from causes c
-                 join events e on e.event_id = c.effect and e.effective and c.cause = any(e.causes)
-                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/
                 where c.cause = walk.id
+                  and exists (select from events e
+                               where e.event_id = c.effect and e.effective and c.cause = any(e.causes)
+                                 and e.tenant = (select id from names where name = %(tenant)s) /*visible*/ offset 0)
+               offset 0
            ) next
 ), wanted as (
     select id from walk limit (select %(nodes)s::bigint)

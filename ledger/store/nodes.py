@@ -32,11 +32,11 @@ Row = tuple[Any, ...]
 CHAIN: Final = 10
 """Position of the chain's surrogate number."""
 
-_VISIBLE: Final = "and exists (select 1 from seals v where v.id = e.seal and v.append_time <= %(as_of)s)"
+_VISIBLE: Final = "and (select v.append_time from seals v where v.id = e.seal) <= %(as_of)s"
 """An event stands under the first seal under which it has an effect: before, it had none."""
 _SEEN: Final = """and exists (
     select 1 from events e
-     where e.event_id = j.event_id and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)"""
+     where e.event_id = j.event_id and e.tenant = (select id from names where name = %(tenant)s) /*visible*/ offset 0)"""
 """The same for a row of ``joins``, so that later events do not crowd earlier ones out."""
 _ERASING: Final = b"""
 select x.digest, x.event_id, x.event_digest from erasures x

@@ -15,6 +15,6 @@ select c.id, n.name, c.key_id, c.chain_id, last.number, last.append_time + last.
        ) last on last.next_within > 0 and last.append_time + last.next_within * 1000000 < %(now)s
              and not exists (
                      select 1 from seals k where k.chain = c.id and k.number = c.closed_at
-                        and (%(as_of)s::bigint is null or k.append_time <= %(as_of)s)
+                        and (%(as_of)s::bigint is null or k.append_time <= %(as_of)s) offset 0
                  )
  order by c.id

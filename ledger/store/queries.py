@@ -162,7 +162,7 @@ _OF_TENANT: Final = "{}.tenant = (select id from names where name = %(tenant)s)"
 
 def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | None) -> bytes:
     """Only the conditions that are asked for, so that each search has the plan that fits it. With names: of the ids in `window`,
-    looked up one by one."""
+    looked up one by one, as those are that were judged so."""
     conditions = [_OF_TENANT.format("e")]
     for i in range(1, len(names)):
         conditions.append(f"exists (select 1 from joins j where j.key = any(%(keys{i})s) and j.event_id = e.event_id)")  # noqa: S608, PERF401
@@ -178,22 +178,20 @@ def find_query(search: Search, names: Sequence[Sequence[str]], after: Cursor | N
         conditions.append("e.occurred_at < %(until)s")
     if after is not None:
         conditions.append("(e.event_id, e.digest) < (%(after_id)s::uuid, %(after_digest)s)")
-    of = "events e"
-    if judged := search.judged.conditions():
-        own = "(j.event_id, j.tenant) = (e.event_id, e.tenant)"
-        if names:
-            conditions.append(f"exists (select 1 from judgements j where {' and '.join((own, *judged))})")  # noqa: S608 - constants
-        else:
-            of = f"judgements j join events e on {own}"
-            conditions += [_OF_TENANT.format("j"), *judged]
-            if after is not None:
-                conditions.append("j.event_id <= %(after_id)s::uuid")
-    where = "\n   and ".join(conditions)
+    judged, order = search.judged.conditions(), "e"
+    if names and judged:
+        own = ("(j.event_id, j.tenant) = (e.event_id, e.tenant)", *judged)
+        conditions.append(f"exists (select 1 from judgements j where {' and '.join(own)})")  # noqa: S608 - constants
+    of, where = "events e", "\n   and ".join(conditions)
+    one = "\n cross join lateral (select * from events e where e.event_id = {}.event_id and {} offset 0) e"
     if names:
-        one = f"select * from events e where e.event_id = w.id and {where} offset 0"  # noqa: S608 - constants
-        of = f"unnest(%(window)s::uuid[]) w (id)\n cross join lateral ({one}) e"
-        where = "true"
-    found = f"select e.event_id, e.digest from {of}\n where {where}\n order by e.event_id desc, e.digest desc limit %(limit)s"  # noqa: S608 - constants
+        of, where = "unnest(%(window)s::uuid[]) w (event_id)" + one.format("w", where), "true"
+    elif judged:
+        of, order = "judgements j" + one.format("j", where), "j"
+        until = [] if after is None else ["j.event_id <= %(after_id)s::uuid"]
+        where = "\n   and ".join([_OF_TENANT.format("j"), *judged, *until])
+    order += ".event_id desc, e.digest desc"
+    found = f"select e.event_id, e.digest from {of}\n where {where}\n order by {order} limit %(limit)s"  # noqa: S608 - constants
     return (
         b"with found as (\n"
         + found.encode()

@@ -12,7 +12,7 @@ with wanted as (
                     or exists (select from events e
                                 where e.event_id = c.effect and e.effective and i.id = any(e.causes)
                                   and e.kind = (select id from names where name = 'api_action')
-                                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)
+                                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/ offset 0)
                  order by c.effect desc limit (select %(candidates)s::bigint))
             union all
                (select case when c.place > (select %(effects)s::bigint) then i.id else c.effect end as id
@@ -23,7 +23,7 @@ with wanted as (
                     or exists (select from events e
                                 where e.event_id = c.effect and e.effective and i.id = any(e.causes)
                                   and e.kind = (select id from names where name = 'api_action')
-                                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)
+                                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/ offset 0)
                  order by c.effect limit (select %(candidates)s::bigint))
            ) f
 )

@@ -8,6 +8,6 @@ with wanted as (
      where exists (
                select 1 from events e
                 where e.event_id = c.effect and i.id = any(e.causes) and e.execution_id is distinct from (select %(execution)s::uuid)
-                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/)
+                  and e.tenant = (select id from names where name = %(tenant)s) /*visible*/ offset 0)
      order by 1 limit (select %(effects)s::bigint)
 )

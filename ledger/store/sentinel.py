@@ -117,7 +117,11 @@ with waiting as (
     select s.event_count, s.append_time
       from positions p
       left join sentinel_positions m on m.partition = p.partition and m.identity = p.identity and m.next_offset <= p.next_offset
-      join seals s on s.partition = p.partition and s.log_offset >= coalesce(m.next_offset, 0) and s.log_offset < p.next_offset
+     cross join lateral (
+               select event_count, append_time from seals
+                where partition = p.partition and log_offset >= coalesce(m.next_offset, 0) and log_offset < p.next_offset
+               offset 0
+           ) s
      where p.topic = %s
 )
 select (select coalesce(sum(event_count), 0) from waiting), (select count(*) from sentinel_stale),
@@ -145,11 +149,11 @@ select e.event_id, j.class, j.reason, j.grade, j.who, j.responsible, c.rules
   from (select distinct e.event_id, e.tenant from events e join names k on k.id = e.kind
          where e.tenant = (select id from names where name = %(tenant)s) and k.name = any(%(kinds)s)
            and e.event_id > %(after)s order by e.event_id limit %(limit)s) e
-  left join judgements j on j.event_id = e.event_id and j.tenant = e.tenant
+  left join lateral (select * from judgements where event_id = e.event_id and tenant = e.tenant offset 0) j on true
   left join lateral (
            select array_agg(f.rule order by f.rule) as rules from contradictions f
             where f.event_id = e.event_id and f.tenant = e.tenant and f.closed_at is null) c on true
- where not exists (select from sentinel_stale s where s.event_id = e.event_id and s.tenant = e.tenant)
+ where not exists (select from sentinel_stale s where s.event_id = e.event_id and s.tenant = e.tenant offset 0)
  order by e.event_id"""
 
 

@@ -117,9 +117,7 @@ def _move(
         " where event_id = %s::uuid and digest = %s",
         [(event_id, digest) for *_, event_id, digest in moved],
     )
-    connection.cursor().executemany(
-        "update events set seal = %s, at = %s, effective = %s where event_id = %s::uuid and digest = %s", moved
-    )
+    connection.cursor().executemany(_STANDS, moved)
     link(connection, schemas, ids)
 
 
@@ -128,7 +126,7 @@ def remove(connection: psycopg.Connection, schemas: Schemas, seal: int) -> None:
     ids = _ids(connection, seal)
     unlink(connection, schemas, ids)
     connection.execute("delete from sightings where seal = %s", [seal])
-    connection.execute(_PROMOTE, [seal])
+    connection.cursor().executemany(_STANDS, connection.execute(_PROMOTE, [seal]).fetchall())
     connection.execute("delete from events where seal = %s", [seal])
     connection.execute(_PROMOTED, [ids])
     connection.execute("delete from rejected where seal = %s and at >= 0", [seal])
@@ -140,11 +138,8 @@ def remove(connection: psycopg.Connection, schemas: Schemas, seal: int) -> None:
 
 def unlink(connection: psycopg.Connection, schemas: Schemas, ids: list[str]) -> None:
     """Removes every edge and join of the events with these ids."""
-    connection.execute(
-        "delete from causes c using (select distinct unnest(causes) as cause, event_id as effect from events"
-        " where event_id = any(%s)) as d where c.cause = d.cause and c.effect = d.effect",
-        [ids],
-    )
+    edges = connection.execute("select distinct unnest(causes), event_id from events where event_id = any(%s)", [ids])
+    connection.cursor().executemany("delete from causes where cause = %s and effect = %s", edges.fetchall())
     stored = [(event_id.hex(), joins) for event_id, _, joins in _stored(connection, schemas, ids)]
     keys = [(number_of(key), event_id) for event_id, joins in stored for key in joins.answers_to]
     connection.cursor().executemany("delete from joins where key = %s and event_id = %s::uuid", keys)
@@ -181,7 +176,8 @@ def copy(connection: psycopg.Connection, statement: str, packed: Iterable[bytes]
 
 def _places(connection: psycopg.Connection, ids: list[bytes]) -> dict[tuple[bytes, bytes], _Place]:
     query = (
-        "select e.event_id, e.digest, e.effective, s.append_time, s.digest from events e join seals s on s.id = e.seal"
+        "select e.event_id, e.digest, e.effective, s.append_time, s.digest from events e"
+        " cross join lateral (select append_time, digest from seals where id = e.seal offset 0) s"
         " where e.event_id = any(%s::uuid[])"
     )
     found = connection.execute(query, [[each.hex() for each in ids]])
@@ -212,29 +208,30 @@ def read_payload(schemas: Schemas, payload: bytes | None) -> Payload | None:
         return None
 
 
+_STANDS: Final = "update events set seal = %s, at = %s, effective = %s where event_id = %s::uuid and digest = %s"
 _PROMOTE: Final = """
-with others as (
-    select distinct on (s.event_id, s.digest) s.event_id, s.digest, s.seal, s.at, s.effective
-      from sightings s join events e using (event_id, digest) join seals o on o.id = s.seal where e.seal = %s
-     order by s.event_id, s.digest, not s.effective, o.append_time, o.digest, s.at
-)
-update events e set seal = o.seal, at = o.at, effective = o.effective from others o
-where (e.event_id, e.digest) = (o.event_id, o.digest)
+select distinct on (e.event_id, e.digest) s.seal, s.at, s.effective, e.event_id, e.digest
+  from events e
+ cross join lateral (select * from sightings where event_id = e.event_id and digest = e.digest offset 0) s
+ cross join lateral (select append_time, digest from seals where id = s.seal offset 0) o
+ where e.seal = %s
+ order by e.event_id, e.digest, not s.effective, o.append_time, o.digest, s.at
 """
 
 _PROMOTED: Final = """
-delete from sightings s using events e
-where (e.event_id, e.digest, e.seal, e.at) = (s.event_id, s.digest, s.seal, s.at) and s.event_id = any(%s)
+delete from sightings s where event_id = any(%s) and exists
+    (select from events e where (e.event_id, e.digest, e.seal, e.at) = (s.event_id, s.digest, s.seal, s.at) offset 0)
 """
 
 _UNERASE: Final = """
 delete from erasures x where not swept and event_id = any(%s) and not exists
-    (select from events e where (e.event_id, e.digest) = (x.event_id, x.event_digest) and effective)
+    (select from events e where (e.event_id, e.digest) = (x.event_id, x.event_digest) and effective offset 0)
 """
 _DATE_ERASURES: Final = """
 update erasures x set append_time = d.at
   from (select e.event_id, e.digest, min(s.append_time) as at
           from (select event_id, digest, seal from events union all select event_id, digest, seal from sightings) e
-          join seals s on s.id = e.seal where e.event_id = any(%s) group by 1, 2) d
+         cross join lateral (select append_time from seals where id = e.seal offset 0) s
+         where e.event_id = any(%s) group by 1, 2) d
  where (x.event_id, x.event_digest) = (d.event_id, d.digest) and x.append_time <> d.at
 """

@@ -127,7 +127,8 @@ def _judge_schemas(connection: psycopg.Connection, ledger: str, again: Placement
     """Judges again what a schema was missing for: whole records, and seals that hold a payload of an unknown kind."""
     count = _place_again(connection, again, "reason = any(%s)", [sorted(CHANGED_BY_SCHEMA)])
     rows = connection.execute(
-        "select distinct s.chain, s.number, s.digest from findings f join seals s using (chain, number)"
+        "select distinct s.chain, s.number, s.digest from findings f cross join lateral"
+        " (select chain, number, digest from seals where chain = f.chain and number = f.number offset 0) s"
         " where f.name = 'schema_unknown'"
     ).fetchall()
     named = _chains(connection, ledger, "id = any(%s)", [sorted({row[0] for row in rows})])

@@ -14,7 +14,7 @@ select t.last, t.looked, c.id, c.rule, v.name, c.event_id, c.detail, c.severity,
               and (%(severity)s::text is null or severity = %(severity)s)
               and (%(agent)s::text is null or exists (
                       select from judgements j join names a on a.id = j.agent
-                       where j.event_id = looked.event_id and j.tenant = looked.tenant and a.name = %(agent)s))
+                       where j.event_id = looked.event_id and j.tenant = looked.tenant and a.name = %(agent)s offset 0))
               and (%(as_of)s::bigint is null or opened_at <= %(as_of)s)
               and case %(state)s
                       when 'open' then closed_at is null or closed_at > %(as_of)s::bigint
@@ -23,5 +23,6 @@ select t.last, t.looked, c.id, c.rule, v.name, c.event_id, c.detail, c.severity,
                   end
             order by id limit %(room)s + 1
        ) c on true
-  left join judgements j on j.event_id = c.event_id and j.tenant = c.tenant left join names v on v.id = j.service
+  left join lateral (select service from judgements where event_id = c.event_id and tenant = c.tenant offset 0) j on true
+  left join names v on v.id = j.service
  order by c.id

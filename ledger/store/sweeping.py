@@ -122,7 +122,7 @@ on conflict (event_id, tenant) do update
    set wave = excluded.wave, passed = false, since = least(s.since, excluded.since) where s.wave < excluded.wave"""  # noqa: S608 (constants only)
 _OF_KEYS: Final = """
 select s.id
-  from chains c join seals s on s.chain = c.id
+  from chains c cross join lateral (select id, partition, log_offset from seals where chain = c.id offset 0) s
   join sentinel_positions m on m.partition = s.partition and s.log_offset < m.next_offset
  where c.key_id = any(%(keys)s) order by s.id"""
 _AWAITED: Final = _stale("""
@@ -168,7 +168,8 @@ def _payloads(connection: Connection, wave: int) -> None:
 _ERASED: Final = _stale("""
 with found as (
     select o.event_id, o.tenant, o.seal, %(since)s::bigint as since
-      from (select distinct seal from events where digest = any(%(digests)s)) e join events o on o.seal = e.seal
+      from (select distinct seal from events where digest = any(%(digests)s)) e
+     cross join lateral (select event_id, tenant, seal from events where seal = e.seal offset 0) o
 )""")
 _SEALS: Final = """
 select s.id, p.partition, s.log_offset
@@ -190,11 +191,15 @@ on conflict (partition) do update set identity = excluded.identity, next_offset 
 _EVENTS: Final = """
 select e.event_id, e.tenant, t.name, e.header, e.payload, e.follows, s.append_time
   from seals s
-  join (select seal, event_id, tenant, header, payload, follows, effective from events where seal = any(%(seals)s)
+ cross join lateral (
+           select event_id, tenant, header, payload, follows, effective from events where seal = s.id
         union all
-        select g.seal, e.event_id, e.tenant, e.header, e.payload, e.follows, e.effective
-          from sightings g join events e on e.event_id = g.event_id and e.digest = g.digest where g.seal = any(%(seals)s)
-       ) e on e.seal = s.id
+           select e.event_id, e.tenant, e.header, e.payload, e.follows, e.effective
+             from sightings g
+            cross join lateral (select * from events where event_id = g.event_id and digest = g.digest offset 0) e
+            where g.seal = s.id
+           offset 0
+       ) e
   join names t on t.id = e.tenant
  where s.id = any(%(seals)s)"""
 
@@ -387,11 +392,10 @@ with changed as (
 )""")
 _PASSING: Final = """
 with taken as (
-    select event_id, tenant from sentinel_stale
+    select ctid from sentinel_stale
      where not passed and wave = (select min(wave) from sentinel_stale where not passed) limit %(limit)s
 )
-update sentinel_stale s set passed = true from taken where (s.event_id, s.tenant) = (taken.event_id, taken.tenant)
-returning s.event_id, s.tenant, s.wave, s.since"""
+update sentinel_stale set passed = true where ctid = any(array(select ctid from taken)) returning event_id, tenant, wave, since"""
 _FOUND: Final = """
 select e.event_id, e.tenant, t.name, e.header, e.payload
   from unnest(%(ids)s::uuid[], %(tenants)s::int[]) w (event_id, tenant)

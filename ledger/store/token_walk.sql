@@ -9,7 +9,7 @@ with recursive walk (key) as (
     select next.below
       from walk
      cross join lateral (
-               select j.below from rights j where j.above = walk.key /*seen*/
+               select j.below from rights j where j.above = walk.key /*seen*/ offset 0
            ) next
 ), kept as materialized (
     select key from walk limit (select %(rights)s::bigint + 1)
