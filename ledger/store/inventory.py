@@ -70,6 +70,11 @@ class _Asking:
                     found[name].append(node)
         return found
 
+    def listed(self, kind: str, most: int) -> list[Node]:
+        """The latest effective events of a kind that is listed, the latest first."""
+        (found,) = self.answering([f"listed:{kind}"], most).values()
+        return sorted(found, key=lambda node: node.ref, reverse=True)
+
 
 def list_agents(
     connection: Connection,
@@ -85,14 +90,16 @@ def list_agents(
     """Those of the tenant's agents that are wanted as they stand at ``now``, after ``after``, in order of agent id."""
     with translated():
         asking = _Asking(connection, reading, tenant, as_of, now)
-        listed = asking.answering(["listed:agent_registration"], REGISTRATIONS)["listed:agent_registration"]
-        tokens = asking.answering(["listed:token_issuance"], TOKENS)["listed:token_issuance"]
-        seen = connection.execute(query_file("inventory_agents.sql"), {"tenant": tenant, "agents": AGENTS}).fetchall()
-        known = aliases(listed)
-        names = {name for (name,) in seen} | {str(node.payload["agent_id"]) for node in listed if node.payload}
-        names |= {each for node in tokens for each in named_by(node, known)}
+        query, given = query_file("inventory_agents.sql"), {"tenant": tenant, "agents": AGENTS + 1}
+        seen = [name for (name,) in connection.execute(query, given)]
+        listed = asking.listed("agent_registration", REGISTRATIONS + 1)
+        tokens = asking.listed("token_issuance", TOKENS + 1)
         counted = {"agents": (seen, AGENTS), "registrations": (listed, REGISTRATIONS), "tokens": (tokens, TOKENS)}
-        cut = [name for name, (those, most) in counted.items() if len(those) >= most]
+        cut = [name for name, (those, most) in counted.items() if len(those) > most]
+        listed, tokens = listed[:REGISTRATIONS], tokens[:TOKENS]
+        known = aliases(listed)
+        names = {*seen[:AGENTS], *(str(node.payload["agent_id"]) for node in listed if node.payload)}
+        names |= {each for node in tokens for each in named_by(node, known)}
         ordered = sorted(each for each in names if each > after)
         found: list[Agent] = []
         looked = 0

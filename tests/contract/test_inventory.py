@@ -215,6 +215,22 @@ def test_pages_go_on_where_they_ended_and_filters_look_further(url: str, monkeyp
     assert cut.next == whole[3]
 
 
+@pytest.mark.parametrize(
+    ("what", "name", "count"),
+    [("AGENTS", "agents", 10), ("REGISTRATIONS", "registrations", 16), ("TOKENS", "tokens", 5)],
+)
+def test_a_limit_that_is_reached_and_leaves_nothing_out_is_not_said(
+    url: str, monkeypatch: pytest.MonkeyPatch, what: str, name: str, count: int
+) -> None:
+    whole = listed(url)
+    monkeypatch.setattr(inventory, what, count)
+    with psycopg.connect(url, autocommit=True) as connection:
+        page = list_agents(connection, reading(url), "acme", limit=500, now=NOW)
+        assert ({each.agent_id: each for each in page.agents}, page.truncated) == (whole, ())
+        monkeypatch.setattr(inventory, what, count - 1)
+        assert list_agents(connection, reading(url), "acme", limit=500, now=NOW).truncated == (name,)
+
+
 def test_a_row_that_was_changed_registers_nobody(url: str, postgres: Databases) -> None:
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction(force_rollback=True):
         connection.execute(
