@@ -5,7 +5,9 @@ Bounded, and it says so: ``agents`` of a tenant, its latest tokens, of each agen
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -34,12 +36,15 @@ SCAN: Final = 500
 """Agents looked at for one page of those that are asked for."""
 CREDENTIALS: Final = 200
 """Tokens of a page whose other users are looked for."""
+PLACE: Final = 256
+"""Characters of JSON that say where a page ended."""
+_HEAD: Final = 16
 _BATCH: Final = 100
 _LAST: Final = "f" * 32
 
 
 class Agents(NamedTuple):
-    """A page in order of agent id. ``next`` is the last agent looked at; ``truncated`` names limits that were hit."""
+    """A page in order of agent id. ``next`` is where the next one goes on; ``truncated`` names limits that were hit."""
 
     agents: Sequence[Agent]
     next: str | None
@@ -99,7 +104,8 @@ def list_agents(
     now: int,
     as_of: int | None = None,
 ) -> Agents:
-    """Those of the tenant's agents that are wanted as they stand at ``now``, after ``after``, in order of agent id."""
+    """Those of the tenant's agents that are wanted as they stand at ``now``, after the page that ended in ``after``, in order of
+    agent id."""
     with translated():
         asking = _Asking(connection, reading, tenant, as_of, now)
         query, given = query_file("inventory_agents.sql"), {"tenant": tenant, "agents": AGENTS + 1}
@@ -114,7 +120,7 @@ def list_agents(
         known = asking.known_as([each for node in tokens for each in names_in(node)])
         names = {*seen[:AGENTS], *(str(node.payload["agent_id"]) for node in listed if node.payload)}
         names |= {each for node in tokens for each in named_by(node, known)}
-        ordered = sorted(each for each in names if each > after)
+        ordered = _ordered(names, after)
         found: list[Agent] = []
         looked = 0
         while looked < min(len(ordered), SCAN) and len(found) <= limit:
@@ -125,9 +131,30 @@ def list_agents(
             looked += len(part)
     shown = found[:limit]
     if len(found) > limit:
-        return Agents(shown, shown[-1].agent_id, tuple(cut))
+        return Agents(shown, _place(shown[-1].agent_id), tuple(cut))
     more = looked < len(ordered)
-    return Agents(shown, ordered[looked - 1] if more else None, tuple([*cut, "scan"] if more else cut))
+    return Agents(shown, _place(ordered[looked - 1]) if more else None, tuple([*cut, "scan"] if more else cut))
+
+
+def _place(agent_id: str) -> str:
+    """Where a page ends, never longer than a cursor can carry: an agent's id; of a long one how it begins, and its digest."""
+    if len(json.dumps(agent_id)) <= PLACE:
+        return agent_id
+    return f"{agent_id[:_HEAD]}\0{_digest(agent_id)}"
+
+
+def _digest(agent_id: str) -> str:
+    return blake2b(agent_id.encode(), digest_size=16).hexdigest()
+
+
+def _ordered(names: Iterable[str], after: str) -> list[str]:
+    """The names after a place, in order; after how its name begins, where it is none of them any more."""
+    head, _, digest = after.partition("\0")
+    ordered = sorted(each for each in names if each > head)
+    if not digest:
+        return ordered
+    long = (i for i, each in enumerate(ordered, 1) if each.startswith(head) and _digest(each) == digest)
+    return ordered[next(long, 0) :]
 
 
 def agent_by_id(
