@@ -1,19 +1,20 @@
 """Which step of one run is which step of another: by kind, operation, causal structure and order, never by a name alone.
 
 The structure of a step is what it is and what led to it, back to the beginning of the run: two calls of one operation that came
-about in two ways are two steps. First those of equal structure are aligned in their order. Between them, steps that are the
-same thing and follow from the same aligned steps are one step whose causes changed. What is left and has its equal elsewhere in
-the other run has moved. Where several would fit, the first in order is taken, and it is told how many there were.
+about in two ways are two steps. First those of equal structure are aligned, wherever they stand: of several the one that follows
+from the same aligned steps and says the same, else that follows from them, else that says the same. Those that are not in the
+order of the others have moved. Between the others, steps that are the same thing and follow from the same aligned steps are one
+step whose causes changed. Where several would fit, the first in order is taken, and it is told how many there were.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from ledger.attribution.subgraph import Node
 
@@ -37,7 +38,7 @@ OPERATION: Final[Mapping[str, tuple[str, ...]]] = {
 """What of a payload says which operation a step is; everything else is how it went."""
 
 _OUTSIDE: Final = -1
-_T = TypeVar("_T")
+_NOWHERE: Final = -2
 
 
 class Step(NamedTuple):
@@ -77,24 +78,73 @@ def steps_of(nodes: Sequence[Node]) -> list[Step]:
     return steps
 
 
-def align(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
-    """The pairs, in order of ``a``. Each step is in one pair at most."""
-    found = dict(_common(a, b, lambda step: step.structure))
-    anchors = [(-1, -1), *sorted(found.items()), (len(a), len(b))]
-    for (a0, b0), (a1, b1) in pairwise(anchors):
-        left, right = range(a0 + 1, a1), range(b0 + 1, b1)
-        for i, j in _common([a[i] for i in left], [b[j] for j in right], lambda step: step.label):
-            if _follow_alike(a, b, left[i], right[j], found):
-                found[left[i]] = right[j]
-    moved = _moved(a, b, found)
-    structures = [Counter(step.structure for step in each) for each in (a, b)]
+def align(a: Sequence[Step], b: Sequence[Step], says: tuple[Sequence[str], Sequence[str]]) -> list[Pair]:
+    """The pairs, in order of ``a``. Each step is in one pair at most. ``says`` is what each step of each run says."""
+    found: dict[int, int] = {}
+    alike: dict[int, int] = {}
+    for left, right in _of_one_structure(a, b):
+        for causes, content in ((True, True), (True, False), (False, True), (False, False)):
+            free_a, free_b = [i for i in left if i not in found], list(right)
+            keys_a = [(_from(a[i], found) if causes else (), says[0][i] if content else "") for i in free_a]
+            keys_b = [(b[j].causes if causes else (), says[1][j] if content else "") for j in free_b]
+            counts = Counter(keys_a), Counter(keys_b)
+            for at, to in _equal(keys_a, keys_b):
+                found[free_a[at]] = free_b[to]
+                alike[free_a[at]] = max(each[keys_a[at]] for each in counts)
+                right.remove(free_b[to])
+    kept = _in_order(found)
     labels = [Counter(step.label for step in each) for each in (a, b)]
-    pairs = []
-    for i, j in sorted((found | moved).items()):
-        same = a[i].structure == b[j].structure
-        counts = [each[a[i].structure] for each in structures] if same else [each[a[i].label] for each in labels]
-        pairs.append(Pair(i, j, i in moved, max(counts)))
-    return pairs
+    for content in (True, False):
+        anchors = [(-1, -1), *((i, found[i]) for i in sorted(kept)), (len(a), len(b))]
+        taken = set(found.values())
+        for (a0, b0), (a1, b1) in pairwise(anchors):
+            left = [i for i in range(a0 + 1, a1) if i not in found]
+            right = [j for j in range(b0 + 1, b1) if j not in taken]
+            words_a = [(a[i].label, says[0][i] if content else "") for i in left]
+            words_b = [(b[j].label, says[1][j] if content else "") for j in right]
+            for at, to in _common(words_a, words_b):
+                i, j = left[at], right[to]
+                if _follow_alike(a, b, i, j, found):
+                    found[i] = j
+                    kept.add(i)
+                    alike[i] = max(each[a[i].label] for each in labels)
+    return [Pair(i, j, i not in kept, alike[i]) for i, j in sorted(found.items())]
+
+
+def _of_one_structure(a: Sequence[Step], b: Sequence[Step]) -> list[tuple[list[int], list[int]]]:
+    """The steps of each structure that both runs have, causes before effects."""
+    members: dict[bytes, tuple[list[int], list[int]]] = {}
+    for side, steps in enumerate((a, b)):
+        for at, step in enumerate(steps):
+            members.setdefault(step.structure, ([], []))[side].append(at)
+    return [each for each in members.values() if all(each)]
+
+
+def _equal(keys_a: Sequence[object], keys_b: Sequence[object]) -> list[tuple[int, int]]:
+    """The places of equal keys, the first with the first."""
+    free: dict[object, list[int]] = {}
+    for place, key in enumerate(keys_b):
+        free.setdefault(key, []).append(place)
+    return [(place, free[key].pop(0)) for place, key in enumerate(keys_a) if free.get(key)]
+
+
+def _from(step: Step, found: Mapping[int, int]) -> tuple[tuple[str, int], ...]:
+    """The causes of a step, by the numbers that they have in the other run."""
+    return tuple(sorted((relation, at if at == _OUTSIDE else found.get(at, _NOWHERE)) for relation, at in step.causes))
+
+
+def _in_order(found: Mapping[int, int]) -> set[int]:
+    """The most steps that stand in one order in both runs; of several the earliest."""
+    most: dict[int, int] = {}
+    for i in sorted(found, reverse=True):
+        most[i] = 1 + max((most[after] for after in most if found[after] > found[i]), default=0)
+    kept: list[int] = []
+    left = max(most.values(), default=0)
+    for i in sorted(found):
+        if most[i] == left and (not kept or found[i] > found[kept[-1]]):
+            kept.append(i)
+            left -= 1
+    return set(kept)
 
 
 def _operation(node: Node) -> list[object]:
@@ -148,9 +198,8 @@ def _causal_order(nodes: Sequence[Node]) -> list[Node]:
     return order
 
 
-def _common(a: Sequence[_T], b: Sequence[_T], key: Callable[[_T], object]) -> list[tuple[int, int]]:
+def _common(keys_a: Sequence[object], keys_b: Sequence[object]) -> list[tuple[int, int]]:
     """A longest common subsequence, by numbers; of several the one that takes the earliest."""
-    keys_a, keys_b = [key(each) for each in a], [key(each) for each in b]
     longest = [[0] * (len(keys_b) + 1) for _ in range(len(keys_a) + 1)]
     for i in range(len(keys_a) - 1, -1, -1):
         row, below, mine = longest[i], longest[i + 1], keys_a[i]
@@ -188,12 +237,3 @@ def _aligned_above(steps: Sequence[Step], at: int, aligned: set[int]) -> set[int
                 passed.add(cause)
                 frontier.append(cause)
     return above
-
-
-def _moved(a: Sequence[Step], b: Sequence[Step], found: Mapping[int, int]) -> dict[int, int]:
-    taken = set(found.values())
-    free: dict[bytes, list[int]] = {}
-    for j, step in enumerate(b):
-        if j not in taken:
-            free.setdefault(step.structure, []).append(j)
-    return {i: free[step.structure].pop(0) for i, step in enumerate(a) if i not in found and free.get(step.structure)}

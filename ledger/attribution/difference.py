@@ -99,7 +99,11 @@ def compare(
         by_id.setdefault(node.event_id, []).append(node)
     said = _Said(persons, texts, by_id)
     cut = {*truncated, *(["a"] if len(a) > STEPS else []), *(["b"] if len(b) > STEPS else [])}
-    pairs = align(left, right)
+    shown = [[_fields(step.node, persons, texts) for step in steps] for steps in (left, right)]
+    for steps, fields in zip((left, right), shown, strict=True):
+        for at, each in enumerate(fields):
+            each["decisions"] = _decisions(steps, at, said)
+    pairs = align(left, right, (list(map(repr, shown[0])), list(map(repr, shown[1]))))
     number_of_b = {pair.a: pair.b for pair in pairs}
     rows: list[Row] = []
     at = 0
@@ -110,7 +114,7 @@ def compare(
         while not pair.moved and at < pair.b:
             rows += [] if _paired(at, pairs) else [Row("only_b", None, at, False, 1, ())]
             at += 1
-        changes = _changes(left, i, right, pair.b, number_of_b, said)
+        changes = _changes((left[i], shown[0][i]), (right[pair.b], shown[1][pair.b]), number_of_b)
         rows.append(Row("changed" if changes else "same", i, pair.b, pair.moved, pair.candidates, changes))
         at = at if pair.moved else pair.b + 1
     rows += [Row("only_b", None, j, False, 1, ()) for j in range(at, len(right)) if not _paired(j, pairs)]
@@ -179,17 +183,14 @@ class _Said(NamedTuple):
 
 
 def _changes(
-    left: Sequence[Step], i: int, right: Sequence[Step], j: int, number_of_b: Mapping[int, int], said: _Said
+    a: tuple[Step, Mapping[str, Value]], b: tuple[Step, Mapping[str, Value]], number_of_b: Mapping[int, int]
 ) -> tuple[Change, ...]:
-    a, b = left[i], right[j]
-    fields = [_fields(step.node, said.persons, said.texts) for step in (a, b)]
-    for shown, steps, at in ((fields[0], left, i), (fields[1], right, j)):
-        shown["decisions"] = _decisions(steps, at, said)
+    fields = [{**said} for _, said in (a, b)]
     fields[0]["causes"] = sorted(
         [relation, "outside" if at < 0 else f"step {number_of_b[at]}" if at in number_of_b else f"step {at} of a alone"]
-        for relation, at in a.causes
+        for relation, at in a[0].causes
     )
-    fields[1]["causes"] = sorted([relation, "outside" if at < 0 else f"step {at}"] for relation, at in b.causes)
+    fields[1]["causes"] = sorted([relation, "outside" if at < 0 else f"step {at}"] for relation, at in b[0].causes)
     names = sorted({*fields[0], *fields[1]})
     return tuple(
         Change(name, fields[0].get(name), fields[1].get(name))

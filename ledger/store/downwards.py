@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from ledger.attribution.findable import value_names
 from ledger.attribution.joins import names_of, token_names
 from ledger.attribution.subgraph import Node
 from ledger.format.kinds import Handoff, Memory, PolicyDecision, TriggerRegistration
@@ -31,22 +32,29 @@ class Below(NamedTuple):
 
 
 def walk_below(question: Question, start: Sequence[bytes], *, accounts: bool = False) -> Below:
-    """Fetches what came of events. ``accounts``: also by equal action ids, what others state of the same
-    actions and what came of that."""
+    """Fetches what came of events, as many as the limit allows; those and what was fetched before are kept. ``accounts``: also by
+    equal action ids, what others state of the same actions and what came of that."""
+    most, asked = max(question.limits.nodes, len(question.rows)), frozenset(start)
+    walk = question.walk_far if most > FEW else question.walk_near
     walked: set[bytes] = set()
     used: set[_Key] = set()
     sought: set[_Key] = set()
+    crowded = False
     for _ in range(ROUNDS):
         if not start:
-            return Below(walked, ("nodes",) if len(walked) >= question.limits.nodes else ())
-        walk = question.walk_far if question.limits.nodes > FEW else question.walk
-        walked |= walk("lineage_down.sql", start)
-        if len(question.rows) >= question.limits.nodes:
+            break
+        walked |= walk("lineage_down.sql", start, most + 1)
+        new: set[bytes] = set()
+        if len(question.rows) <= most:
+            new = _uses(question, _new(question, _USED | {"api_action"} if accounts else _USED, used))
+            named, more = _naming(question, _new(question, _NAMED, sought))
+            new |= named
+            crowded |= more
+        if len(question.rows) > most:
+            question.keep(asked, most)
             return Below(walked, ("nodes",))
-        uses = _uses(question, _new(question, _USED | {"api_action"} if accounts else _USED, used))
-        start = sorted(uses | _naming(question, _new(question, _NAMED, sought), walked))
-    more = [*(["nodes"] if len(walked) >= question.limits.nodes else []), *(["rounds"] if start else [])]
-    return Below(walked, tuple(more))
+        start = sorted(new)
+    return Below(walked, (*(["nodes"] if crowded else []), *(["rounds"] if start else [])))
 
 
 def _new(question: Question, kinds: frozenset[str], known: set[_Key]) -> list[Node]:
@@ -73,25 +81,34 @@ def _uses(question: Question, new: Sequence[Node]) -> set[bytes]:
     return question.by_keys(names, question.limits.nodes) - known
 
 
-def _naming(question: Question, new: Sequence[Node], walked: set[bytes]) -> set[bytes]:
+def _naming(question: Question, new: Sequence[Node]) -> tuple[set[bytes], bool]:
     """Events not fetched yet that name one of ``new``, and need not cite it: a memory read, a hand-off received, what a schedule
-    began, what was done on a decision. What states the same value and means something else is let go; where there is more of
-    it than is looked at, it counts as walked, so that the answer says that it was cut."""
-    rows, decoded = question.rows, question.decoded
+    began, what was done on a decision. What states the same value and means something else is let go. And whether there is more
+    of a value than is looked at."""
+    rows, decoded, most = question.rows, question.decoded, question.limits.nodes
     named = [node for node in new if _named_by(node)]
     values = {value for node in named if (value := _named_by(node))}
     if not values:
-        return set()
+        return set(), False
     answers = {name for node in named for name in names_of(node.header, node.payload)[0]}
     known = set(rows)
-    found = question.by_keys([f"value:{value}" for value in sorted(values)], question.limits.nodes)
-    if len(found) >= question.limits.nodes:
-        walked |= found
+    names = {f"value:{value}" for value in values}
+    found = question.by_keys(sorted(names), most + 1)
+    more = len(found) > most and _fullest(decoded.values(), names) > most
     for ref in [ref for ref in decoded if ref not in known]:
         node = decoded[ref]
         if answers.isdisjoint(names_of(node.header, node.payload)[1]) and CHANGED not in node.findings:
             del rows[ref], decoded[ref]
-    return {event_id for event_id, _ in rows} - {event_id for event_id, _ in known}
+    return {event_id for event_id, _ in rows} - {event_id for event_id, _ in known}, more
+
+
+def _fullest(nodes: Iterable[Node], names: Collection[str]) -> int:
+    """How many events answer to that of the names to which most do; what cannot be read may answer to each."""
+    ids: dict[str, set[bytes]] = {name: set() for name in names}
+    for node in nodes:
+        for name in names if CHANGED in node.findings else ids.keys() & value_names(node.header, node.payload):
+            ids[name].add(node.event_id)
+    return max(map(len, ids.values()))
 
 
 def _named_by(node: Node) -> str | None:

@@ -5,16 +5,18 @@ Bounded, and it says so: ``agents`` of a tenant, its latest tokens, of each agen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
 from ledger.attribution.inventory.agent import Agent
-from ledger.attribution.inventory.naming import Sighted, agent_named, aliases, credentials_of, named_by
+from ledger.attribution.inventory.naming import Sighted, aliases, credentials_of, named_by, names_in
 from ledger.attribution.inventory.record import make_agent
 from ledger.attribution.joins import key_of, names_of
-from ledger.attribution.subgraph import Node
+from ledger.attribution.subgraph import Node, Ref
 from ledger.errors import NotFound
 from ledger.store.absent import by_then
 from ledger.store.connect import translated
@@ -34,12 +36,15 @@ SCAN: Final = 500
 """Agents looked at for one page of those that are asked for."""
 CREDENTIALS: Final = 200
 """Tokens of a page whose other users are looked for."""
+PLACE: Final = 256
+"""Characters of JSON that say where a page ended."""
+_HEAD: Final = 16
 _BATCH: Final = 100
 _LAST: Final = "f" * 32
 
 
 class Agents(NamedTuple):
-    """A page in order of agent id. ``next`` is the last agent looked at; ``truncated`` names limits that were hit."""
+    """A page in order of agent id. ``next`` is where the next one goes on; ``truncated`` names limits that were hit."""
 
     agents: Sequence[Agent]
     next: str | None
@@ -47,11 +52,14 @@ class Agents(NamedTuple):
 
 
 class _Asking:
-    """One question: its connection, and what is known of all agents of the tenant."""
+    """One question: its connection, and the registrations that were read. ``complete``: they are all of the tenant's."""
+
+    complete = False
 
     def __init__(self, connection: Connection, reading: Reading, tenant: str, as_of: int | None, now: int) -> None:
         self.connection, self.reading, self.tenant, self.as_of = connection, reading, tenant, as_of
         self.at = now if as_of is None else as_of
+        self.registrations: dict[Ref, Node] = {}
 
     def nodes(self, file: str, **given: object) -> list[Node]:
         query = query_events(file, self.as_of is not None)
@@ -70,6 +78,20 @@ class _Asking:
                     found[name].append(node)
         return found
 
+    def known_as(self, names: Collection[str]) -> dict[str, str]:
+        """Under which of the names, and of those met before, an agent stands in tokens. Whoever else claims one is looked for: it
+        is the same whichever agents are asked for."""
+        if not self.complete:
+            subjects = [name.partition("#")[2] for name in names]
+            claims = self.answering([f"agent:{each}" for each in (*names, *filter(None, subjects))], EVENTS)
+            self.registrations |= {node.ref: node for found in claims.values() for node in found}
+        return aliases(self.registrations.values())
+
+    def listed(self, kind: str, most: int) -> list[Node]:
+        """The latest effective events of a kind that is listed, the latest first."""
+        (found,) = self.answering([f"listed:{kind}"], most).values()
+        return sorted(found, key=lambda node: node.ref, reverse=True)
+
 
 def list_agents(
     connection: Connection,
@@ -82,31 +104,57 @@ def list_agents(
     now: int,
     as_of: int | None = None,
 ) -> Agents:
-    """Those of the tenant's agents that are wanted as they stand at ``now``, after ``after``, in order of agent id."""
+    """Those of the tenant's agents that are wanted as they stand at ``now``, after the page that ended in ``after``, in order of
+    agent id."""
     with translated():
         asking = _Asking(connection, reading, tenant, as_of, now)
-        listed = asking.answering(["listed:agent_registration"], REGISTRATIONS)["listed:agent_registration"]
-        tokens = asking.answering(["listed:token_issuance"], TOKENS)["listed:token_issuance"]
-        seen = connection.execute(query_file("inventory_agents.sql"), {"tenant": tenant, "agents": AGENTS}).fetchall()
-        known = aliases(listed)
-        names = {name for (name,) in seen} | {str(node.payload["agent_id"]) for node in listed if node.payload}
-        names |= {each for node in tokens for each in named_by(node, known)}
+        query, given = query_file("inventory_agents.sql"), {"tenant": tenant, "agents": AGENTS + 1}
+        seen = [name for (name,) in connection.execute(query, given)]
+        listed = asking.listed("agent_registration", REGISTRATIONS + 1)
+        tokens = asking.listed("token_issuance", TOKENS + 1)
         counted = {"agents": (seen, AGENTS), "registrations": (listed, REGISTRATIONS), "tokens": (tokens, TOKENS)}
-        cut = [name for name, (those, most) in counted.items() if len(those) >= most]
-        ordered = sorted(each for each in names if each > after)
+        cut = [name for name, (those, most) in counted.items() if len(those) > most]
+        listed, tokens = listed[:REGISTRATIONS], tokens[:TOKENS]
+        asking.registrations = {node.ref: node for node in listed}
+        asking.complete = "registrations" not in cut
+        known = asking.known_as([each for node in tokens for each in names_in(node)])
+        names = {*seen[:AGENTS], *(str(node.payload["agent_id"]) for node in listed if node.payload)}
+        names |= {each for node in tokens for each in named_by(node, known)}
+        ordered = _ordered(names, after)
         found: list[Agent] = []
         looked = 0
         while looked < min(len(ordered), SCAN) and len(found) <= limit:
             part = ordered[looked : looked + _BATCH]
-            made = _agents(asking, part, known)
+            made = _agents(asking, part)
             # Names of columns are hints: one that no verified event or registration bears is no agent.
             found += [each for each in made if _is_known(each) and wanted(each)]
             looked += len(part)
     shown = found[:limit]
     if len(found) > limit:
-        return Agents(shown, shown[-1].agent_id, tuple(cut))
+        return Agents(shown, _place(shown[-1].agent_id), tuple(cut))
     more = looked < len(ordered)
-    return Agents(shown, ordered[looked - 1] if more else None, tuple([*cut, "scan"] if more else cut))
+    return Agents(shown, _place(ordered[looked - 1]) if more else None, tuple([*cut, "scan"] if more else cut))
+
+
+def _place(agent_id: str) -> str:
+    """Where a page ends, never longer than a cursor can carry: an agent's id; of a long one how it begins, and its digest."""
+    if len(json.dumps(agent_id)) <= PLACE:
+        return agent_id
+    return f"{agent_id[:_HEAD]}\0{_digest(agent_id)}"
+
+
+def _digest(agent_id: str) -> str:
+    return blake2b(agent_id.encode(), digest_size=16).hexdigest()
+
+
+def _ordered(names: Iterable[str], after: str) -> list[str]:
+    """The names after a place, in order; after how its name begins, where it is none of them any more."""
+    head, _, digest = after.partition("\0")
+    ordered = sorted(each for each in names if each > head)
+    if not digest:
+        return ordered
+    long = (i for i, each in enumerate(ordered, 1) if each.startswith(head) and _digest(each) == digest)
+    return ordered[next(long, 0) :]
 
 
 def agent_by_id(
@@ -115,9 +163,7 @@ def agent_by_id(
     """One agent with its history, by its id or by a name under which it stands in tokens; raises ``NotFound``."""
     with translated():
         asking = _Asking(connection, reading, tenant, as_of, now)
-        name = f"agent:{agent_id}"
-        known = aliases(asking.answering([name], EVENTS)[name])
-        (agent,) = _agents(asking, [agent_named(agent_id, known) if agent_id in known else agent_id], known)
+        (agent,) = _agents(asking, [asking.known_as([agent_id]).get(agent_id, agent_id)])
     if not _is_known(agent):
         raise NotFound(f"this ledger knows no agent {agent_id!r}{by_then(as_of)}")
     return agent
@@ -128,15 +174,16 @@ def _is_known(agent: Agent) -> bool:
     return agent.registered or bool(agent.seen_as) or any(each.kind == "agent_registration" for each in agent.history)
 
 
-def _agents(asking: _Asking, agents: Sequence[str], known: dict[str, str]) -> list[Agent]:
+def _agents(asking: _Asking, agents: Sequence[str]) -> list[Agent]:
     registered = asking.answering([f"agent:{each}" for each in agents], EVENTS + 1)
     configured = asking.answering([f"configured:{each}" for each in agents], EVENTS + 1)
-    known = known | aliases(node for each in registered.values() for node in each)
+    known = asking.known_as([each for found in registered.values() for node in found for each in names_in(node)])
     in_tokens = {each: {each, f"#{each}"} for each in agents}
     for name, agent in known.items():
         if agent in in_tokens:
             in_tokens[agent].add(name)
     tokens = asking.answering([f"named:{name}" for of in in_tokens.values() for name in of], EVENTS + 1)
+    known = asking.known_as([each for found in tokens.values() for node in found for each in names_in(node)])
     events: dict[str, list[Node]] = {}
     for node in asking.nodes("inventory_seen.sql", names=list(agents), each=EVENTS + 1):
         if node.header.agent_id is not None:
@@ -202,6 +249,7 @@ def _users(asking: _Asking, sighted: Sequence[Sighted], known: dict[str, str]) -
             (clients if name.startswith("client:") else presented).append(name)
     by_token = asking.answering([f"token_use:{name}" for name in presented[:CREDENTIALS]], EVENTS)
     by_client = asking.answering([f"named:{name.removeprefix('client:')}" for name in clients[:CREDENTIALS]], EVENTS)
+    known = asking.known_as([each for found in by_client.values() for node in found for each in names_in(node)])
     for use in (node for found in by_token.values() for node in found):
         if (agent := use.header.agent_id) is not None:
             for name in credentials_of(Sighted(agent, (), (), [use], ()), known):

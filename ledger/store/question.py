@@ -196,13 +196,17 @@ class Question:
         self.take([row for row in found if row[1] is not None])
         return {row[0].bytes for row in found}
 
-    def walk_far(self, file: str, start: Sequence[bytes]) -> set[bytes]:
-        """As ``walk``, where many events may come: they are opened while the server looks for more. Its plan is made anew each
-        time, which for few events is more than is won."""
+    def walk_near(self, file: str, start: Sequence[bytes], nodes: int) -> set[bytes]:
+        """As ``walk``, up to so many ids: one more than the limit tells whether it left anything out."""
+        return self.fetch(file, start=of_ids(start), nodes=nodes)
+
+    def walk_far(self, file: str, start: Sequence[bytes], nodes: int) -> set[bytes]:
+        """As ``walk_near``, where many events may come: they are opened while the server looks for more. Its plan is made anew
+        each time, which for few events is more than is won."""
         found: set[bytes] = set()
 
         def arriving() -> Iterator[Row]:
-            asked = self._asked(file, start=of_ids(start), nodes=self.limits.nodes)
+            asked = self._asked(file, start=of_ids(start), nodes=nodes)
             for row in cursor.stream(*asked, binary=True, size=_CHUNK):
                 event_id = row[0].bytes
                 found.add(event_id)
@@ -227,6 +231,15 @@ class Question:
         new = {ref: row for row in rows if (ref := (row[0].bytes, row[1])) not in self.rows}
         self.rows |= new
         self.decoded |= zip(new, self.reading.nodes(self.connection, self.tenant, list(new.values())), strict=True)
+
+    def keep(self, first: Collection[bytes], most: int) -> bool:
+        """Drops what was fetched last, but for events of the ids ``first``, so that ``most`` are left or these alone. Returns
+        whether there was any."""
+        others = [ref for ref in self.rows if ref[0] not in first]
+        left = others[max(most - (len(self.rows) - len(others)), 0) :]
+        for ref in left:
+            del self.rows[ref], self.decoded[ref]
+        return bool(left)
 
     def keep_reached(self, starts: Iterable[bytes]) -> None:
         """Drops what no event leads to from ``starts`` on. A name leads to an id, for which another event stood at an earlier

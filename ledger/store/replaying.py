@@ -129,7 +129,7 @@ class _Fetch:
         if not own:
             return ()
         self._walked = question.walk("lineage_up.sql", own)
-        if len(self._walked) >= question.limits.nodes:
+        if question.beyond(self._walked):
             self.truncated.append("nodes")
         self._met = frozenset(question.decoded)
         given = {"ids": [each.hex() for each in own], "each": EFFECTS_OF_ONE}

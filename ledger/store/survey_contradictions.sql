@@ -1,4 +1,5 @@
--- The next of a tenant's contradictions, those asked for among so many looked at; see survey_stored.sql.
+-- The next of a tenant's contradictions, those asked for among so many looked at; see survey_stored.sql. As of a time those that
+-- were open then, as they are told now, with what of their evidence had come.
 with tenant as materialized (
     select id from names where name = %(tenant)s
 ), looked as (
@@ -6,7 +7,13 @@ with tenant as materialized (
      where (tenant, id) > ((select id from tenant), %(after)s) and tenant <= (select id from tenant)
      order by tenant, id limit %(scan)s
 )
-select t.last, t.looked, c.id, c.rule, v.name, c.event_id, c.detail, c.severity, c.evidence, c.opened_at, c.closed_at
+select t.last, t.looked, c.id, c.rule, v.name, c.event_id, c.detail, c.severity,
+       case when %(as_of)s::bigint is null then c.evidence
+            else array(select u.id from unnest(c.evidence) with ordinality u (id, place)
+                        where exists (select from events e join seals s on s.id = e.seal
+                                       where e.event_id = u.id and e.tenant = c.tenant and s.append_time <= %(as_of)s)
+                        order by u.place) end,
+       c.opened_at, c.closed_at
   from (select max(id) as last, count(*) as looked from looked) t
   left join lateral (
            select * from looked

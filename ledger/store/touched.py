@@ -69,8 +69,9 @@ def touched(
         names, truncated = _names(connection, tenant, what, value)
         question = Question(connection, reading, tenant, limits, as_of)
         keys = [key_of(tenant, name) for name in names]
-        given = {"keys": keys, "kinds": list(_KINDS[what]), "before": before.hex(), "starts": STARTS}
-        ids = sorted(question.fetch("touched_starts.sql", **given), reverse=True)
+        given = {"keys": keys, "kinds": list(_KINDS[what]), "before": before.hex(), "starts": STARTS + 1}
+        ids = sorted(question.fetch("touched_starts.sql", **given), reverse=True)[:STARTS]
+        more = question.keep(ids, STARTS)
         starts = [node for node in question.decoded.values() if node.effective and _is(node, names)]
         starts.sort(key=lambda node: (node.event_id, node.digest), reverse=True)
         below = walk_below(question, [node.event_id for node in starts], accounts=True)
@@ -79,9 +80,7 @@ def touched(
         persons = persons_listed(connection, reading, tenant, people, as_of=as_of)
     found = reached(question.subgraph(nodes, persons), [node.ref for node in starts]) if starts else []
     uses = frozenset(node.ref for node in starts if _is_use(node, names))
-    return Touched(
-        starts, found, persons, ids[-1] if len(ids) >= STARTS else None, (*truncated, *below.truncated), uses
-    )
+    return Touched(starts, found, persons, ids[-1] if more else None, (*truncated, *below.truncated), uses)
 
 
 def _is(node: Node, names: Sequence[str]) -> bool:

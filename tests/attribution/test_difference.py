@@ -132,6 +132,71 @@ def test_equal_steps_side_by_side_are_told_to_be_interchangeable() -> None:
     assert [row.candidates for row in found.rows if row.status == "same"] == [1, 2]
 
 
+READ = (
+    "NAME{n} agent api_action action_id=NAME{n} operation=read phase=completed observer=agent outcome=success resource=WHAT"
+    " run=r{n} <- p{n}:started_by\n"
+)
+FOUND = "NAME{n} agent observation source=tool uri=WHAT trust=trusted run=r{n} <- CAUSE{n}:result_of\n"
+
+
+def read(name: str, what: str) -> str:
+    return READ.replace("NAME", name).replace("WHAT", what)
+
+
+def found_by(cause: str, name: str, what: str) -> str:
+    return FOUND.replace("NAME", name).replace("CAUSE", cause).replace("WHAT", what)
+
+
+A, B, C = read("a", "X"), read("b", "Y"), read("c", "Z")
+ALIKE = read("a", "X") + read("b", "X")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (A + B + C, B + C, ["only_a a –", "same b b", "same c c"]),
+        (A + C, A + B + C, ["same a a", "only_b – b", "same c c"]),
+        (A + B, B + A, ["same a a", "same b b moved"]),
+        (A + B, A + B.replace("=Y", "=W"), ["same a a", "changed b b resource"]),
+        (A.replace("success", "failure") + B.replace("=Y", "=X"), read("b", "X"), ["only_a a –", "same b b"]),
+        (ALIKE + read("c", "X"), ALIKE, ["same a a", "same b b", "only_a c –"]),
+        (
+            A + found_by("a", "i", "U") + B + found_by("b", "j", "V") + C + found_by("c", "k", "W"),
+            B + found_by("b", "j", "V") + C + found_by("c", "k", "W"),
+            ["only_a a –", "only_a i –", "same b b", "same j j", "same c c", "same k k"],
+        ),
+        (
+            ALIKE + found_by("a", "i", "U") + found_by("b", "j", "U"),
+            ALIKE + found_by("b", "j", "U") + found_by("a", "i", "U"),
+            ["same a a", "same b b", "same i i", "same j j moved"],
+        ),
+        (
+            A + B + found_by("a", "i", "U") + found_by("b", "j", "V"),
+            A + B + found_by("a", "i", "V") + found_by("b", "j", "U"),
+            ["same a a", "same b b", "changed i i uri", "changed j j uri"],
+        ),
+    ],
+    ids=[
+        "first left out", "one between", "other order", "another thing", "tried once more", "one of three alike",
+        "left out with its result", "results of alike in other order", "results exchanged",
+    ],
+)  # fmt: skip
+def test_of_steps_that_came_about_alike_those_that_say_the_same_are_one_step(
+    first: str, second: str, expected: list[str]
+) -> None:
+    """And what stays is one with the same causes, then one after the other. The same of steps whose causes changed."""
+    assert shown(story(BEGIN + first, BEGIN + second))[1:] == expected
+    after = first.replace("<- p{n}:started_by", "<- s{n}:started_by")
+    changed = [
+        row.replace("same", "changed") + " causes" if row[0] == "s" and row[5] in "abc" else row
+        for row in (each.replace(" resource", " causes resource") for each in expected)
+    ]
+    if "moved" not in " ".join(expected):
+        assert shown(story(BEGIN + STEP + after, BEGIN + second))[2:] == changed
+    for each in (first, second):
+        assert difference(story(BEGIN + each, BEGIN + each)).same
+
+
 def test_whom_a_run_was_for_is_compared_by_person_and_not_by_pseudonym() -> None:
     told = story(BEGIN, "person bob Bob\n" + BEGIN.replace("by=alice", "by=bob"))
     (change,) = difference(told).rows[0].changes
@@ -162,7 +227,8 @@ def test_every_step_of_both_runs_is_in_one_row_and_arrival_decides_nothing(seed:
     nodes = [each.node for each in found.steps[0]]
     rng.shuffle(nodes)
     assert steps_of(nodes) == list(found.steps[0])
-    for pair in align(*found.steps):
+    says = [[""] * len(each) for each in found.steps]
+    for pair in align(*found.steps, (says[0], says[1])):
         assert found.steps[0][pair.a].label == found.steps[1][pair.b].label
 
 

@@ -215,6 +215,64 @@ def test_pages_go_on_where_they_ended_and_filters_look_further(url: str, monkeyp
     assert cut.next == whole[3]
 
 
+CLAIMED = f"""
+person olga Olga
+r1 platform agent_registration agent_id={A}aaa state=active owner=olga client_ids=as#shared
+r2 platform agent_registration agent_id={A}mmm state=active owner=olga client_ids=as#mine
+r3 platform agent_registration agent_id={A}zzz state=active owner=olga client_ids=as#shared
+t1 as token_issuance status=issued token=j1 client_id=shared act=shared
+t2 as token_issuance status=issued token=j2 client_id=app act=mine
+t3 as token_issuance status=issued token=j3 client_id=app act={A}zzz
+a1 zzz api_action action_id=x operation=o phase=completed observer=agent token=j1 agent={A}zzz
+"""
+
+
+@pytest.mark.parametrize("registrations", [5000, 1])
+def test_an_agent_is_the_same_alone_on_any_page_and_in_the_whole_list(
+    postgres: Databases, monkeypatch: pytest.MonkeyPatch, registrations: int
+) -> None:
+    """Of a client that two agents claim, nobody's tokens are known to be its: whether or not the other one is on the page. Who
+    else got tokens as a client is named by its own id."""
+    made = postgres.fresh()
+    store(made, read_scenario(CLAIMED))
+    whole = listed(made)
+    assert list(whole) == ["as#app", "as#shared", f"{A}aaa", f"{A}mmm", f"{A}zzz"]
+    assert [each.credentials for each in whole.values()] == [
+        (), ("client:as#shared",), (), ("client:as#app",), ("client:as#app",),
+    ]  # fmt: skip
+    assert remarks(whole[f"{A}mmm"]) == {"shared_credential": (f"{A}zzz",)}
+    assert remarks(whole[f"{A}zzz"]) == {"shared_credential": (f"{A}mmm",)}
+    assert {each: one(made, each) for each in whole} == whole
+    monkeypatch.setattr(inventory, "REGISTRATIONS", registrations)
+    if registrations == 1:
+        del whole[f"{A}aaa"]  # was never seen, and is not among the latest that were registered
+    with psycopg.connect(made, autocommit=True) as connection:
+        for batch in (1, 100):
+            monkeypatch.setattr(inventory, "_BATCH", batch)
+            after = ""
+            for agent_id, agent in whole.items():
+                page = list_agents(connection, reading(made), "acme", after=after, limit=1, now=NOW)
+                assert page.agents == [agent]
+                after = agent_id
+    postgres.drop(made)
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "count"),
+    [("AGENTS", "agents", 10), ("REGISTRATIONS", "registrations", 16), ("TOKENS", "tokens", 5)],
+)
+def test_a_limit_that_is_reached_and_leaves_nothing_out_is_not_said(
+    url: str, monkeypatch: pytest.MonkeyPatch, what: str, name: str, count: int
+) -> None:
+    whole = listed(url)
+    monkeypatch.setattr(inventory, what, count)
+    with psycopg.connect(url, autocommit=True) as connection:
+        page = list_agents(connection, reading(url), "acme", limit=500, now=NOW)
+        assert ({each.agent_id: each for each in page.agents}, page.truncated) == (whole, ())
+        monkeypatch.setattr(inventory, what, count - 1)
+        assert list_agents(connection, reading(url), "acme", limit=500, now=NOW).truncated == (name,)
+
+
 def test_a_row_that_was_changed_registers_nobody(url: str, postgres: Databases) -> None:
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction(force_rollback=True):
         connection.execute(

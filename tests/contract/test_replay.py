@@ -285,6 +285,13 @@ def test_what_a_limit_kept_out_is_said(ask: Any, story: Story, run: bytes, url: 
     assert not ask(limits=Limits(nodes=1)).replay.steps[0].silences  # what was cut is not missing
 
 
+def test_a_limit_that_is_reached_and_leaves_nothing_out_is_not_said(ask: Any) -> None:
+    """Nine events that are not of the run are above it."""
+    cut = [ask(limits=Limits(nodes=nodes)).replay.truncated for nodes in range(7, 12)]
+    assert cut == [("nodes",), ("nodes",), (), (), ()]
+    assert ask(limits=Limits(nodes=9)).replay.steps == ask().replay.steps
+
+
 def test_effects_beyond_the_limit_are_said_to_be_cut(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ledger.store.replaying.EFFECTS", 1)
     assert "effects" in ask().replay.truncated

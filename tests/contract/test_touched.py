@@ -118,7 +118,7 @@ def test_where_more_state_the_value_of_a_memory_than_are_looked_at_the_answer_is
     url = postgres.fresh()
     store(url, story)
     asked = story.events["w1"].made.event_id
-    for nodes, met, cut in ((4, {"w1"}, True), (9, {"w1", "r1"}, False)):
+    for nodes, met, cut in ((3, {"w1"}, True), (5, {"w1", "r1"}, True), (6, {"w1", "r1"}, False)):
         below = lineage(url).below(story.tenant, asked, limits=Limits(nodes=nodes))
         assert {story.name_of(each.event_id) for each in below.nodes} == met
         assert bool(below.cut) == cut
@@ -172,11 +172,46 @@ def test_what_a_limit_kept_out_is_said_and_pages_go_on(url: str, story: Story, m
     first = ask(url, "policy", "pay")
     assert first.before is not None
     second = ask(url, "policy", "pay", before=first.before)
-    both = {story.name_of(each.event_id) for each in (*first.starts, *second.starts)}
-    assert both == {"d1", "d2"}
-    assert second.before is not None
-    last = ask(url, "policy", "pay", before=second.before)
-    assert (last.starts, last.before) == ([], None)
+    assert [story.name_of(each.event_id) for each in (*first.starts, *second.starts)] == ["d2", "d1"]
+    assert second.before is None
+    assert [names(story, each) for each in (first, second)] == [{"a5": "sealed"}, {"a9": "inferred"}]
+    monkeypatch.setattr(module, "STARTS", 2)
+    assert ask(url, "policy", "pay").before is None
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "nodes"),
+    [("person", "alice", 10), ("token", "as#j1", 2), ("memory", "notes#k", 7), ("policy", "pay", 4)],
+)
+def test_a_limit_that_is_reached_and_leaves_nothing_out_is_not_said(
+    url: str, story: Story, what: str, value: str, nodes: int
+) -> None:
+    """``nodes`` are all that is looked at, led to or not: what cites another digest of the prompt, and what read before."""
+    value = of(story, value) if what == "person" else value
+    whole = ask(url, what, value)
+    assert whole.truncated == ()
+    assert ask(url, what, value, limits=Limits(nodes=nodes)) == whole
+    for fewer in range(len(whole.starts), nodes):
+        short = ask(url, what, value, limits=Limits(nodes=fewer))
+        assert (short.truncated, short.starts) == (("nodes",), whole.starts)
+        assert len(short.items) <= fewer - len(short.starts)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_of_what_came_of_an_event_as_much_is_shown_as_the_limit_allows(
+    url: str, story: Story, monkeypatch: pytest.MonkeyPatch, far: bool
+) -> None:
+    monkeypatch.setattr("ledger.store.downwards.FEW", 0 if far else 1000)
+    for asked in ("p1", "o1", "m1", "h1", "a1", "t1", "d2", "x1"):
+        event_id = story.events[asked].made.event_id
+        whole = lineage(url).below(story.tenant, event_id)
+        size = len(whole.nodes)
+        for nodes in range(1, size + 2):
+            below = lineage(url).below(story.tenant, event_id, limits=Limits(nodes=nodes))
+            assert len(below.nodes) == min(nodes, size), (asked, nodes)
+            assert bool(below.cut) == (nodes < size), (asked, nodes)
+            assert {node.ref for node in below.nodes} <= {node.ref for node in whole.nodes}
+            assert event_id in {node.event_id for node in below.nodes}
 
 
 def test_what_others_state_of_an_action_under_its_id_is_touched_with_what_came_of_it(postgres: Databases) -> None:

@@ -31,11 +31,15 @@ LONG: Final = {
     "policy": "p" * 30_000,
     "document": "https://d.example/" + "d" * 20_000,
 }
+CONTROLS: Final = "\U0001f600\x01" * 200
 STORY: Final = f"""
 person alice Alice
 r1 registry agent_registration agent_id={AGENT} state=active owner=alice
 g1 consent grant grant_id={LONG["grant"]} action=give grantor=alice method=explicit
 t1 issuer token_issuance status=issued token={LONG["jti"]} subject=alice verification=issuer observer=issuer
+t2 issuer token_issuance status=issued token=j2 client_id={"c" * 30_000}
+t3 issuer token_issuance status=issued token=j3 client_id={"c" * 30_000}c
+t4 issuer token_issuance status=issued token=j4 client_id={CONTROLS}
 d1 policy policy_decision decision=allow policy_id={LONG["policy"]} action=read
 p1 agent prompt trigger_kind=human trust=trusted principal=alice agent={AGENT}
 o1 agent observation uri={LONG["document"]} source=tool trust=trusted <- p1:started_by
@@ -91,3 +95,16 @@ def test_what_has_a_long_name_is_found_by_it(client: httpx.Client, target: str, 
         assert found["items"] == []
     else:
         assert any(found.get(each) for each in ("items", "starts", "agent_id", "statements")), found.keys()
+
+
+def test_pages_of_agents_go_on_from_one_whose_name_is_long(client: httpx.Client) -> None:
+    found: list[str] = []
+    parameters = {"limit": "1"}
+    while True:
+        page = client.get("/v1/agents", params=parameters)
+        assert page.status_code == 200, page.text[:300]
+        found += [each["agent_id"] for each in page.json()["items"]]
+        if page.json()["next"] is None:
+            break
+        parameters["cursor"] = page.json()["next"]
+    assert found == sorted([AGENT, *(f"as#{each}" for each in ("c" * 30_000, "c" * 30_001, CONTROLS))])

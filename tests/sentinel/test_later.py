@@ -23,8 +23,8 @@ from ledger.store.sentinel_digest import sentinel_digest
 from ledger.store.survey import Asked, survey
 from ledger.trust.bundle import TrustBundle
 from tests.attribution.scenario import SECOND, Story, read_scenario
-from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, reading, records_of, trusts
-from tests.sentinel.sweeping import STEPS, connected
+from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, reading, records_of, store, trusts
+from tests.sentinel.sweeping import STEPS, connected, sentinel
 from tests.services.databases import Databases
 from tests.services.forge import LEDGER, START, Trust, signer
 
@@ -489,4 +489,24 @@ d1 desk policy_decision decision=allow decision_id=d-1 action=send at=3
             expected = [story.events["a1"].made.event_id] if until in ("a2", "a1") else []
             assert [each.event_id for each in page.found] == expected, until
     assert ledger.is_as_made_now(bundle)
+    postgres.drop(url)
+
+
+def test_as_of_a_time_evidence_is_what_was_there_then(postgres: Databases) -> None:
+    story = read_scenario(
+        "person alice Alice\n"
+        "r1 platform agent_registration agent_id=travel state=active client_ids=as#travel-client\n"
+        "t1 issuer token_issuance status=issued token=j1 subject=alice act=hotel-client verification=issuer observer=issuer\n"
+        "a1 agent api_action action_id=x phase=intended operation=book token=j1 observer=agent agent=travel\n"
+        "r2 platform agent_registration agent_id=travel state=active client_ids=as#travel-client effective_at=1\n"
+    )
+    url = postgres.fresh()
+    sentinel(url, store(url, story))
+    shown = []
+    with connected(url) as connection:
+        for as_of in (None, story.node("r2").append_time, story.node("r2").append_time - 1):
+            asked = Asked(story.tenant, as_of or START, name="actor_mismatch", as_of=as_of)
+            (found,) = survey(connection, reading(url), asked).found
+            shown.append([story.name_of(each) for each in found.evidence])
+    assert shown == [["t1", "a1", "r1", "r2"], ["t1", "a1", "r1", "r2"], ["t1", "a1", "r1"]]
     postgres.drop(url)

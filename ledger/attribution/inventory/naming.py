@@ -33,6 +33,13 @@ def aliases(registrations: Iterable[Node]) -> dict[str, str]:
     return {name: next(iter(agents)) for name, agents in found.items() if len(agents) == 1}
 
 
+def names_in(node: Node) -> Sequence[str]:
+    """The names under which agents stand in a token, or which a registration claims for its agent."""
+    if isinstance(node.fact, AgentRegistration):
+        return (node.fact.agent_id, *node.fact.client_ids)
+    return agents_of(node.payload) if isinstance(node.fact, TokenIssuance) and node.payload is not None else ()
+
+
 def named_by(token: Node, known: Mapping[str, str]) -> list[str]:
     """The agents that a token names. A client is one only where it acts for itself or for somebody: no person's own app is."""
     fact = token.fact
