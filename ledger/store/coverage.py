@@ -6,11 +6,12 @@ reads what the sentinel kept, and nothing else: ``answerable sentinel --check`` 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import psycopg
 
+from ledger.attribution.answer import REASONS
 from ledger.attribution.grades import RANK
 from ledger.attribution.judgement import KINDS
 from ledger.ports import EVENTS
@@ -107,6 +108,7 @@ _CLASS: Final = "case when j.class = 'unattended' and not j.responsible then 'un
 _ACCOUNTS: Final = """
 select {name}, class, reason, grade, count from (
     select {key} as key, {class} as class, j.reason, j.grade, count(*) as count {judged} group by 1, 2, 3, 4) j"""
+# Of each action, in a group and in the whole, the account that is attributed least, as one number; in it 0 stands for a null.
 _ACTIONS: Final = """
 with one as materialized (
     select {key} as key, coalesce(j.action, j.event_id) as action,
@@ -122,7 +124,6 @@ select whole, {name}, (%(classes)s::text[])[least / 1000000], (%(reasons)s::text
 _WHOLE: Final = """
     union all
     select true, null, least, count(*) from (select min(least) as least from one group by action) w group by 3"""
-"""Of each action, in a group and in the whole, the account that is attributed least; 0 stands for a null."""
 _WAITING: Final = _sliced(
     """
 with waiting as (
@@ -184,19 +185,20 @@ def _counts(
     return _sorted(whole, actions[True]), _sorted(groups, actions[False])
 
 
-def _least(sorts: Iterable[_Sort]) -> dict[str, list[str]]:
+def _least(sorts: Collection[_Sort]) -> dict[str, list[str]]:
     """The classes and grades that there are, the least first, and the reasons."""
-    classes, grades = list(CLASSES)[::-1], list(RANK)
+    _, classes, reasons, grades = zip(*sorts, strict=True) if sorts else ((), (), (), ())
     return {
-        "classes": sorted(
-            {class_ for _, class_, _, _ in sorts}, key=lambda each: classes.index(each) if each in classes else -1
-        ),
-        "grades": sorted(
-            {grade for *_, grade in sorts if grade is not None},
-            key=lambda each: grades.index(each) if each in grades else -1,
-        ),
-        "reasons": sorted({reason for _, _, reason, _ in sorts if reason is not None}),
+        "classes": _ordered(classes, list(CLASSES)[::-1]),
+        "grades": _ordered(grades, list(RANK)),
+        "reasons": _ordered(reasons, sorted(REASONS)),
     }
+
+
+def _ordered(found: Iterable[str | None], order: Sequence[str]) -> list[str]:
+    """Each once, in this order; what is not in it comes first."""
+    place = {name: n for n, name in enumerate(order)}
+    return sorted({each for each in found if each is not None}, key=lambda each: (place.get(each, -1), each))
 
 
 def _sorted(accounts: Mapping[_Sort, int], actions: Mapping[_Sort, int]) -> list[Count]:
