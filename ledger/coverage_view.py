@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ledger.attribution.json_form import rfc3339
@@ -11,56 +10,67 @@ from ledger.store.coverage import By, Count, Covered
 from ledger.store.judged import CLASSES
 
 
-class Sums(NamedTuple):
-    """Events of a slice, or of one group of it, by class, by reason (of those attributed to nobody), and by grade."""
+class Counted(NamedTuple):
+    """Actions, and the accounts of them."""
 
-    events: int
-    classes: Mapping[str, int]
-    reasons: Mapping[str, int]
-    grades: Mapping[str, int]
+    actions: int
+    accounts: int
+
+
+class Sums(NamedTuple):
+    """A slice, or one group of it: all of it, and by class, by reason (of what is attributed to nobody), and by grade."""
+
+    judged: Counted
+    classes: Mapping[str, Counted]
+    reasons: Mapping[str, Counted]
+    grades: Mapping[str, Counted]
 
 
 def sums(counts: Iterable[Count]) -> Sums:
-    """What counts sum up to."""
-    classes = dict.fromkeys(CLASSES, 0)
-    reasons: Counter[str] = Counter()
-    grades: Counter[str] = Counter()
+    """What counts of one group sum up to."""
+    counts = tuple(counts)
+    classes = dict.fromkeys(CLASSES, Counted(0, 0)) | _by(counts, lambda each: each.class_)
+    reasons = _by((each for each in counts if each.reason is not None), lambda each: each.reason or "")
+    return Sums(_sum(counts), classes, reasons, _by(counts, lambda each: each.grade or "none"))
+
+
+def _by(counts: Iterable[Count], named: Callable[[Count], str]) -> dict[str, Counted]:
+    found: dict[str, list[Count]] = {}
     for each in counts:
-        alone = each.events - each.responsible if each.class_ == "unattended" else 0
-        classes[each.class_] = classes.get(each.class_, 0) + each.events - alone
-        classes["unattended_alone"] += alone
-        if each.reason is not None:
-            reasons[each.reason] += each.events
-        grades[each.grade or "none"] += each.events
-    return Sums(sum(classes.values()), classes, dict(sorted(reasons.items())), dict(sorted(grades.items())))
+        found.setdefault(named(each), []).append(each)
+    return {name: _sum(found[name]) for name in sorted(found)}
+
+
+def _sum(counts: Collection[Count]) -> Counted:
+    return Counted(sum(each.actions for each in counts), sum(each.accounts for each in counts))
 
 
 def groups(covered: Covered) -> list[tuple[str | None, Sums]]:
     """The groups told apart, the largest first."""
     found: dict[str | None, list[Count]] = {}
-    for each in covered.counts:
+    for each in covered.groups:
         found.setdefault(each.group, []).append(each)
     told = [(group, sums(counts)) for group, counts in found.items()]
-    return sorted(told, key=lambda each: (-each[1].events, each[0] or ""))
+    return sorted(told, key=lambda each: (-each[1].judged.actions, -each[1].judged.accounts, each[0] or ""))
 
 
 def show_coverage(covered: Covered, by: By | None) -> dict[str, Any]:
-    """As JSON. What is summed beyond the groups told apart is in ``others`` alone."""
-    whole = sums(covered.counts)
+    """As JSON."""
     return {
-        "judged": covered.total,
+        **_shown(sums(covered.counts)),
         "not_judged": covered.not_judged,
         "not_judged_exact": covered.exact,
         "stale": covered.stale,
         "behind_since": None if covered.since is None else rfc3339(covered.since),
-        **_shown(whole),
         "by": by,
-        "groups": []
-        if by is None
-        else [{"group": name, "judged": each.events, **_shown(each)} for name, each in groups(covered)],
-        "others": covered.others,
+        "groups": [{"group": name, **_shown(each)} for name, each in groups(covered)],
+        "others": covered.others._asdict(),
     }
 
 
 def _shown(told: Sums) -> dict[str, Any]:
-    return {"classes": dict(told.classes), "reasons": dict(told.reasons), "grades": dict(told.grades)}
+    apart = {"classes": told.classes, "reasons": told.reasons, "grades": told.grades}
+    return {
+        "judged": told.judged._asdict(),
+        **{what: {name: each._asdict() for name, each in counted.items()} for what, counted in apart.items()},
+    }

@@ -19,44 +19,57 @@ from ledger.store.coverage import KINDS, Slice, coverage
 router = APIRouter(prefix="/v1", tags=["answers"])
 
 
-class CoverageClasses(BaseModel):
-    """Events by what they are attributed to; `unattended_alone` are those of a schedule or webhook for which nobody answers."""
+class Counted(BaseModel):
+    """`actions`, of which all accounts are one, as are all statements of one token's issuance; and `accounts`, the events that
+    tell of them: of a call by its caller and by whoever was called, before it and after. A slice has the actions of which it has
+    an account. How much is attributed is a share of actions: a call that nobody asked for has fewer accounts."""
 
-    attributed: int
-    unattended: int
-    unattended_alone: int
-    external: int
-    erased_principal: int
-    archived: int
-    unattributed: int
+    actions: int
+    accounts: int
+
+
+class CoverageClasses(BaseModel):
+    """By what it is attributed to; `unattended_alone` is what a schedule or webhook did for which nobody answers. An action whose
+    accounts in the slice or group are judged differently counts as the one that is attributed least, so that actions sum up to
+    those judged."""
+
+    attributed: Counted
+    unattended: Counted
+    unattended_alone: Counted
+    external: Counted
+    erased_principal: Counted
+    archived: Counted
+    unattributed: Counted
 
 
 class CoverageGroup(BaseModel):
-    """One group of the slice; `group` null: what has no such value."""
+    """One group of the slice; `group` null: what has no such value. An action whose accounts are in several groups, such as of
+    caller and called by service, is counted in each: actions of groups sum up to more than those of the slice."""
 
     group: str | None
-    judged: int
+    judged: Counted
     classes: CoverageClasses
-    reasons: dict[str, int] = Field(description="of what is attributed to nobody, by reason")
-    grades: dict[str, int] = Field(description="by the grade of the weakest link that it rests on")
+    reasons: dict[str, Counted] = Field(description="of what is attributed to nobody, by reason")
+    grades: dict[str, Counted] = Field(description="by the grade of the weakest link that it rests on")
 
 
 class Coverage(BaseModel):
-    """What was judged of a slice, and what was not: nothing is left out silently."""
+    """What was judged of a slice, and what was not: nothing is left out silently. Each action counts once, whatever it is told
+    apart by."""
 
-    judged: int
-    not_judged: int = Field(description="events of the slice without a judgement")
+    judged: Counted
+    not_judged: int = Field(description="accounts of the slice without a judgement: of which actions is not known yet")
     not_judged_exact: bool = Field(
         description="false: an upper bound, over all slices, while the sentinel is far behind"
     )
-    stale: int = Field(description="of those judged, how many are being judged again")
+    stale: int = Field(description="of the accounts judged, how many are being judged again")
     behind_since: Time | None = Field(description="append time of the earliest record not judged by; null: none")
     classes: CoverageClasses
-    reasons: dict[str, int]
-    grades: dict[str, int]
+    reasons: dict[str, Counted]
+    grades: dict[str, Counted]
     by: str | None
     groups: list[CoverageGroup] = Field(description="the largest first, at most 1000")
-    others: int = Field(description="events of the groups beyond those")
+    others: Counted = Field(description="of the groups beyond those, summed")
 
 
 def _name(what: str, example: str) -> object:
@@ -88,7 +101,7 @@ def covered(
     until: Until = None,
     by: Told = None,
 ) -> Response:
-    """Events of consequence in a slice by class, reason and grade, as the sentinel judged them."""
+    """Actions in a slice, and the accounts of them, by class, reason and grade, as the sentinel judged them."""
     if kind is not None and kind not in KINDS:
         raise InvalidRequest(f"kind is none that is attributed by itself: {', '.join(KINDS)}")
     wanted = Slice(

@@ -46,7 +46,8 @@ class Accusation(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """How an event is attributed. ``reason`` is the first one that the answer gives, ``grade`` that of the trigger which
+    """How an event is attributed. ``action`` is the first account of the thing that it is an account of, its own id where it is
+    the only one: equal for all of them. ``reason`` is the first one that the answer gives, ``grade`` that of the trigger which
     gives the class, the weakest where several do. ``who`` is a pseudonym: the digest under which the trigger names a person.
 
     ``responsible``: a person answers for it: whoever triggered it or set it up, or a registered owner. ``unresolved`` are the
@@ -54,6 +55,7 @@ class Judgement(NamedTuple):
     """
 
     event_id: bytes
+    action: bytes
     kind: str
     class_: str
     reason: str | None
@@ -153,6 +155,7 @@ def judgement_of(event_id: bytes, links: Links, verdict: Verdict, accusations: t
     untold = verdict.class_ in ("unattributed", "archived")
     return Judgement(
         event_id=event_id,
+        action=accounts[0].event_id,
         kind=asked.kind,
         class_=verdict.class_,
         reason=verdict.reasons[0] if untold and verdict.reasons else None,

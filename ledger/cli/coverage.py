@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,8 +10,8 @@ import typer
 from ledger import wiring
 from ledger.attribution.answer import REASONS
 from ledger.cli.invocation import NO, YES, Json, Tenant, Utc, settings_of
-from ledger.cli.output import clean, console, emit, read_time, show_time, table, tell
-from ledger.coverage_view import Sums, groups, show_coverage, sums
+from ledger.cli.output import clean, console, emit, put, read_time, show_time, table, tell
+from ledger.coverage_view import Counted, groups, show_coverage, sums
 from ledger.errors import ConfigurationError
 from ledger.format import ids
 from ledger.settings import Settings
@@ -42,8 +43,8 @@ def coverage(
     as_json: Json = False,
     utc: Utc = False,
 ) -> None:
-    """Says how much of what agents did is attributed to a person, how surely, and why the rest is not. Exit 1 where anything is
-    attributed to nobody, or is not judged yet.
+    """Says how much of what agents did is attributed to a person, how surely, and why the rest is not: by action, of which all
+    accounts are one, and by account. Exit 1 where anything is attributed to nobody, or is not judged yet.
     """
     from ledger.store import coverage as store
 
@@ -67,46 +68,52 @@ def coverage(
         emit(show_coverage(covered, chosen))
     else:
         _print(covered, chosen, utc=settings.utc)
-    whole = sums(covered.counts)
-    raise typer.Exit(NO if whole.classes["unattributed"] or covered.not_judged else YES)
+    nobody = sums(covered.counts).classes["unattributed"].accounts
+    raise typer.Exit(NO if nobody or covered.not_judged else YES)
 
 
 def _print(covered: store.Covered, by: str | None, *, utc: bool) -> None:
     out, whole = console(), sums(covered.counts)
-    made = table("events", "share", "attributed", "")
+    made = table("actions", "share", "accounts", "share", "attributed", "")
     for name, words in CLASSES.items():
-        if count := whole.classes[name]:
-            made.add_row(str(count), _share(count, whole.events), name.replace("_", " "), words)
-    for reason, count in sorted(whole.reasons.items(), key=lambda each: -each[1]):
-        made.add_row(str(count), _share(count, whole.events), f"  {reason}", REASONS.get(reason, ""))
-    out.print(made)
-    grades = ", ".join(f"{name} {count}" for name, count in whole.grades.items())
-    out.print(f"{whole.events} judged; by grade of the weakest link: {grades or 'none'}", markup=False)
+        if (count := whole.classes[name]).accounts:
+            made.add_row(*_shares(count, whole.judged), name.replace("_", " "), words)
+    for reason, count in sorted(whole.reasons.items(), key=lambda each: each[1], reverse=True):
+        made.add_row(*_shares(count, whole.judged), f"  {reason}", REASONS.get(reason, ""))
+    put(made)
+    grades = ", ".join(f"{name} {count.actions}" for name, count in whole.grades.items())
+    out.print(f"{covered.actions} actions judged; by grade of the weakest link: {grades or 'none'}", markup=False)
+    out.print(
+        f"{covered.accounts} accounts tell of them: an action has one by each who took part and for each phase of it"
+    )
     if by is not None:
-        out.print(_by(covered, by))
-    if covered.others:
-        out.print(f"and {covered.others} events of smaller groups", markup=False)
+        put(_by(covered, by))
+    if covered.others.accounts:
+        out.print(f"and {covered.others.actions} actions of smaller groups", markup=False)
     bound = "" if covered.exact else "up to "
     when = "" if covered.since is None else f", behind since {show_time(covered.since, utc=utc)}"
     again = f"; {covered.stale} are judged again" if covered.stale else ""
-    out.print(f"not judged yet: {bound}{covered.not_judged}{again}{when}", markup=False)
-    if whole.classes["unattributed"]:
+    out.print(f"accounts not judged yet: {bound}{covered.not_judged}{again}{when}", markup=False)
+    if whole.classes["unattributed"].accounts:
         tell("which they are: answerable find --class unattributed, or --reason; of each: answerable who-triggered ID")
 
 
 def _by(covered: store.Covered, by: str) -> Table:
-    made = table(by, "events", "attributed", "unattended", "alone", "external", "erased", "archived", "unattributed")
+    """Actions by class, and how many accounts tell of them."""
+    made = table(
+        by, "actions", "accounts", "attributed", "unattended", "alone", "external", "erased", "archived", "unattributed"
+    )
     for name, told in groups(covered):
-        made.add_row(clean(name or "(none)"), str(told.events), *_cells(told))
+        made.add_row(
+            clean(name or "(none)"), *map(str, told.judged), *(str(told.classes[each].actions) for each in CLASSES)
+        )
     return made
 
 
-def _cells(told: Sums) -> list[str]:
-    return [str(told.classes[each]) for each in CLASSES]
-
-
-def _share(count: int, of: int) -> str:
-    return f"{100 * count / of:.1f} %"
+def _shares(count: Counted, of: Counted) -> Iterator[str]:
+    for part, whole in zip(count, of, strict=True):
+        yield str(part)
+        yield f"{100 * part / whole:.1f} %"
 
 
 def check_judgements(settings: Settings, sample: int | None, *, as_json: bool) -> int:

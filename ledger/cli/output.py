@@ -88,6 +88,14 @@ def table(*columns: str) -> Table:
     return made
 
 
+def put(made: Table) -> None:
+    """Prints a table, without the blanks that fill its last column."""
+    out = console()
+    with out.capture() as shown:
+        out.print(made)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
+
+
 def show_time(microseconds: int, *, utc: bool) -> str:
     """A time for people, with its offset; what no calendar holds is shown as the number it is."""
     try:

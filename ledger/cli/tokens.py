@@ -12,7 +12,7 @@ from urllib.parse import quote
 import typer
 
 from ledger.cli.invocation import Json, Sentences, settings_of
-from ledger.cli.output import clean, console, emit, table, tell
+from ledger.cli.output import clean, console, emit, put, table, tell
 from ledger.errors import ConfigurationError, NotFound
 from ledger.settings import Settings
 from ledger.trust_file import replace_file
@@ -74,7 +74,7 @@ def list_tokens(ctx: typer.Context, file: FileOption = None, as_json: Json = Fal
     made = table("name", "tenant", "role")
     for _, tenant, role, name in rows:
         made.add_row(clean(name), clean(tenant), clean(role))
-    console().print(made)
+    put(made)
 
 
 @app.command()

@@ -102,21 +102,22 @@ def judgements(
 
 
 _INSERT: Final = """
-insert into judgements (event_id, tenant, kind, service, agent, system, resource, occurred_at, class, reason, grade, who,
+insert into judgements (event_id, tenant, action, kind, service, agent, system, resource, occurred_at, class, reason, grade, who,
     responsible)
-select j.event_id, %(tenant)s, e.kind, (select id from names where name = j.service), (select id from names where name = j.agent),
-       j.system, j.resource, j.occurred_at, j.class, j.reason, j.grade, j.who, j.responsible
-  from unnest(%(event_id)s::uuid[], %(service)s::text[], %(agent)s::text[], %(system)s::text[], %(resource)s::text[],
-              %(occurred_at)s::bigint[], %(class)s::text[], %(reason)s::text[], %(grade)s::text[], %(who)s::bytea[],
-              %(responsible)s::boolean[])
-         j (event_id, service, agent, system, resource, occurred_at, class, reason, grade, who, responsible)
+select j.event_id, %(tenant)s, j.action, e.kind, (select id from names where name = j.service),
+       (select id from names where name = j.agent), j.system, j.resource, j.occurred_at, j.class, j.reason, j.grade, j.who,
+       j.responsible
+  from unnest(%(event_id)s::uuid[], %(action)s::uuid[], %(service)s::text[], %(agent)s::text[], %(system)s::text[],
+              %(resource)s::text[], %(occurred_at)s::bigint[], %(class)s::text[], %(reason)s::text[], %(grade)s::text[],
+              %(who)s::bytea[], %(responsible)s::boolean[])
+         j (event_id, action, service, agent, system, resource, occurred_at, class, reason, grade, who, responsible)
  cross join lateral (
            select min(e.kind) as kind from events e where e.event_id = j.event_id and e.tenant = %(tenant)s) e
  where e.kind is not null
 on conflict (event_id, tenant) do update
-   set kind = excluded.kind, service = excluded.service, agent = excluded.agent, system = excluded.system,
-       resource = excluded.resource, occurred_at = excluded.occurred_at, class = excluded.class, reason = excluded.reason,
-       grade = excluded.grade, who = excluded.who, responsible = excluded.responsible"""
+   set action = excluded.action, kind = excluded.kind, service = excluded.service, agent = excluded.agent,
+       system = excluded.system, resource = excluded.resource, occurred_at = excluded.occurred_at, class = excluded.class,
+       reason = excluded.reason, grade = excluded.grade, who = excluded.who, responsible = excluded.responsible"""
 
 
 def _forget(connection: Connection, tenant: int, event_ids: Collection[bytes]) -> None:
@@ -142,6 +143,7 @@ def write(connection: Connection, tenant: int, made: Sequence[Judgement]) -> Non
     _clear(connection, tenant, ids, "judgement_waits")
     columns = {
         "event_id": of_ids(each.event_id for each in made),
+        "action": of_ids(each.action for each in made),
         "service": of_texts(each.service for each in made),
         "agent": of_texts(each.agent for each in made),
         "system": of_texts(each.system for each in made),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import psycopg
 
@@ -135,8 +136,8 @@ def behind(connection: psycopg.Connection[Any]) -> Behind:
 
 
 class Difference(NamedTuple):
-    """An event whose stored judgement is not what its events say now. ``stored`` and ``computed`` are class and reason, or the
-    rules that contradict it; None: there is none."""
+    """An event whose stored judgement is not what its events say now. ``stored`` and ``computed`` are class and reason, what
+    else is kept, or the rules that contradict it; None: there is none."""
 
     event_id: bytes
     what: str
@@ -145,7 +146,7 @@ class Difference(NamedTuple):
 
 
 _KEPT: Final = """
-select e.event_id, j.class, j.reason, j.grade, j.who, j.responsible, c.rules
+select e.event_id, j.class, j.reason, j.grade, j.action, j.who, j.responsible, c.rules
   from (select distinct e.event_id, e.tenant from events e join names k on k.id = e.kind
          where e.tenant = (select id from names where name = %(tenant)s) and k.name = any(%(kinds)s)
            and e.event_id > %(after)s order by e.event_id limit %(limit)s) e
@@ -186,14 +187,18 @@ def check(
 
 
 def _compare(row: tuple[Any, ...], computed: Judgement | None) -> Difference | None:
-    event_id, class_, reason, grade, who, responsible, rules = row
+    event_id, class_, reason, grade, action, who, responsible, rules = row
     stored: list[tuple[str, object]] = [("judgement", None if class_ is None else (class_, reason, grade))]
     told: list[tuple[str, object]] = [
         ("judgement", None if computed is None else (computed.class_, computed.reason, computed.grade))
     ]
     if class_ is not None and computed is not None:
-        stored += [("person", who and who.hex()), ("responsible", responsible)]
-        told += [("person", computed.who and computed.who.hex()), ("responsible", computed.responsible)]
+        stored += [("action", action), ("person", who and who.hex()), ("responsible", responsible)]
+        told += [
+            ("action", UUID(bytes=computed.action)),
+            ("person", computed.who and computed.who.hex()),
+            ("responsible", computed.responsible),
+        ]
     open_ = sorted({each.rule for each in computed.accusations if each.closed_at is None}) if computed else []
     stored.append(("contradictions", tuple(rules or ())))
     told.append(("contradictions", tuple(open_)))

@@ -18,6 +18,7 @@ SENTINEL_ROWS: Final = (
         "judgements",
         (_TENANT, Column("event_id", "j.event_id", "uuid")),
         (
+            Column("action", "j.action", "uuid"),
             Column("kind", "k.name", "text"),
             Column("service", "v.name", "text"),
             Column("agent", "a.name", "text"),

@@ -78,7 +78,7 @@ def test_the_events_of_a_class_are_those_that_coverage_counts(stored: Stored, cl
     found = stored.found(Search(judged=Judged(class_)))
     assert set(found) == AS[class_]
     with psycopg.connect(stored.url, autocommit=True) as connection:
-        assert len(found) == sums(coverage(connection, TENANT).counts).classes[class_]
+        assert len(found) == sums(coverage(connection, TENANT).counts).classes[class_].accounts
 
 
 def test_they_are_told_apart_by_reason_and_by_whatever_else_is_asked(stored: Stored) -> None:

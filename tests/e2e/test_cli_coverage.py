@@ -33,11 +33,14 @@ def test_the_table_counts_each_class_its_share_and_why_the_rest_is_attributed_to
     judge(url)
     text = run("coverage", "--utc", status=1).stdout
     found = rows(text)
-    assert ["2", "66.7", "%", "attributed"] in [each[:4] for each in found]
-    assert ["1", "33.3", "%", "unattributed"] in [each[:4] for each in found]
-    assert ["1", "33.3", "%", "no_trigger"] in [each[:4] for each in found]
-    assert "3 judged; by grade of the weakest link: " in text
-    assert "not judged yet: 0\n" in text
+    assert found[0] == ["actions", "share", "accounts", "share", "attributed"]
+    assert ["1", "50.0", "%", "2", "66.7", "%", "attributed"] in [each[:7] for each in found]
+    assert ["1", "50.0", "%", "1", "33.3", "%", "unattributed"] in [each[:7] for each in found]
+    assert ["1", "50.0", "%", "1", "33.3", "%", "no_trigger"] in [each[:7] for each in found]
+    assert "2 actions judged; by grade of the weakest link: " in text
+    assert "3 accounts tell of them: " in text
+    assert "accounts not judged yet: 0\n" in text
+    assert not any(line.endswith(" ") for line in text.splitlines())
 
 
 def test_the_events_that_a_number_counts_are_found_by_what_coverage_names(run: Run, url: str) -> None:
@@ -52,16 +55,16 @@ def test_the_events_that_a_number_counts_are_found_by_what_coverage_names(run: R
 
 def test_what_no_sentinel_has_judged_is_said_and_is_exit_1(run: Run) -> None:
     text = run("coverage", "--utc", status=1).stdout
-    assert "0 judged; by grade of the weakest link: none" in text
-    assert "not judged yet: 3, behind since 20" in text
+    assert "0 actions judged; by grade of the weakest link: none" in text
+    assert "accounts not judged yet: 3, behind since 20" in text
 
 
 def test_told_apart_each_group_has_a_row_with_a_column_a_class(run: Run, url: str) -> None:
     judge(url)
     found = rows(run("coverage", "--by", "service", status=1).stdout)
     classes = ["attributed", "unattended", "alone", "external", "erased", "archived", "unattributed"]
-    head = found.index(["service", "events", *classes])
-    assert ["travel-agent", "3", "2", "0", "0", "0", "0", "0", "1"] in found[head:]
+    head = found.index(["service", "actions", "accounts", *classes])
+    assert ["travel-agent", "2", "3", "1", "0", "0", "0", "0", "0", "1"] in found[head:]
 
 
 def test_a_slice_that_is_all_attributed_is_exit_0_and_a_choice_that_is_none_is_misuse(run: Run, url: str) -> None:

@@ -21,6 +21,8 @@ from tests.services.forge import LEDGER, NAMED, Trust, signer
 SERVICES = ("platform", "portal", "issuer", "travel", "policy", "desk", "flights", "payer", "bank")
 JUDGED = 9
 """Events of consequence of one execution."""
+ACTIONS = 5
+"""What they are accounts of: a try that failed and one that did not, a payment, and two tokens."""
 
 
 PROVED = range(FIRST, FIRST + EXECUTIONS)
@@ -66,7 +68,8 @@ def test_an_honest_load_yields_no_finding_and_each_event_is_attributed(postgres:
         refused = connection.execute("select reason, detail from rejected limit 5").fetchall()
         found = coverage(connection, story.tenant)
     assert (accused, stored, refused) == ([], [], [])
-    assert (found.total, found.not_judged, found.stale) == (JUDGED * len(executions), 0, 0)
+    assert (found.accounts, found.not_judged, found.stale) == (JUDGED * len(executions), 0, 0)
+    assert found.actions == ACTIONS * len(executions)
     assert {each.class_ for each in found.counts} == {"attributed"}
     assert made < 1.1 * JUDGED * len(
         executions

@@ -71,6 +71,12 @@ class Ledger(NamedTuple):
             ).fetchall()
         return row[0] if row else None, [each for (each,) in rules]
 
+    def actions(self) -> dict[str, str]:
+        """By the name of each event that is judged that of the first account of its action."""
+        with connected(self.url) as connection:
+            rows = connection.execute("select event_id, action from judgements").fetchall()
+        return {self.story.name_of(event.bytes): self.story.name_of(first.bytes) for event, first in rows}
+
     def is_as_made_now(self, bundle: TrustBundle) -> bool:
         """Whether a sentinel that begins with empty tables comes to the same."""
         before = sentinel_digest(self.url)
@@ -347,6 +353,45 @@ def test_what_is_undone_later_was_not_done_twice(
         for until in ("a1", "c1", "c2")
     ]
     assert [bool(answer.contradictions) for answer in answers] == accused
+    postgres.drop(url)
+
+
+ACCOUNTS = """
+person alice Alice
+p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot
+a1 hand api_action action_id=x phase=intended operation=pay observer=agent <- p1:started_by
+a2 hand api_action action_id=x phase=completed operation=pay outcome=success observer=agent <- p1:started_by
+b0 desk api_action action_id=y phase=completed operation=pay outcome=success observer=resource at=-9 <- a2:same_action
+"""
+"""The bank's clock is behind: its account is the first by time."""
+
+
+@pytest.mark.parametrize(
+    ("late", "before"),
+    [
+        ("a1", {"a2": "b0", "b0": "b0"}),
+        ("a2", {"a1": "a1", "b0": "b0"}),
+        ("b0", {"a1": "a1", "a2": "a1"}),
+    ],
+    ids=["one in the middle", "the one that unites them", "the first, which cites another"],
+)
+def test_whichever_account_of_an_action_comes_late_all_are_of_its_first(
+    postgres: Databases, late: str, before: dict[str, str]
+) -> None:
+    story = read_scenario(ACCOUNTS)
+    url = postgres.fresh(migrate)
+    bundle = trust_of(story, ["front", "hand", "desk"]).bundle
+    ledger = Ledger(url, story)
+    with connected(url) as connection:
+        add_people(connection, story)
+    came = ledger.records(*(each for each in story.events if each != late))
+    ledger.commit(bundle, *(record._replace(offset=offset) for offset, record in enumerate(came)))
+    ledger.look(bundle)
+    assert ledger.actions() == before
+    ledger.commit(bundle, *(record._replace(offset=len(came)) for record in ledger.records(late)))
+    ledger.look(bundle)
+    assert ledger.actions() == dict.fromkeys(("a1", "a2", "b0"), "b0")
+    assert ledger.is_as_made_now(bundle)
     postgres.drop(url)
 
 

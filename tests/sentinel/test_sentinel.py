@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from threading import Thread
@@ -55,7 +56,8 @@ def test_every_event_of_consequence_is_judged_as_it_is_answered(told: Told) -> N
     url, _, _ = told
     judged = rows(
         url,
-        "select t.name, e.event_id, j.class, j.reason from events e join names t on t.id = e.tenant join names k on k.id = e.kind"
+        "select t.name, e.event_id, j.class, j.reason, j.action"
+        " from events e join names t on t.id = e.tenant join names k on k.id = e.kind"
         " left join judgements j on j.event_id = e.event_id and j.tenant = e.tenant"
         " where k.name in ('api_action', 'handoff', 'memory', 'token_issuance')",
     )
@@ -67,9 +69,12 @@ def test_every_event_of_consequence_is_judged_as_it_is_answered(told: Told) -> N
     for tenant, event_id, rule in found:
         held.setdefault((tenant, event_id), set()).add(rule)
     assert len(judged) > 100
+    actions = {(tenant, event_id.bytes): action.bytes for tenant, event_id, _, _, action in judged}
     with asking(url) as source:
-        for tenant, event_id, class_, reason in judged:
+        for tenant, event_id, class_, reason, action in judged:
             answer = who_triggered(source, tenant, event_id.bytes)
+            accounts = {actions.get((tenant, each), action.bytes) for each in answer.events}
+            assert accounts == {action.bytes} == {answer.events[0]}, tenant
             assert (class_, reason) == (answer.class_, answer.reasons[0] if class_ == "unattributed" else None), tenant
             if answer.events[0] == event_id.bytes:
                 assert held.pop((tenant, event_id), set()) == {each.rule for each in answer.contradictions}, tenant
@@ -88,6 +93,14 @@ def test_what_is_stored_is_what_is_computed_again_and_a_changed_row_is_named(tol
         connection.execute("rollback")
     assert found is not None
     assert (found.what, found.stored, found.computed) == ("judgement", "attributed", "unattributed, no_trigger")
+    with connected(url) as connection:
+        connection.execute("begin")
+        connection.execute("update judgements set action = '00000000-0000-0000-0000-000000000000'")
+        _, found = check(connection, reading, "no_prompt")
+        connection.execute("rollback")
+    assert found is not None
+    assert (found.what, found.stored) == ("action", "00000000-0000-0000-0000-000000000000")
+    assert found.computed == str(uuid.UUID(bytes=found.event_id))
 
 
 def records(stories: list[Story]) -> list[Record]:
