@@ -10,8 +10,11 @@ with tenant as materialized (
 select t.last, t.looked, c.id, c.rule, v.name, c.event_id, c.detail, c.severity,
        case when %(as_of)s::bigint is null then c.evidence
             else array(select u.id from unnest(c.evidence) with ordinality u (id, place)
-                        where exists (select from events e join seals s on s.id = e.seal
-                                       where e.event_id = u.id and e.tenant = c.tenant and s.append_time <= %(as_of)s)
+                        where exists (
+                                  select from events e
+                                   where e.event_id = u.id and e.tenant = c.tenant
+                                     and exists (select from seals where id = e.seal and append_time <= %(as_of)s offset 0)
+                                  offset 0)
                         order by u.place) end,
        c.opened_at, c.closed_at
   from (select max(id) as last, count(*) as looked from looked) t

@@ -17,13 +17,25 @@ from ledger.attribution.judgement import KINDS
 from ledger.attribution.naming import keys_of_agent
 from ledger.errors import BackendError, VerificationError
 from ledger.format.codec import Schemas, SchemaUnknown
-from ledger.format.content import PRINCIPAL
 from ledger.format.event import AUTHORIZED_BY, COMPENSATES, SAME, EventHeader
 from ledger.ports import CONTENTS, EVENTS
 from ledger.store.arrays import of_plain
 from ledger.store.connect import unflushed
 from ledger.store.criteria import all_again
 from ledger.store.decoded import Decoder
+from ledger.store.stale import (
+    ACCOUNTS,
+    APPROVALS,
+    AWAITED,
+    BELOW,
+    ERASED,
+    JUDGE,
+    KNOWN_AS,
+    NAMING,
+    OF_AGENTS,
+    OF_APPROVERS,
+    OF_RUNS,
+)
 from ledger.trust.bundle import TrustBundle, prefix_of
 
 Connection = psycopg.Connection[Any]
@@ -98,47 +110,11 @@ def _of_keys(connection: Connection, decoder: Decoder, wave: int, keys: Collecti
         _queue(connection, decoder, wave, connection.execute(_EVENTS, given, binary=True).fetchall())
 
 
-def _stale(found: str) -> str:
-    """A statement that queues what ``found``, a table of that name, holds, but for what stands under a seal that is not swept
-    yet: that comes by itself, and whoever is behind would judge it twice.
-
-    Look-ups by key, one after the other: OFFSET 0 keeps the planner, which cannot know how many are found, from reading whole
-    tables to join them.
-    """
-    return found + _STALE
-
-
-_STALE: Final = f"""
-insert into sentinel_stale as s (event_id, tenant, wave, passed, since)
-select distinct on (f.event_id, f.tenant) f.event_id, f.tenant, %(wave)s, false, f.since from found f
- where not exists (
-           select from seals s
-             join positions p on p.topic = '{EVENTS}' and p.partition = s.partition and s.log_offset < p.next_offset
-             left join sentinel_positions m
-               on m.partition = p.partition and m.identity = p.identity and m.next_offset <= p.next_offset
-            where s.id = f.seal and s.log_offset >= coalesce(m.next_offset, 0) offset 0)
- order by f.event_id, f.tenant, f.since
-on conflict (event_id, tenant) do update
-   set wave = excluded.wave, passed = false, since = least(s.since, excluded.since) where s.wave < excluded.wave"""  # noqa: S608 (constants only)
 _OF_KEYS: Final = """
 select s.id
   from chains c cross join lateral (select id, partition, log_offset from seals where chain = c.id offset 0) s
   join sentinel_positions m on m.partition = s.partition and s.log_offset < m.next_offset
  where c.key_id = any(%(keys)s) order by s.id"""
-_AWAITED: Final = _stale("""
-with recursive waiting (digest) as (
-    (select digest from judgement_waits order by digest limit 1)
-  union all
-    select (select w.digest from judgement_waits w where w.digest > waiting.digest order by w.digest limit 1)
-      from waiting where waiting.digest is not null
-), came as (
-    select w.digest, c.tenant, c.append_time from waiting w join contents c on c.digest = w.digest
-    union
-    select w.digest, x.tenant, x.append_time from waiting w join erasures x on x.digest = w.digest and not x.is_event
-), found as (
-    select w.event_id, w.tenant, null::bigint as seal, came.append_time as since
-      from came join judgement_waits w on w.digest = came.digest and w.tenant = came.tenant
-)""")
 
 
 def _people(connection: Connection, wave: int, contents: int) -> None:
@@ -148,7 +124,7 @@ def _people(connection: Connection, wave: int, contents: int) -> None:
     ).fetchone()
     now = int(row[0]) if row else 0
     if now != contents:
-        connection.execute(_AWAITED, {"wave": wave})
+        connection.execute(AWAITED, {"wave": wave})
         connection.execute("update sentinel set contents = %s", [now])
 
 
@@ -161,16 +137,10 @@ def _payloads(connection: Connection, wave: int) -> None:
     ).fetchall()
     if gone:
         given = {"digests": [digest for _, digest, _ in gone], "since": min(row[2] for row in gone), "wave": wave}
-        connection.execute(_ERASED, given)
+        connection.execute(ERASED, given)
         all_again(connection)
 
 
-_ERASED: Final = _stale("""
-with found as (
-    select o.event_id, o.tenant, o.seal, %(since)s::bigint as since
-      from (select distinct seal from events where digest = any(%(digests)s)) e
-     cross join lateral (select event_id, tenant, seal from events where seal = e.seal offset 0) o
-)""")
 _SEALS: Final = """
 select s.id, p.partition, s.log_offset
   from (select partition, identity, next_offset from positions where topic = %(topic)s) p
@@ -256,35 +226,35 @@ def _queue(connection: Connection, decoder: Decoder, wave: int, rows: Sequence[S
         cursor.executemany("insert into sentinel_erasures values (%s, %s, %s) on conflict do nothing", hints.erased)
     ids, tenants, sinces = zip(*hints.judged, strict=True) if hints.judged else ((), (), ())
     connection.execute(
-        _JUDGE, {"ids": of_plain(ids), "tenants": of_plain(tenants), "sinces": of_plain(sinces), "wave": wave}
+        JUDGE, {"ids": of_plain(ids), "tenants": of_plain(tenants), "sinces": of_plain(sinces), "wave": wave}
     )
     new = [event_id.hex() for event_id, _ in hints.all]
     _below(connection, wave, new, hints.answers, hints.since)
     if hints.accounts:
         given = {"ids": of_plain(hints.accounts), "since": hints.since, "wave": wave}
-        connection.execute(_ACCOUNTS, given)
+        connection.execute(ACCOUNTS, given)
     if earlier := hints.relied.keys() - set(new):
         since = min(hints.relied[each] for each in earlier)
-        connection.execute(_APPROVALS, {"ids": list(earlier), "since": since, "wave": wave})
+        connection.execute(APPROVALS, {"ids": list(earlier), "since": since, "wave": wave})
     if hints.agents:
         given = {"names": list(hints.agents), "since": min(hints.agents.values()), "wave": wave}
-        connection.execute(_OF_AGENTS, given)
+        connection.execute(OF_AGENTS, given)
         _of_approvers(connection, wave, hints.agents)
     if hints.runs:
         given = {"runs": list(hints.runs), "since": min(hints.runs.values()), "wave": wave}
-        connection.execute(_OF_RUNS, given)
+        connection.execute(OF_RUNS, given)
     if hints.naming:
         given = {"keys": of_plain(hints.naming), "since": min(hints.naming.values()), "wave": wave}
-        connection.execute(_NAMING, given)
+        connection.execute(NAMING, given)
 
 
 def _of_approvers(connection: Connection, wave: int, agents: dict[str, int]) -> None:
     """The approvals of whoever is known by the name of an agent; what relied on them is below."""
     known = sorted({key for agent in agents for key in keys_of_agent(agent)})
-    people = connection.execute(_KNOWN_AS, [known]).fetchall()
+    people = connection.execute(KNOWN_AS, [known]).fetchall()
     if keys := [key_of(tenant, f"principal:{digest.hex()}") for tenant, digest in people]:
         given = {"keys": of_plain(keys), "since": min(agents.values()), "wave": wave}
-        connection.execute(_OF_APPROVERS, given)
+        connection.execute(OF_APPROVERS, given)
 
 
 def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
@@ -329,67 +299,6 @@ def _read(hints: _Hints, decoder: Decoder, row: Sequence[Any]) -> None:
         hints.naming |= {key_of(name, f"principal:{digest.hex()}"): since for digest in said["contents"]}
 
 
-_JUDGE: Final = """
-insert into sentinel_stale as s (event_id, tenant, wave, passed, since)
-select distinct on (f.event_id, f.tenant) f.event_id, f.tenant, %(wave)s, true, f.since
-  from unnest(%(ids)s::uuid[], %(tenants)s::int[], %(sinces)s::bigint[]) f (event_id, tenant, since)
- order by f.event_id, f.tenant, f.since
-on conflict (event_id, tenant) do update
-   set wave = excluded.wave, passed = true, since = least(s.since, excluded.since) where s.wave < excluded.wave"""
-_OF_AGENTS: Final = _stale("""
-with found as (
-    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
-      from names a cross join lateral (select event_id, tenant, seal from events where agent = a.id offset 0) e
-     where a.name = any(%(names)s)
-)""")
-_KNOWN_AS: Final = f"""
-select n.name, c.digest from contents c join names n on n.id = c.tenant
- where c.subjects && %s::text[] and c.media_type = '{PRINCIPAL}'"""  # noqa: S608 (constants only)
-_OF_APPROVERS: Final = _stale("""
-with found as (
-    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
-      from joins j
-     cross join lateral (select event_id, tenant, seal, kind from events where event_id = j.event_id offset 0) e
-     where j.key = any(%(keys)s::bigint[]) and e.kind = (select id from names where name = 'oversight')
-)""")
-"""What somebody approved who is registered as an agent now."""
-_OF_RUNS: Final = _stale("""
-with found as (
-    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since from events e where e.execution_id = any(%(runs)s::uuid[])
-)""")
-_ACCOUNTS: Final = _stale("""
-with found as (
-    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since from events e where e.event_id = any(%(ids)s::uuid[])
-)""")
-_APPROVALS: Final = _stale("""
-with found as (
-    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
-      from events e where e.event_id = any(%(ids)s::uuid[]) and e.kind = (select id from names where name = 'oversight')
-)""")
-"""Approvals that actions cite of which something is new: what else relied on one may be one use too many now, or no more."""
-_NAMING: Final = _stale("""
-with found as (
-    select e.event_id, e.tenant, e.seal, %(since)s::bigint as since
-      from joins j cross join lateral (select event_id, tenant, seal from events where event_id = j.event_id offset 0) e
-     where j.key = any(%(keys)s::bigint[])
-)""")
-_BELOW: Final = _stale("""
-with changed as (
-    select * from unnest(%(keys)s::bigint[], %(sinces)s::bigint[]) k (key, since)
-), known as (
-    select id from unnest(%(ids)s::uuid[]) i (id)
-), reached as (
-    select l.event_id, k.since
-      from changed k cross join lateral (select event_id from sentinel_looks where key = k.key offset 0) l
-    union all
-    select c.effect, %(since)s::bigint
-      from known i cross join lateral (select effect from causes where cause = i.id offset 0) c
-), others as (
-    select event_id, min(since) as since from reached where event_id not in (select id from known) group by event_id
-), found as (
-    select o.event_id, e.tenant, e.seal, o.since
-      from others o cross join lateral (select tenant, seal from events where event_id = o.event_id offset 0) e
-)""")
 _PASSING: Final = """
 with taken as (
     select ctid from sentinel_stale
@@ -426,9 +335,9 @@ def _pass_on(connection: Connection, decoder: Decoder) -> bool:
             relied.update(_relied(read[0]))
     _below(connection, rows[0][2], ids, answers, since)
     if accounts := accounts.difference(ids):
-        connection.execute(_ACCOUNTS, {"ids": of_plain(accounts), "since": since, "wave": rows[0][2]})
+        connection.execute(ACCOUNTS, {"ids": of_plain(accounts), "since": since, "wave": rows[0][2]})
     if relied := relied.difference(ids):
-        connection.execute(_APPROVALS, {"ids": list(relied), "since": since, "wave": rows[0][2]})
+        connection.execute(APPROVALS, {"ids": list(relied), "since": since, "wave": rows[0][2]})
     return True
 
 
@@ -451,7 +360,7 @@ def _below(connection: Connection, wave: int, ids: Collection[str], answers: dic
     """What looks for the names that events answer to, and what states them as its causes."""
     keys, sinces = of_plain(answers), of_plain(answers.values())
     given = {"ids": of_plain(ids), "keys": keys, "sinces": sinces, "since": since, "wave": wave}
-    connection.execute(_BELOW, given)
+    connection.execute(BELOW, given)
 
 
 def _decoded(decoder: Decoder, data: bytes, payload: bytes | None) -> tuple[EventHeader, Any] | None:

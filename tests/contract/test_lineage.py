@@ -14,9 +14,9 @@ from ledger.attribution.graph import graph_of, node_link
 from ledger.attribution.pool import Overfull
 from ledger.attribution.subgraph import Limits
 from ledger.errors import NotFound
+from ledger.store.fetched import COPIES
 from ledger.store.judging import judgements
 from ledger.store.lineage import PostgresLineage, pool_above
-from ledger.store.question import COPIES
 from ledger.store.replaying import replay_steps
 from tests.attribution.scenario import Story, read_scenario, scenario_files, story_files
 from tests.attribution.shown import show

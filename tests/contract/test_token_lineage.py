@@ -379,7 +379,7 @@ def test_counting_that_ends_at_a_limit_says_so_and_pages_go_on(ask: Ask) -> None
     first = ask.page("crowd", Asked("as", "j1"), limit=200, bounds=bounds)
     assert first.lineage.truncated == ("rows",)
     assert first.lineage.counted.uses == 51
-    assert "at least 51 uses" in first.lineage.sentence
+    assert "used by at least 51 events" in first.lineage.sentence
     second = ask.page("crowd", Asked("as", "j1"), limit=200, after=first.next, bounds=bounds)
     assert len(first.lineage.happenings) + len(second.lineage.happenings) == 300
     few = ask.token("nested", "j0", bounds=Bounds(rights=10))
@@ -482,7 +482,7 @@ def text_of(found: TokenLineage) -> str:
 def test_a_person_reads_the_end_first_and_what_came_after_it(ask: Ask) -> None:
     first, *rest = text_of(ask.token("kept", "j1")).splitlines()
     assert first == (
-        "Token j1 of as was revoked; 2 obtained with it, 4 uses; after the revocation 1 obtained and 2 uses."
+        "Token j1 of as was revoked; 2 obtained with it, used by 4 events; after the revocation 1 obtained, used by 2 events."
     )
     text = "\n".join(rest)
     assert "revoked at 2026-01-01 00:16:40.000Z (logout)  sealed" in text

@@ -241,7 +241,7 @@ def test_uses_that_were_not_read_are_counted_and_said(connection: psycopg.Connec
     assert {"op0", "op18", "op59"} <= {*app.operations}, "the first ones and the last are read"
     out = StringIO()
     print_usage(Console(file=out, width=1000), found, utc=True)
-    assert "CUT SHORT: 20 of 60 uses were read, each token's first ones and its last" in out.getvalue()
+    assert "CUT SHORT: 20 of 60 events that used one were read, each token's first and its last" in out.getvalue()
     assert "counted" in usage(connection, url, "busy", bounds=UsageBounds(counted=50)).truncated
 
 
@@ -268,4 +268,4 @@ def test_a_person_reads_the_worst_first(connection: psycopg.Connection, url: str
     assert first.startswith("4 tokens; the longest stayed alive 59 min after its task ended.")
     assert second == "  token j1 of as (travel): alive 59 min after its task ended, used 1 time after it"
     assert "  scopes granted files.read mail.read mail.send; used mail.read mail.send" in rest
-    assert "  scope not stated by 2 of 4 uses looked at" in rest
+    assert "  scope not stated by 2 of 4 events looked at" in rest
