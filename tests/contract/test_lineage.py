@@ -199,7 +199,7 @@ def test_an_account_with_more_effects_than_are_looked_at_is_said_to_be_cut(
     store(url, story)
     asked = story.events["a1"].made.event_id
     assert explain(lineage(url).above(story.tenant, asked)).seen == "both_sides"
-    monkeypatch.setattr("ledger.store.question.EFFECTS", 2)
+    monkeypatch.setattr("ledger.store.beside.EFFECTS", 2)
     answer = explain(lineage(url).above(story.tenant, asked))
     assert (answer.seen, answer.coverage.truncated) == ("caller_alone", ("nodes",))
     postgres.drop(url)
@@ -221,10 +221,10 @@ def test_what_another_tenant_says_of_an_id_is_not_among_the_effects_that_are_loo
     url = postgres.fresh()
     store(url, story, copied)
     asked = story.events["a1"].made.event_id
-    monkeypatch.setattr("ledger.store.question.EFFECTS", 3)
+    monkeypatch.setattr("ledger.store.beside.EFFECTS", 3)
     answer = explain(lineage(url).above(story.tenant, asked))
     assert (answer.seen, answer.coverage.truncated) == ("both_sides", ())
-    monkeypatch.setattr("ledger.store.question.COPIES", 5)
+    monkeypatch.setattr("ledger.store.beside.COPIES", 5)
     assert explain(lineage(url).above(story.tenant, asked)).coverage.truncated == ("nodes",)
     postgres.drop(url)
 
