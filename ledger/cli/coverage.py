@@ -84,7 +84,7 @@ def _print(covered: store.Covered, by: str | None, *, utc: bool) -> None:
     grades = ", ".join(f"{name} {count.actions}" for name, count in whole.grades.items())
     out.print(f"{covered.actions} actions judged; by grade of the weakest link: {grades or 'none'}", markup=False)
     out.print(
-        f"{covered.accounts} accounts tell of them: of a call, token, hand-off or memory one by each who took part, for each phase"
+        f"{covered.accounts} accounts tell of them: of each call, token, hand-off or memory one for every side and phase"
     )
     if by is not None:
         put(_by(covered, by))
