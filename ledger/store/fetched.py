@@ -9,10 +9,7 @@ import psycopg
 
 from ledger.attribution.joins import key_of, names_of
 from ledger.attribution.subgraph import Limits, Node
-from ledger.attribution.surroundings import (
-    RELIED,
-    relied_on,
-)
+from ledger.attribution.surroundings import RELIED, relied_on
 from ledger.store.arrays import of_ids, of_plain
 from ledger.store.nodes import Reading, Row, query_bounded, query_events
 from ledger.store.seals import CHANGED
@@ -52,7 +49,7 @@ class Fetched:
 
     def walk(self, file: str, start: Sequence[bytes]) -> set[bytes]:
         """Fetches from ``start`` on; returns every id walked, with or without an event."""
-        found = self.fetch(file, start=of_ids(start), nodes=self.limits.nodes)
+        found = self.walk_near(file, start, self.limits.nodes)
         if len(found) >= self.limits.nodes:
             self._full.append((file, start))
         return found
@@ -85,6 +82,7 @@ class Fetched:
         return [key_of(self.tenant, name) for name in names]
 
     def fetch(self, file: str, **given: object) -> set[bytes]:
+        """Fetches what a query finds; returns every id of it, with or without an event."""
         found = self._look(file, **given)
         self.take([row for row in found if row[1] is not None])
         return {row[0].bytes for row in found}

@@ -3,30 +3,22 @@ sentinel then holds is what one would hold that began now."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import pytest
 
 from ledger.ask import who_triggered
 from ledger.attribution.pool import Overfull
-from ledger.ports import EVENTS, Record
 from ledger.schema_files import load_schemas
-from ledger.store.contents import PostgresContents
 from ledger.store.lineage import pool_above
-from ledger.store.migrations import migrate
 from ledger.store.nodes import Reading
-from ledger.store.projection import PostgresProjection
-from ledger.store.sentinel import PostgresSentinel
-from ledger.store.sentinel_digest import sentinel_digest
 from ledger.store.survey import Asked, survey
-from ledger.trust.bundle import TrustBundle
-from tests.attribution.scenario import SECOND, Story, read_scenario
-from tests.attribution.stored import ERASER, add_people, erasure_of, lineage, reading, records_of, store, trusts
-from tests.sentinel.sweeping import STEPS, connected, sentinel
+from tests.attribution.scenario import SECOND, read_scenario
+from tests.attribution.stored import ERASER, erasure_of, lineage, reading, store, trusts
+from tests.sentinel.ledger import Ledger, begun, trust_of
+from tests.sentinel.sweeping import connected, sentinel
 from tests.services.databases import Databases
-from tests.services.forge import LEDGER, START, Trust, signer
+from tests.services.forge import LEDGER, START
 
 TOLD = """
 person alice Alice
@@ -36,77 +28,11 @@ a1 hand api_action action_id=x phase=intended operation=send observer=agent agen
 """
 
 
-class Ledger(NamedTuple):
-    """A store into which a story comes in parts, and a sentinel that looks after each."""
-
-    url: str
-    story: Story
-
-    def commit(self, bundle: TrustBundle, *records: Record) -> None:
-        with (
-            closing(PostgresProjection(self.url, load_schemas(), LEDGER, bundle)) as projection,
-            closing(PostgresContents(self.url, load_schemas())) as contents,
-        ):
-            projection.adopt(bundle)
-            projection.claim(EVENTS, "topic", [0])
-            if records:
-                projection.commit(projection.prepare(records))
-            contents.sweep()
-
-    def look(self, bundle: TrustBundle) -> None:
-        with closing(PostgresSentinel(self.url, load_schemas(), LEDGER, lambda: bundle)) as sentinel:
-            for _ in range(STEPS):
-                if not sentinel.step().more:
-                    return
-        raise AssertionError("the sentinel comes to no end")
-
-    def held(self, name: str = "a1") -> tuple[str | None, list[str]]:
-        """The class of an event, and the rules that contradict it now."""
-        event_id = self.story.events[name].made.event_id.hex()
-        with connected(self.url) as connection:
-            row = connection.execute("select class from judgements where event_id = %s::uuid", [event_id]).fetchone()
-            rules = connection.execute(
-                "select rule from contradictions where event_id = %s::uuid and closed_at is null order by rule",
-                [event_id],
-            ).fetchall()
-        return row[0] if row else None, [each for (each,) in rules]
-
-    def actions(self) -> dict[str, str]:
-        """By the name of each event that is judged that of the first account of its action."""
-        with connected(self.url) as connection:
-            rows = connection.execute("select event_id, action from judgements").fetchall()
-        return {self.story.name_of(event.bytes): self.story.name_of(first.bytes) for event, first in rows}
-
-    def is_as_made_now(self, bundle: TrustBundle) -> bool:
-        """Whether a sentinel that begins with empty tables comes to the same."""
-        before = sentinel_digest(self.url)
-        with connected(self.url) as connection:
-            connection.execute(
-                "truncate judgements, contradictions, judgement_waits, sentinel_positions, sentinel_looks, sentinel_stale"
-            )
-        self.look(bundle)
-        return sentinel_digest(self.url) == before
-
-    def records(self, *names: str) -> list[Record]:
-        made = dict(zip(self.story.events, records_of(self.story), strict=True))
-        return [made[name]._replace(offset=list(made).index(name)) for name in names]
-
-
 @pytest.fixture
 def ledger(postgres: Databases) -> Iterator[Ledger]:
-    url = postgres.fresh(migrate)
-    story = read_scenario(TOLD)
-    with connected(url) as connection:
-        add_people(connection, story)
-    yield Ledger(url, story)
-    postgres.drop(url)
-
-
-def trust_of(story: Story, services: Sequence[str]) -> Trust:
-    trust = Trust()
-    for service in services:
-        trust.key(story.forges[service].signer if service != ERASER else signer(ERASER), services=[service])
-    return trust
+    told = begun(postgres, read_scenario(TOLD))
+    yield told
+    postgres.drop(told.url)
 
 
 def test_trust_that_comes_later_changes_the_verdict(ledger: Ledger) -> None:
@@ -300,11 +226,8 @@ def test_what_comes_late_is_held_against_what_was_done_before(
     postgres: Databases, told: str, late: str, accused: str
 ) -> None:
     story = read_scenario(told)
-    url = postgres.fresh(migrate)
+    ledger = begun(postgres, story)
     bundle = trust_of(story, ["front", "hand", "desk"]).bundle
-    ledger = Ledger(url, story)
-    with connected(url) as connection:
-        add_people(connection, story)
     ledger.commit(bundle, *ledger.records(*(each for each in story.events if each != late)))
     ledger.look(bundle)
     assert ledger.held() == ("attributed", [])
@@ -312,7 +235,7 @@ def test_what_comes_late_is_held_against_what_was_done_before(
     ledger.look(bundle)
     assert ledger.held() == ("attributed", [accused])
     assert ledger.is_as_made_now(bundle)
-    postgres.drop(url)
+    postgres.drop(ledger.url)
 
 
 PAID = """
@@ -337,23 +260,22 @@ def test_what_is_undone_later_was_not_done_twice(
 ) -> None:
     """The first payment, the agent's account of it, or the second is taken back by what nothing cites."""
     story = read_scenario(PAID.replace("CITED", cited).replace("TOLD", told).replace("BECAME", became))
-    url = postgres.fresh(migrate)
+    ledger = begun(postgres, story)
     bundle = trust_of(story, ["front", "hand", "desk"]).bundle
-    ledger = Ledger(url, story)
-    with connected(url) as connection:
-        add_people(connection, story)
     for names, found in zip((("p1", "b1", "b2", "a1"), ("c1",), ("c2",)), accused, strict=True):
         ledger.commit(bundle, *ledger.records(*names))
         ledger.look(bundle)
         assert ledger.held() == ("attributed", ["completed_twice"] if found else [])
     assert ledger.is_as_made_now(bundle)
-    trusts(url, bundle)
+    trusts(ledger.url, bundle)
     answers = [
-        who_triggered(lineage(url), story.tenant, story.events["a1"].made.event_id, as_of=story.node(until).append_time)
+        who_triggered(
+            lineage(ledger.url), story.tenant, story.events["a1"].made.event_id, as_of=story.node(until).append_time
+        )
         for until in ("a1", "c1", "c2")
     ]
     assert [bool(answer.contradictions) for answer in answers] == accused
-    postgres.drop(url)
+    postgres.drop(ledger.url)
 
 
 ACCOUNTS = """
@@ -379,31 +301,25 @@ def test_whichever_account_of_an_action_comes_late_all_are_of_its_first(
     postgres: Databases, late: str, before: dict[str, str]
 ) -> None:
     story = read_scenario(ACCOUNTS)
-    url = postgres.fresh(migrate)
+    ledger = begun(postgres, story)
     bundle = trust_of(story, ["front", "hand", "desk"]).bundle
-    ledger = Ledger(url, story)
-    with connected(url) as connection:
-        add_people(connection, story)
-    came = ledger.records(*(each for each in story.events if each != late))
-    ledger.commit(bundle, *(record._replace(offset=offset) for offset, record in enumerate(came)))
+    before_it, it = ledger.records_but(late)
+    ledger.commit(bundle, *before_it)
     ledger.look(bundle)
     assert ledger.actions() == before
-    ledger.commit(bundle, *(record._replace(offset=len(came)) for record in ledger.records(late)))
+    ledger.commit(bundle, it)
     ledger.look(bundle)
     assert ledger.actions() == dict.fromkeys(("a1", "a2", "b0"), "b0")
     assert ledger.is_as_made_now(bundle)
-    postgres.drop(url)
+    postgres.drop(ledger.url)
 
 
 @pytest.mark.parametrize("how", ["erased", "revoked"])
 def test_what_undid_it_and_goes_later_undoes_nothing_more(postgres: Databases, how: str) -> None:
     told = PAID.replace("c1 hand", "c1 back").replace("CITED", "b1").replace("TOLD", "outcome=success")
     story = read_scenario(told.replace("BECAME", "success"))
-    url = postgres.fresh(migrate)
+    ledger = begun(postgres, story)
     trust = trust_of(story, ["front", "hand", "desk", "back", ERASER])
-    ledger = Ledger(url, story)
-    with connected(url) as connection:
-        add_people(connection, story)
     ledger.commit(trust.bundle, *ledger.records(*story.events))
     ledger.look(trust.bundle)
     assert ledger.held() == ("attributed", [])
@@ -419,7 +335,7 @@ def test_what_undid_it_and_goes_later_undoes_nothing_more(postgres: Databases, h
     ledger.look(trust.bundle)
     assert ledger.held() == ("attributed", ["completed_twice"])
     assert ledger.is_as_made_now(trust.bundle)
-    postgres.drop(url)
+    postgres.drop(ledger.url)
 
 
 def test_what_undoes_a_payment_by_a_call_alone_is_met_when_it_comes(postgres: Databases) -> None:
@@ -432,20 +348,17 @@ def test_what_undoes_a_payment_by_a_call_alone_is_met_when_it_comes(postgres: Da
     )
     story = read_scenario(told)
     for late in ("b2", "c1", "c2"):
-        url = postgres.fresh(migrate)
+        ledger = begun(postgres, story)
         bundle = trust_of(story, ["front", "hand", "desk"]).bundle
-        ledger = Ledger(url, story)
-        with connected(url) as connection:
-            add_people(connection, story)
-        before = ledger.records(*(each for each in story.events if each != late))
-        ledger.commit(bundle, *(record._replace(offset=offset) for offset, record in enumerate(before)))
+        before, it = ledger.records_but(late)
+        ledger.commit(bundle, *before)
         ledger.look(bundle)
         assert ledger.held() == ("attributed", ["completed_twice"]), late
-        ledger.commit(bundle, *(record._replace(offset=len(before)) for record in ledger.records(late)))
+        ledger.commit(bundle, it)
         ledger.look(bundle)
         assert ledger.held() == ("attributed", []), late
         assert ledger.is_as_made_now(bundle)
-        postgres.drop(url)
+        postgres.drop(ledger.url)
 
 
 def test_whoever_reads_findings_page_by_page_meets_each_once_while_events_are_judged_again(postgres: Databases) -> None:
@@ -459,16 +372,13 @@ def test_whoever_reads_findings_page_by_page_meets_each_once_while_events_are_ju
     ]
     prompt = "p1 front prompt trigger_kind=human trust=trusted principal=alice agent=bot"
     story = read_scenario("\n".join(["person alice Alice", prompt, *told, *late]))
-    url = postgres.fresh(migrate)
+    ledger = begun(postgres, story)
     bundle = trust_of(story, ["front", "hand", "desk"]).bundle
-    ledger = Ledger(url, story)
-    with connected(url) as connection:
-        add_people(connection, story)
     ledger.commit(bundle, *ledger.records("p1", *(each.split()[0] for each in told)))
     ledger.look(bundle)
     reading, met, after = Reading(load_schemas(), LEDGER, lambda: bundle), list[str](), None
     for number in range(10):
-        with connected(url) as connection:
+        with connected(ledger.url) as connection:
             asked = Asked(story.tenant, 0, origin="stored")
             page = survey(connection, reading, asked, after=after, limit=1)
         met += [story.name_of(each.event_id) for each in page.found if each.event_id is not None]
@@ -481,31 +391,28 @@ def test_whoever_reads_findings_page_by_page_meets_each_once_while_events_are_ju
     assert met[0] in ("a2", "b2", "c2")
     assert sorted(met) == sorted({"a2", "c2", "c3", met[0]})
     assert ledger.is_as_made_now(bundle)
-    postgres.drop(url)
+    postgres.drop(ledger.url)
 
 
 def test_what_meets_a_limit_is_judged_alone_as_it_is_answered(postgres: Databases) -> None:
     """More registrations of its agent than a question looks at: it is asked by itself, with whatever the limit leaves."""
     many = [f"r{n} platform agent_registration agent_id=bot state=active owner=alice at={n}" for n in range(140)]
     story = read_scenario(TOLD + "\n".join(many))
-    url = postgres.fresh(migrate)
+    ledger, event_id = begun(postgres, story), story.events["a1"].made.event_id
     bundle = trust_of(story, ["front", "hand", "issuer", "platform"]).bundle
-    trusts(url, bundle)
-    ledger, event_id = Ledger(url, story), story.events["a1"].made.event_id
-    with connected(url) as connection:
-        add_people(connection, story)
+    trusts(ledger.url, bundle)
     ledger.commit(bundle, *ledger.records(*story.events))
     ledger.look(bundle)
-    with connected(url) as connection:
+    with connected(ledger.url) as connection:
         pool = pool_above(connection, Reading(load_schemas(), LEDGER, lambda: bundle), story.tenant, [event_id])
     assert pool is not None
     with pytest.raises(Overfull):
         pool.extent(event_id)
-    answer = who_triggered(lineage(url), story.tenant, event_id)
+    answer = who_triggered(lineage(ledger.url), story.tenant, event_id)
     assert ledger.held() == (answer.class_, [each.rule for each in answer.contradictions])
     assert ledger.held() == ("attributed", ["expired_token"])
     assert ledger.is_as_made_now(bundle)
-    postgres.drop(url)
+    postgres.drop(ledger.url)
 
 
 def test_what_contradicted_an_action_before_its_first_account_came_is_found_as_of_then(postgres: Databases) -> None:
@@ -517,24 +424,23 @@ a2 hand api_action action_id=x phase=completed operation=send decision_id=d-1 ou
 a1 front api_action action_id=x phase=intended operation=send observer=agent agent=bot at=4 <- p1:started_by
 d1 desk policy_decision decision=allow decision_id=d-1 action=send at=3
 """)
-    url = postgres.fresh(migrate)
+    ledger = begun(postgres, story)
     bundle = trust_of(story, ["front", "hand", "desk"]).bundle
-    ledger = Ledger(url, story)
-    with connected(url) as connection:
-        add_people(connection, story)
     came = {name: START + (10 + number) * SECOND for number, name in enumerate(story.events)}
     made = zip(came.values(), ledger.records(*story.events), strict=True)
     ledger.commit(bundle, *(record._replace(append_time=at) for at, record in made))
     ledger.look(bundle)
     assert ledger.held() == ("attributed", [])
-    trusts(url, bundle)
-    with connected(url) as connection:
+    trusts(ledger.url, bundle)
+    with connected(ledger.url) as connection:
         for until, as_of in came.items():
-            page = survey(connection, reading(url), Asked(story.tenant, as_of, name="decision_missing", as_of=as_of))
+            page = survey(
+                connection, reading(ledger.url), Asked(story.tenant, as_of, name="decision_missing", as_of=as_of)
+            )
             expected = [story.events["a1"].made.event_id] if until in ("a2", "a1") else []
             assert [each.event_id for each in page.found] == expected, until
     assert ledger.is_as_made_now(bundle)
-    postgres.drop(url)
+    postgres.drop(ledger.url)
 
 
 def test_as_of_a_time_evidence_is_what_was_there_then(postgres: Databases) -> None:
